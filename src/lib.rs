@@ -1,0 +1,8 @@
+//! Waag takes in low-value customs declarations.
+pub mod day;
+pub mod id;
+pub mod outcome;
+pub mod proto;
+pub mod rpc;
+pub mod rules;
+pub mod wire;

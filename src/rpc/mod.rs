@@ -1,0 +1,2 @@
+//! tonic services.
+pub mod codec;

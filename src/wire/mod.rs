@@ -1,0 +1,2 @@
+//! Reading batches in place.
+pub mod view;
