@@ -1,2 +1,21 @@
-//! Reading batches in place.
+//! From the bytes of a batch to what is judged, and what its content amounts to.
+//!
+//! ```text
+//! bytes ── reader ──> view (borrowed) ── normalise ──> view ── canonical, digest ──> 128 bits
+//!          cursor                                        └──── message ──> prost's tree
+//! ```
+//!
+//! A message is read where it lies: a text that is in normal form already, as nearly all are, is
+//! borrowed from the message all the way to the rules and the digest.
+
+pub mod canonical;
+mod cursor;
+pub mod digest;
+pub mod malformed;
+pub mod message;
+pub mod normalise;
+pub mod reader;
 pub mod view;
+
+#[cfg(test)]
+mod arbitrary;

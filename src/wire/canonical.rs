@@ -1,0 +1,336 @@
+//! The canonical content of a declaration: the bytes that its digest is taken over.
+//!
+//! They are the normalised declaration in protobuf's own encoding, as a key (field number and wire
+//! type), a length where it is a text or message, and the value, with every choice that protobuf
+//! leaves open settled:
+//!
+//! | choice | settled as |
+//! |---|---|
+//! | order | by field number, repeated elements in their order; see below for the end |
+//! | empty texts, zeros, empty messages | left out |
+//! | elements of repeated fields | always there, even when empty |
+//! | lengths of messages | two bytes (a padded varint), from 16,384 on the shortest varint |
+//! | all other varints | the shortest |
+//! | unknown fields | not there |
+//!
+//! After the fields 1 to 12 come representative and status, under the numbers 19000 and 19001,
+//! which protobuf keeps back so that no contract can ever use them; then, apart, `fallback` (13).
+//!
+//! # Two different contents never have the same bytes
+//! Because the bytes can be decoded: keys and lengths say where each value ends and what it belongs
+//! to, and prost, reading them, gives back the declaration less its empty messages, which mean the
+//! same as absent ones. (The tests do that.) A content without `fallback` differs from one with it
+//! for the same reason. Fields that a later contract adds contribute nothing where they are absent,
+//! so that old digests stay.
+//!
+//! The declarant is not part of it: contents are compared under one key, which holds it. Neither is
+//! `batch_id`.
+
+use super::view::{
+    Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Lodger, Money,
+    Party, ProductIdentifiers,
+};
+
+/// Field number of the representative in canonical content.
+pub const REPRESENTATIVE: u32 = 19_000;
+
+/// Field number of the representative's status in canonical content.
+pub const REPRESENTATIVE_STATUS: u32 = 19_001;
+
+/// Replaces what `bytes` holds by the canonical content of `declaration`, which must be normalised,
+/// as lodged by `lodger`. Returns the length of the part before `fallback`, which is all of it
+/// where there is none.
+pub fn write_content(
+    lodger: &Lodger<'_>,
+    declaration: &Declaration<'_>,
+    bytes: &mut Vec<u8>,
+) -> usize {
+    bytes.clear();
+    let mut content = Content { bytes };
+    let Declaration {
+        lrn,
+        goods_items,
+        additional_declaration_type,
+        exporter,
+        importer,
+        ioss_number,
+        transport_document,
+        previous_documents,
+        transport_costs,
+        location_of_goods,
+        ucr,
+        supporting_documents,
+        fallback,
+    } = declaration;
+    content.text(1, lrn);
+    for item in goods_items {
+        content.element(2, |content| goods_item(content, item));
+    }
+    content.text(3, additional_declaration_type);
+    content.message(4, |content| party(content, exporter));
+    content.message(5, |content| party(content, importer));
+    content.text(6, ioss_number);
+    content.message(7, |content| document(content, transport_document));
+    for previous in previous_documents {
+        content.element(8, |content| document(content, previous));
+    }
+    content.message(9, |content| money(content, transport_costs));
+    content.message(10, |content| location(content, location_of_goods));
+    content.text(11, ucr);
+    for supporting in supporting_documents {
+        content.element(12, |content| document(content, supporting));
+    }
+    let Lodger { declarant: _, representative, representative_status } = lodger;
+    content.text(REPRESENTATIVE, representative);
+    content.number(REPRESENTATIVE_STATUS, u64::from(*representative_status));
+    let length = content.bytes.len();
+    content.message(13, |content| {
+        let FallbackLodgement { reference, lodged_at_ms } = fallback;
+        content.text(1, reference);
+        content.number(2, lodged_at_ms.cast_unsigned());
+    });
+    length
+}
+
+fn goods_item(content: &mut Content<'_>, item: &GoodsItem<'_>) {
+    let GoodsItem {
+        goods_item_number,
+        hs6,
+        description,
+        intrinsic_value,
+        gross_mass_mg,
+        packages,
+        additional_procedures,
+        product,
+        country_of_origin,
+    } = item;
+    content.number(1, u64::from(*goods_item_number));
+    content.text(2, hs6);
+    content.text(3, description);
+    content.message(4, |content| money(content, intrinsic_value));
+    content.number(5, *gross_mass_mg);
+    content.number(6, u64::from(*packages));
+    for procedure in additional_procedures {
+        content.element_text(7, procedure);
+    }
+    content.message(8, |content| {
+        let ProductIdentifiers { merchant, manufacturer, gtin } = product;
+        content.text(1, merchant);
+        content.text(2, manufacturer);
+        content.text(3, gtin);
+    });
+    content.text(9, country_of_origin);
+}
+
+fn money(content: &mut Content<'_>, money: &Money<'_>) {
+    let Money { currency, hundredths } = money;
+    content.text(1, currency);
+    content.number(2, *hundredths);
+}
+
+fn party(content: &mut Content<'_>, party: &Party<'_>) {
+    let Party { name, street, postcode, city, country, identification } = party;
+    content.text(1, name);
+    content.text(2, street);
+    content.text(3, postcode);
+    content.text(4, city);
+    content.text(5, country);
+    content.text(6, identification);
+}
+
+fn document(content: &mut Content<'_>, document: &DocumentReference<'_>) {
+    let DocumentReference { r#type, reference } = document;
+    content.text(1, r#type);
+    content.text(2, reference);
+}
+
+fn location(content: &mut Content<'_>, location: &LocationOfGoods<'_>) {
+    let LocationOfGoods { r#type, qualifier, identification } = location;
+    content.text(1, r#type);
+    content.text(2, qualifier);
+    content.text(3, identification);
+}
+
+/// Canonical content as it is written.
+struct Content<'b> {
+    bytes: &'b mut Vec<u8>,
+}
+
+impl Content<'_> {
+    #[inline]
+    fn text(&mut self, number: u32, text: &str) {
+        if !text.is_empty() {
+            self.element_text(number, text);
+        }
+    }
+
+    #[inline]
+    fn element_text(&mut self, number: u32, text: &str) {
+        self.key(number, LENGTH_DELIMITED);
+        self.varint(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    #[inline]
+    fn number(&mut self, number: u32, value: u64) {
+        if value != 0 {
+            self.key(number, VARINT);
+            self.varint(value);
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        let before = self.bytes.len();
+        if self.nested(number, write) == 0 {
+            self.bytes.truncate(before);
+        }
+    }
+
+    #[inline]
+    fn element(&mut self, number: u32, write: impl FnOnce(&mut Self)) {
+        self.nested(number, write);
+    }
+
+    /// Writes a message and returns its length. The length stands before the message and is known
+    /// after it: two bytes are kept for it, so that next to nothing ever has to be moved.
+    #[inline]
+    fn nested(&mut self, number: u32, write: impl FnOnce(&mut Self)) -> usize {
+        self.key(number, LENGTH_DELIMITED);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0x80, 0]);
+        write(self);
+        let length = self.bytes.len() - start - 2;
+        match self.bytes.get_mut(start..start + 2) {
+            Some([low, high]) if length < 1 << 14 => {
+                *low = 0x80 | (length & 0x7f) as u8;
+                *high = (length >> 7) as u8;
+            }
+            _ => self.insert_length(start, length),
+        }
+        length
+    }
+
+    #[cold]
+    fn insert_length(&mut self, start: usize, length: usize) {
+        let nested = self.bytes.split_off(start + 2);
+        self.bytes.truncate(start);
+        self.varint(length as u64);
+        self.bytes.extend_from_slice(&nested);
+    }
+
+    #[inline]
+    fn key(&mut self, number: u32, wire_type: u32) {
+        self.varint(u64::from(number << 3 | wire_type));
+    }
+
+    #[inline]
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(0x80 | (value & 0x7f) as u8);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+}
+
+const VARINT: u32 = 0;
+const LENGTH_DELIMITED: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use bumpalo::Bump;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+    use crate::id::Eori;
+    use crate::proto::v1;
+    use crate::wire::arbitrary;
+    use crate::wire::message::to_message;
+    use crate::wire::reader::{Batch, Bounds};
+
+    /// What prost reads from under the numbers of the lodger.
+    #[derive(Clone, PartialEq, Message)]
+    struct LodgedBy {
+        #[prost(string, tag = "19000")]
+        representative: String,
+        #[prost(uint32, tag = "19001")]
+        status: u32,
+    }
+
+    fn lodger(representative: &str, representative_status: u32) -> Lodger<'_> {
+        let declarant = Eori::parse("NL810000003").unwrap();
+        Lodger { declarant, representative, representative_status }
+    }
+
+    /// The message with its contents normalised and empty messages left out, and its content.
+    fn content_of(
+        declaration: v1::Declaration,
+        representative: &str,
+        status: u32,
+    ) -> (v1::Declaration, Vec<u8>, usize) {
+        let batch =
+            v1::SubmitBatchRequest { declarations: vec![declaration], ..Default::default() };
+        let message = batch.encode_to_vec();
+        let arena = Bump::new();
+        let batch = Batch::read(&message, Bounds::default()).unwrap();
+        let mut view = Declaration::default();
+        batch.declaration(0, &arena, &mut view).unwrap();
+        let mut bytes = Vec::new();
+        let length = write_content(&lodger(representative, status), &view, &mut bytes);
+        (to_message(&view), bytes, length)
+    }
+
+    proptest! {
+        #[test]
+        fn content_can_be_decoded(
+            declaration in arbitrary::declaration(),
+            representative in "[A-Z]{0,3}",
+            status in 0..4_u32,
+        ) {
+            let (sent, bytes, length) = content_of(declaration, &representative, status);
+            let decoded = v1::Declaration::decode(&bytes[..]).unwrap();
+            prop_assert_eq!(&decoded, &sent);
+            let by = LodgedBy::decode(&bytes[..]).unwrap();
+            prop_assert_eq!(by, LodgedBy { representative, status });
+            let without = v1::Declaration::decode(&bytes[..length]).unwrap();
+            prop_assert_eq!(without, v1::Declaration { fallback: None, ..sent });
+        }
+    }
+
+    #[test]
+    fn absent_and_empty_are_one_but_elements_stand() {
+        let bytes = |declaration| content_of(declaration, "", 0).1;
+        let empty = v1::Declaration::default();
+        assert_eq!(bytes(empty.clone()), b"");
+        let with_empty_party =
+            v1::Declaration { exporter: Some(v1::Party::default()), ..empty.clone() };
+        assert_eq!(bytes(with_empty_party), b"");
+        let items = |count| v1::Declaration {
+            goods_items: vec![v1::GoodsItem::default(); count],
+            ..v1::Declaration::default()
+        };
+        assert_eq!(bytes(items(1)), [2 << 3 | 2, 0x80, 0]);
+        assert_ne!(bytes(items(1)), bytes(items(2)));
+        let procedures = v1::GoodsItem {
+            additional_procedures: vec![String::new()],
+            ..v1::GoodsItem::default()
+        };
+        let declaration = v1::Declaration { goods_items: vec![procedures], ..empty };
+        assert_eq!(bytes(declaration), [2 << 3 | 2, 0x82, 0, 7 << 3 | 2, 0]);
+    }
+
+    #[test]
+    fn long_messages_have_longer_lengths() {
+        for length in [127, 128, 16_300, 16_379, 16_380, 16_381, 16_384, 70_000, 2_100_000] {
+            let item = v1::GoodsItem { description: "x".repeat(length), ..Default::default() };
+            let declaration =
+                v1::Declaration { goods_items: vec![item.clone(), item], ..Default::default() };
+            let (sent, bytes, _) = content_of(declaration, "", 0);
+            assert_eq!(v1::Declaration::decode(&bytes[..]).unwrap(), sent, "{length}");
+        }
+    }
+}

@@ -1,0 +1,412 @@
+//! The normal form in which declarations are judged, compared and kept.
+//!
+//! - White space (`char::is_whitespace`) is trimmed, and each run of it inside a text becomes one
+//!   space; of the LRN only the ends are trimmed, since it is compared byte for byte.
+//! - ASCII letters become upper case in EORIs, IOSS number, declaration type, currency, countries,
+//!   procedure codes, document types, location type and qualifier, and in the references of
+//!   documents of the types N337, NMRN, S10 and N740. All else keeps its case.
+//!
+//! Normalising twice is normalising once. A change to any of this changes content digests: see
+//! [`super::digest::NORMALISER_VERSION`].
+//!
+//! Nearly all texts are in normal form already, so that is what is tested first, eight bytes at a
+//! time; the test may take a normal text for one that is not (it takes all control characters and
+//! all beyond ASCII so), but never the other way.
+
+use bumpalo::Bump;
+use bumpalo::collections::String as BumpString;
+
+use super::view::{
+    Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Money, Party,
+    ProductIdentifiers,
+};
+
+/// Normalises every text of `declaration`; what changes is built in `arena`, or cut from itself
+/// where cutting is enough.
+pub fn normalise<'a>(declaration: &mut Declaration<'a>, arena: &'a Bump) {
+    // Taken apart, so that a new field cannot be forgotten here.
+    let Declaration {
+        lrn,
+        goods_items,
+        additional_declaration_type,
+        exporter,
+        importer,
+        ioss_number,
+        transport_document,
+        previous_documents,
+        transport_costs,
+        location_of_goods: LocationOfGoods { r#type: location_type, qualifier, identification },
+        ucr,
+        supporting_documents,
+        fallback: FallbackLodgement { reference: fallback_reference, lodged_at_ms: _ },
+    } = declaration;
+    *lrn = normalise_lrn(lrn);
+    for item in goods_items {
+        goods_item(item, arena);
+    }
+    code(additional_declaration_type, arena);
+    party(exporter, arena);
+    party(importer, arena);
+    code(ioss_number, arena);
+    document(transport_document, arena);
+    for previous in previous_documents {
+        document(previous, arena);
+    }
+    money(transport_costs, arena);
+    code(location_type, arena);
+    code(qualifier, arena);
+    text(identification, arena);
+    text(ucr, arena);
+    for supporting in supporting_documents {
+        document(supporting, arena);
+    }
+    text(fallback_reference, arena);
+}
+
+fn goods_item<'a>(item: &mut GoodsItem<'a>, arena: &'a Bump) {
+    let GoodsItem {
+        goods_item_number: _,
+        hs6,
+        description,
+        intrinsic_value,
+        gross_mass_mg: _,
+        packages: _,
+        additional_procedures,
+        product: ProductIdentifiers { merchant, manufacturer, gtin },
+        country_of_origin,
+    } = item;
+    text(hs6, arena);
+    text(description, arena);
+    money(intrinsic_value, arena);
+    for procedure in additional_procedures {
+        code(procedure, arena);
+    }
+    text(merchant, arena);
+    text(manufacturer, arena);
+    text(gtin, arena);
+    code(country_of_origin, arena);
+}
+
+fn money<'a>(money: &mut Money<'a>, arena: &'a Bump) {
+    let Money { currency, hundredths: _ } = money;
+    code(currency, arena);
+}
+
+fn party<'a>(party: &mut Party<'a>, arena: &'a Bump) {
+    let Party { name, street, postcode, city, country, identification } = party;
+    text(name, arena);
+    text(street, arena);
+    text(postcode, arena);
+    text(city, arena);
+    code(country, arena);
+    code(identification, arena);
+}
+
+fn document<'a>(document: &mut DocumentReference<'a>, arena: &'a Bump) {
+    let DocumentReference { r#type, reference } = document;
+    code(r#type, arena);
+    if matches!(*r#type, "N337" | "NMRN" | "S10" | "N740") {
+        code(reference, arena);
+    } else {
+        text(reference, arena);
+    }
+}
+
+/// Declarant and representative of a batch in normal form.
+#[must_use]
+pub fn normalise_lodger<'a>(
+    declarant: &'a str,
+    representative: &'a str,
+    arena: &'a Bump,
+) -> (&'a str, &'a str) {
+    (normalise_id(declarant, arena), normalise_id(representative, arena))
+}
+
+/// An EORI or IOSS number in normal form, for look-ups.
+#[must_use]
+pub fn normalise_id<'a>(id: &'a str, arena: &'a Bump) -> &'a str {
+    let mut id = id;
+    code(&mut id, arena);
+    id
+}
+
+/// An LRN in normal form: trimmed.
+#[must_use]
+#[inline]
+pub fn normalise_lrn(lrn: &str) -> &str {
+    lrn.trim()
+}
+
+#[inline]
+fn text<'a>(text: &mut &'a str, arena: &'a Bump) {
+    if !is_normal::<false>(text.as_bytes()) {
+        *text = collapsed(text, arena);
+    }
+}
+
+#[inline]
+fn code<'a>(text: &mut &'a str, arena: &'a Bump) {
+    if !is_normal::<true>(text.as_bytes()) {
+        *text = upper(collapsed(text, arena), arena);
+    }
+}
+
+#[cold]
+fn collapsed<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
+    let trimmed = text.trim();
+    let mut after_space = false;
+    let normal = trimmed.chars().all(|character| {
+        let space = character.is_whitespace();
+        let normal = !space || character == ' ' && !after_space;
+        after_space = space;
+        normal
+    });
+    if normal {
+        return trimmed;
+    }
+    let mut collapsed = BumpString::with_capacity_in(trimmed.len(), arena);
+    for word in trimmed.split_whitespace() {
+        if !collapsed.is_empty() {
+            collapsed.push(' ');
+        }
+        collapsed.push_str(word);
+    }
+    collapsed.into_bump_str()
+}
+
+#[cold]
+fn upper<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
+    if !text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return text;
+    }
+    let text = arena.alloc_str(text);
+    text.make_ascii_uppercase();
+    text
+}
+
+/// Whether `text` is surely in normal form: ASCII without control characters, no space first, last
+/// or after another; with `UPPER`, no lower-case letters either.
+#[inline]
+fn is_normal<const UPPER: bool>(text: &[u8]) -> bool {
+    let (Some(&first), Some(&last)) = (text.first(), text.last()) else {
+        return true;
+    };
+    if first == b' ' || last == b' ' {
+        return false;
+    }
+    if let Some(end) = text.last_chunk::<8>() {
+        // The last eight bytes overlap those before, or follow on them; in the second case, and
+        // between whole words, two spaces may lie astride: `last == b' '` of each word is kept.
+        let mut doubtful = 0;
+        let mut space_before = 0;
+        for word in text.as_chunks::<8>().0 {
+            let word = u64::from_le_bytes(*word);
+            doubtful |= oddities::<UPPER>(word, &mut space_before);
+        }
+        doubtful |= oddities::<UPPER>(u64::from_le_bytes(*end), &mut 0);
+        return doubtful == 0;
+    }
+    let mut after_space = false;
+    text.iter().all(|&byte| {
+        let space = byte == b' ';
+        let odd = !(b' '..0x80).contains(&byte)
+            || UPPER && byte.is_ascii_lowercase()
+            || space && after_space;
+        after_space = space;
+        !odd
+    })
+}
+
+const fn each(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+const HIGH: u64 = each(0x80);
+
+/// Not 0 where one of `word`'s bytes, the first of them lowest, is doubtful. `space_before` is 1
+/// where the byte before is a space; it is set for the next word.
+#[inline]
+fn oddities<const UPPER: bool>(word: u64, space_before: &mut u64) -> u64 {
+    // With bit 7 cleared, adding carries into bit 7 and never into the next byte.
+    let low = word & !HIGH;
+    let printable = low + each(0x80 - b' ');
+    let space = !((low ^ each(b' ')) + each(0x7f)) & HIGH;
+    let before = (space << 8) | (*space_before << 7);
+    *space_before = space >> 63;
+    let mut odd = word | !printable | (space & before);
+    if UPPER {
+        odd |= (low + each(0x80 - b'a')) & !(low + each(0x80 - b'z' - 1));
+    }
+    odd & HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn as_text(given: &str) -> String {
+        let arena = Bump::new();
+        let mut normal = given;
+        text(&mut normal, &arena);
+        normal.to_owned()
+    }
+
+    fn as_code(given: &str) -> String {
+        let arena = Bump::new();
+        normalise_id(given, &arena).to_owned()
+    }
+
+    /// The same rule, said the plain way.
+    fn model(given: &str) -> String {
+        given.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn white_space_of_every_kind_is_collapsed() {
+        assert_eq!(as_text("\u{a0}\t Ladies\u{2003}\u{2003}T-shirt,\r\ncotton \u{3000}"), {
+            "Ladies T-shirt, cotton"
+        });
+        assert_eq!(as_text("a\tb"), "a b");
+        assert_eq!(as_text(" \n "), "");
+        // U+200B and the separators U+001C to U+001F are not white space.
+        assert_eq!(as_text("a\u{200b} b\u{1c}"), "a\u{200b} b\u{1c}");
+        assert_eq!(normalise_lrn(" A  b\t"), "A  b");
+    }
+
+    #[test]
+    fn only_ascii_letters_become_upper_case() {
+        assert_eq!(as_code(" nl8100é00003ß"), "NL8100é00003ß");
+        assert_eq!(as_text("Nl8100"), "Nl8100");
+    }
+
+    #[test]
+    fn a_normal_text_stays_where_it_is() {
+        let arena = Bump::new();
+        for normal in ["", "F48", "Ladies T-shirt, cotton", "Köln", "12345678 0"] {
+            let mut after = normal;
+            text(&mut after, &arena);
+            assert!(std::ptr::eq(after, normal), "{normal}");
+        }
+        let mut trimmed = " F48 ";
+        text(&mut trimmed, &arena);
+        assert_eq!((trimmed, arena.allocated_bytes()), ("F48", 0), "cut, not copied");
+    }
+
+    #[test]
+    fn what_is_upper_case_and_what_is_not() {
+        let arena = Bump::new();
+        let reference = |r#type: &'static str| {
+            let mut of_type = DocumentReference { r#type, reference: "abc  1" };
+            document(&mut of_type, &arena);
+            (of_type.r#type.to_owned(), of_type.reference.to_owned())
+        };
+        for kind in ["n337", " NMRN", "s10", "N740 "] {
+            assert_eq!(reference(kind), (kind.trim().to_uppercase(), "ABC 1".to_owned()));
+        }
+        assert_eq!(reference("n380"), ("N380".to_owned(), "abc 1".to_owned()));
+        let party = Party {
+            name: "a",
+            street: "b",
+            postcode: "c",
+            city: "d",
+            country: "e",
+            identification: "f",
+        };
+        let documents = vec![DocumentReference { r#type: "g", reference: "h" }];
+        let money = Money { currency: "i", hundredths: 1 };
+        let mut declaration = Declaration {
+            lrn: "l",
+            goods_items: vec![GoodsItem {
+                goods_item_number: 1,
+                hs6: "m",
+                description: "n",
+                intrinsic_value: money,
+                gross_mass_mg: 2,
+                packages: 3,
+                additional_procedures: ["o", "", " p"].into_iter().collect(),
+                product: ProductIdentifiers { merchant: "q", manufacturer: "r", gtin: "s" },
+                country_of_origin: "t",
+            }],
+            additional_declaration_type: "a",
+            exporter: party,
+            importer: party,
+            ioss_number: "u",
+            transport_document: documents[0],
+            previous_documents: documents.clone(),
+            transport_costs: money,
+            location_of_goods: LocationOfGoods { r#type: "v", qualifier: "w", identification: "x" },
+            ucr: "y",
+            supporting_documents: documents,
+            fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
+        };
+        normalise(&mut declaration, &arena);
+        let party = Party { country: "E", identification: "F", ..party };
+        let documents = vec![DocumentReference { r#type: "G", reference: "h" }];
+        let money = Money { currency: "I", hundredths: 1 };
+        let expected = Declaration {
+            lrn: "l",
+            goods_items: vec![GoodsItem {
+                goods_item_number: 1,
+                hs6: "m",
+                description: "n",
+                intrinsic_value: money,
+                gross_mass_mg: 2,
+                packages: 3,
+                additional_procedures: ["O", "", "P"].into_iter().collect(),
+                product: ProductIdentifiers { merchant: "q", manufacturer: "r", gtin: "s" },
+                country_of_origin: "T",
+            }],
+            additional_declaration_type: "A",
+            exporter: party,
+            importer: party,
+            ioss_number: "U",
+            transport_document: documents[0],
+            previous_documents: documents.clone(),
+            transport_costs: money,
+            location_of_goods: LocationOfGoods { r#type: "V", qualifier: "W", identification: "x" },
+            ucr: "y",
+            supporting_documents: documents,
+            fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
+        };
+        assert_eq!(declaration, expected);
+    }
+
+    #[test]
+    fn the_quick_test_sees_every_odd_byte_at_every_place() {
+        for length in 1..40 {
+            for place in 0..length {
+                let mut text = vec![b'A'; length];
+                assert!(is_normal::<true>(&text));
+                for byte in 0..=u8::MAX {
+                    text[place] = byte;
+                    let end = place == 0 || place == length - 1;
+                    let odd = byte < b' ' || byte >= 0x80 || byte == b' ' && end;
+                    assert_eq!(is_normal::<false>(&text), !odd, "{length} {place} {byte}");
+                    let odd = odd || byte.is_ascii_lowercase();
+                    assert_eq!(is_normal::<true>(&text), !odd, "{length} {place} {byte}");
+                }
+                if place + 1 < length {
+                    text[place] = b' ';
+                    text[place + 1] = b' ';
+                    assert!(!is_normal::<false>(&text), "{length} {place}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn normal_form_is_the_models_and_stays(
+            given in "([ \t\u{a0}]|[a-zA-Z0-9é!]{1,3}){0,24}",
+        ) {
+            prop_assert_eq!(as_text(&given), model(&given));
+            prop_assert_eq!(as_code(&given), model(&given).to_ascii_uppercase());
+            prop_assert_eq!(as_text(&as_text(&given)), as_text(&given));
+            prop_assert_eq!(as_code(&as_code(&given)), as_code(&given));
+        }
+    }
+}
