@@ -1,6 +1,8 @@
 //! Waag takes in low-value customs declarations.
 pub mod day;
+pub mod disk;
 pub mod id;
+pub mod journal;
 pub mod outcome;
 pub mod proto;
 pub mod rpc;

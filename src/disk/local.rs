@@ -1,0 +1,321 @@
+//! The real file system.
+//!
+//! Files are opened with `O_DIRECT`, so that what is read comes from the device and not from
+//! memory, and durable writes carry `RWF_DSYNC` (Linux 4.7), which is `O_DSYNC` for one write.
+//! (rustix's own `OFlags::DSYNC` is `O_SYNC` on Linux, which also writes the inode each time.)
+//! Where a file system refuses `O_DIRECT`, writes are buffered and followed by `fdatasync`: said
+//! once, as a warning, since it is several times slower.
+
+use std::io::{self, IoSlice, Read};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::io::{Errno, ReadWriteFlags};
+
+use super::{Access, AlignedBuffer, Disk, DiskFile, Entry, PAGE_BYTES, partial_name};
+
+/// Zeros are written in pieces of this many pages (1 MiB) where a file system cannot allocate.
+const ZERO_PAGES: usize = 256;
+
+/// The file system of this machine.
+#[derive(Debug)]
+pub struct LocalDisk {
+    direct: bool,
+    warned: AtomicBool,
+}
+
+impl Default for LocalDisk {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LocalDisk {
+    /// Direct where the file system takes it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { direct: true, warned: AtomicBool::new(false) }
+    }
+
+    /// Buffered writes and `fdatasync` always.
+    #[must_use]
+    pub fn buffered() -> Self {
+        Self { direct: false, warned: AtomicBool::new(false) }
+    }
+
+    fn open_file(&self, path: &Path, flags: OFlags) -> io::Result<LocalFile> {
+        let flags = flags | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP;
+        if self.direct {
+            match rustix::fs::open(path, flags | OFlags::DIRECT, mode) {
+                Ok(descriptor) => return Ok(LocalFile { descriptor, direct: true }),
+                Err(Errno::INVAL) => self.warn_once(path),
+                Err(error) => return Err(error.into()),
+            }
+            // Some file systems make the file before they refuse the flag.
+            if flags.contains(OFlags::EXCL) {
+                match rustix::fs::unlink(path) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        let descriptor = rustix::fs::open(path, flags, mode)?;
+        Ok(LocalFile { descriptor, direct: false })
+    }
+
+    fn warn_once(&self, path: &Path) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                path = %path.display(),
+                "this file system refuses O_DIRECT: falling back to buffered writes and fdatasync"
+            );
+        }
+    }
+}
+
+impl Disk for LocalDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        let parent = match dir.parent() {
+            Some(parent) if parent != Path::new("") => parent,
+            _ => Path::new("."),
+        };
+        self.create_dir(parent)?;
+        match std::fs::create_dir(dir) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.sync_dir(parent)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if !metadata.is_dir() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                entries.push(Entry { name, bytes: metadata.len() });
+            }
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.open_file(path, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR)?;
+        if let Err(error) = file.allocate(bytes) {
+            // What is left of it would keep a full disk full.
+            let _ = rustix::fs::unlink(path);
+            return Err(error);
+        }
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+        };
+        Ok(Arc::new(self.open_file(path, flags)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        std::fs::File::open(dir)?.sync_all()
+    }
+
+    fn read_small(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > bytes_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        Ok(bytes)
+    }
+
+    fn write_small(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let partial = partial_name(path);
+        let mut file = std::fs::File::create(&partial)?;
+        io::Write::write_all(&mut file, bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&partial, path)?;
+        let parent: PathBuf = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+        self.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { &parent })
+    }
+}
+
+#[derive(Debug)]
+struct LocalFile {
+    descriptor: OwnedFd,
+    direct: bool,
+}
+
+impl LocalFile {
+    /// Takes the space and makes length and allocation durable.
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.descriptor, FallocateFlags::empty(), 0, bytes) {
+            Ok(()) => {}
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                let zeros = AlignedBuffer::new(ZERO_PAGES);
+                let mut offset = 0;
+                while offset < bytes {
+                    let left = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
+                    let piece = zeros.bytes().get(..left).unwrap_or(zeros.bytes());
+                    self.write_at(offset, piece)?;
+                    offset += piece.len() as u64;
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(rustix::fs::fsync(&self.descriptor)?)
+    }
+
+    fn write(&self, mut offset: u64, mut bytes: &[u8], flags: ReadWriteFlags) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let slices = [IoSlice::new(bytes)];
+            let written = match rustix::io::pwritev2(&self.descriptor, &slices, offset, flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => written,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if self.direct && !written.is_multiple_of(PAGE_BYTES) {
+                return Err(io::Error::other(format!("{written} bytes of a direct write written")));
+            }
+            offset += written as u64;
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
+impl DiskFile for LocalFile {
+    fn len(&self) -> io::Result<u64> {
+        let bytes = rustix::fs::fstat(&self.descriptor)?.st_size;
+        u64::try_from(bytes).map_err(io::Error::other)
+    }
+
+    fn read_at(&self, mut offset: u64, mut into: &mut [u8]) -> io::Result<()> {
+        while !into.is_empty() {
+            match rustix::io::pread(&self.descriptor, &mut *into, offset) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(read) => {
+                    offset += read as u64;
+                    into = into.get_mut(read..).unwrap_or_default();
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.write(offset, bytes, ReadWriteFlags::empty())
+    }
+
+    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.direct {
+            self.write(offset, bytes, ReadWriteFlags::DSYNC)
+        } else {
+            self.write(offset, bytes, ReadWriteFlags::empty())?;
+            self.sync_data()
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.descriptor)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    fn folders() -> Vec<tempfile::TempDir> {
+        let mut folders = vec![tempfile::tempdir().unwrap()];
+        folders.extend(tempfile::tempdir_in("/dev/shm"));
+        folders
+    }
+
+    #[test]
+    fn reads_back_what_was_written_direct_and_buffered() {
+        for folder in folders() {
+            for (name, disk) in [("d", LocalDisk::new()), ("b", LocalDisk::buffered())] {
+                let dir = folder.path().join(name).join("deep").join("er");
+                disk.create_dir(&dir).unwrap();
+                let path = dir.join("file");
+                let file = disk.create(&path, 5 * PAGE_BYTES as u64).unwrap();
+                assert_eq!(
+                    disk.create(&path, PAGE_BYTES as u64).unwrap_err().kind(),
+                    io::ErrorKind::AlreadyExists
+                );
+                let mut buffer = AlignedBuffer::new(2);
+                buffer.bytes_mut().fill(3);
+                file.write_durable_at(PAGE_BYTES as u64, buffer.bytes()).unwrap();
+                buffer.bytes_mut().fill(4);
+                file.write_at(2 * PAGE_BYTES as u64, buffer.bytes()).unwrap();
+                file.sync_data().unwrap();
+                disk.rename(&path, &dir.join("other")).unwrap();
+                disk.sync_dir(&dir).unwrap();
+
+                let file = disk.open(&dir.join("other"), Access::Read).unwrap();
+                assert_eq!(file.len().unwrap(), 5 * PAGE_BYTES as u64);
+                let mut whole = AlignedBuffer::new(5);
+                file.read_at(0, whole.bytes_mut()).unwrap();
+                let firsts: Vec<u8> = whole.pages().iter().map(|page| page[4095]).collect();
+                assert_eq!(firsts, [0, 3, 4, 4, 0]);
+                assert_eq!(
+                    file.read_at(4 * PAGE_BYTES as u64, buffer.bytes_mut()).unwrap_err().kind(),
+                    io::ErrorKind::UnexpectedEof
+                );
+                assert!(file.write_at(0, buffer.bytes()).is_err(), "opened for reading");
+                let entry = Entry { name: "other".to_owned(), bytes: 5 * PAGE_BYTES as u64 };
+                assert_eq!(disk.list(&dir).unwrap(), [entry]);
+                disk.remove(&dir.join("other")).unwrap();
+                assert_eq!(disk.list(&dir).unwrap(), []);
+            }
+        }
+    }
+
+    #[test]
+    fn small_files_are_replaced_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = LocalDisk::new();
+        let path = folder.path().join("settings");
+        disk.write_small(&path, b"first").unwrap();
+        disk.write_small(&path, b"second, longer").unwrap();
+        assert_eq!(disk.read_small(&path, 14).unwrap(), b"second, longer");
+        assert_eq!(disk.read_small(&path, 13).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(disk.list(folder.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_does_not_fit_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = LocalDisk::new();
+        // More than any file system has, and a multiple of a page.
+        let error = disk.create(&folder.path().join("big"), 1 << 60).unwrap_err();
+        assert!(is_full_or_too_large(&error), "{error}");
+        assert_eq!(disk.list(folder.path()).unwrap(), []);
+    }
+
+    fn is_full_or_too_large(error: &io::Error) -> bool {
+        crate::disk::is_disk_full(error) || error.kind() == io::ErrorKind::FileTooLarge
+    }
+}

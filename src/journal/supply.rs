@@ -1,0 +1,239 @@
+//! Makes segments ready before they are needed, so that space is found, or found missing, here and
+//! never at an append.
+//!
+//! A segment is ready when its file stands there under another name (`.preparing`), allocated,
+//! full of zeros and synced. One thread does it, or, for runs that must repeat exactly, the
+//! committer's own ([`super::Options::prepare_in_background`]). A full disk is tried again every
+//! [`RETRY_EVERY`]; any other error ends the journal.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::disk::{AlignedBuffer, Disk, DiskFile, is_disk_full};
+
+use super::error::{JournalError, io_error};
+use super::frame::{PREPARING_SUFFIX, offset_of};
+use super::room::Room;
+
+/// How long a full disk is left alone: long enough to cost nothing, short enough that freed space
+/// is found before a client has given up.
+const RETRY_EVERY: Duration = Duration::from_millis(250);
+
+/// Zeros are written in pieces of this many pages (1 MiB).
+const PREFILL_PAGES: u32 = 256;
+
+/// A file that can become a segment.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) pages: u32,
+}
+
+/// What to make ready.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) room: Room,
+    /// Pages of a segment.
+    pub(super) pages: u32,
+    /// How many of them a new segment lets be promised.
+    pub(super) promisable: u32,
+    /// How many segments stand ready.
+    pub(super) ahead: usize,
+    /// Write the zeros as well as allocating them.
+    pub(super) prefill: bool,
+}
+
+/// Where ready segments are taken from.
+#[derive(Debug)]
+pub(super) struct Supply {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    plan: Plan,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ready: VecDeque<Prepared>,
+    /// For the names of the files.
+    made: u64,
+    failure: Option<JournalError>,
+    stop: bool,
+}
+
+impl Supply {
+    /// Starts making segments ready; the first is ready when this returns, unless the disk is full.
+    ///
+    /// # Errors
+    /// Any I/O error but a full disk.
+    pub(super) fn start(plan: Plan, in_background: bool) -> Result<Self, JournalError> {
+        let shared =
+            Arc::new(Shared { plan, state: Mutex::new(State::default()), changed: Condvar::new() });
+        let thread = if in_background {
+            shared.prepare_one()?;
+            let shared = Arc::clone(&shared);
+            let named = std::thread::Builder::new().name("journal-segments".to_owned());
+            let dir = shared.plan.dir.clone();
+            let spawned = named.spawn(move || shared.run());
+            Some(spawned.map_err(io_error("starting the thread that prepares segments in", &dir))?)
+        } else {
+            None
+        };
+        let supply = Self { shared, thread };
+        supply.poll()?;
+        Ok(supply)
+    }
+
+    /// To be called now and then: makes segments ready where no thread does, and tells what has
+    /// gone wrong.
+    ///
+    /// # Errors
+    /// Any I/O error but a full disk, once.
+    pub(super) fn poll(&self) -> Result<(), JournalError> {
+        if self.thread.is_none() {
+            while self.shared.lock().ready.len() < self.shared.plan.ahead {
+                if !self.shared.prepare_one()? {
+                    break;
+                }
+            }
+        }
+        self.shared.lock().failure.take().map_or(Ok(()), Err)
+    }
+
+    /// A ready segment.
+    pub(super) fn take(&self) -> Option<Prepared> {
+        let taken = self.shared.lock().ready.pop_front();
+        self.shared.changed.notify_all();
+        taken
+    }
+
+    /// Stops, and removes what stands ready.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub(super) fn end(mut self) -> Result<(), JournalError> {
+        self.stop();
+        self.poll()?;
+        let ready = std::mem::take(&mut self.shared.lock().ready);
+        for prepared in ready {
+            let removed = self.shared.plan.disk.remove(&prepared.path);
+            removed.map_err(io_error("removing", &prepared.path))?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // Should it have panicked, nothing of it is needed any more.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Supply {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self) {
+        loop {
+            let state = self.lock();
+            let waited = self
+                .changed
+                .wait_while(state, |state| !state.stop && state.ready.len() >= self.plan.ahead);
+            if waited.unwrap_or_else(PoisonError::into_inner).stop {
+                return;
+            }
+            match self.prepare_one() {
+                Ok(true) => {}
+                Ok(false) => {
+                    let state = self.lock();
+                    let waited =
+                        self.changed.wait_timeout_while(state, RETRY_EVERY, |state| !state.stop);
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                }
+                Err(error) => {
+                    self.lock().failure = Some(error);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Makes one segment ready; `false` where the disk is full.
+    fn prepare_one(&self) -> Result<bool, JournalError> {
+        let plan = &self.plan;
+        let made = {
+            let mut state = self.lock();
+            state.made += 1;
+            state.made
+        };
+        let path = plan.dir.join(format!("{made:020}{PREPARING_SUFFIX}"));
+        match prepare(&*plan.disk, &path, plan.pages, plan.prefill) {
+            Ok(file) => {
+                self.lock().ready.push_back(Prepared { path, file, pages: plan.pages });
+                // After the segment can be taken, so that what is promised is there.
+                plan.room.set_disk_full(false);
+                plan.room.add(plan.promisable);
+                Ok(true)
+            }
+            Err(error) if is_disk_full(&error) => {
+                plan.room.set_disk_full(true);
+                Ok(false)
+            }
+            Err(error) => {
+                plan.room.poison();
+                Err(io_error("preparing", &path)(error))
+            }
+        }
+    }
+}
+
+/// Makes a file of zeros.
+pub(super) fn prepare(
+    disk: &dyn Disk,
+    path: &Path,
+    pages: u32,
+    prefill: bool,
+) -> io::Result<Arc<dyn DiskFile>> {
+    let file = disk.create(path, offset_of(pages))?;
+    if prefill && let Err(error) = fill(&*file, pages) {
+        if is_disk_full(&error) {
+            disk.remove(path)?;
+        }
+        return Err(error);
+    }
+    Ok(file)
+}
+
+fn fill(file: &dyn DiskFile, pages: u32) -> io::Result<()> {
+    let zeros = AlignedBuffer::new(PREFILL_PAGES as usize);
+    let mut page = 0;
+    while page < pages {
+        let now = PREFILL_PAGES.min(pages - page);
+        let bytes = usize::try_from(offset_of(now)).unwrap_or(usize::MAX);
+        file.write_at(offset_of(page), zeros.bytes().get(..bytes).unwrap_or_default())?;
+        page += now;
+    }
+    file.sync_data()
+}
