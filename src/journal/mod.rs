@@ -194,8 +194,9 @@ impl Bounds {
     }
 }
 
-/// Where a record stands: enough to read it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Where a record stands: enough to read it back. The default is the place of none: page 0 of a
+/// segment holds its header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Position {
     /// Number of the segment.
     pub segment: u64,

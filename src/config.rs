@@ -1,0 +1,338 @@
+//! Every setting and every bound: its unit, its default, its reason.
+//!
+//! Settings come from a TOML file (`waag serve --config FILE`), whose keys are the fields below;
+//! flags of the command line win over it. An unknown key is an error.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::day::Calendar;
+use crate::index::{SLOT_BYTES, filed::BATCH_DECLARATIONS_MAX};
+
+const MIB: u64 = 1 << 20;
+
+/// The settings of a server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Listen on an address that is not loopback, although anyone who reaches it may then lodge
+    /// and read.
+    pub insecure_listen_anywhere: bool,
+    /// Bytes of memory from which table, queues and buffers are sized.
+    pub memory_max: ByteSize,
+    /// Files in this folder replace the built-in rules of the same name.
+    pub rules: Option<PathBuf>,
+    /// IANA name of the zone in which days are counted: that is when the law changes.
+    pub time_zone: String,
+    /// Most declarations in a batch. The index addresses 65,536; the answer must fit in
+    /// `answer_bytes_max` with one finding each.
+    pub batch_declarations_max: usize,
+    /// Most goods items in a batch.
+    pub batch_goods_items_max: usize,
+    /// Most bytes of a batch's message.
+    pub batch_bytes_max: ByteSize,
+    /// Most goods items in a declaration.
+    pub declaration_goods_items_max: u32,
+    /// Most characters of a `batch_id`.
+    pub batch_id_characters_max: usize,
+    /// An answer stays below this: 4 MiB is the limit of most clients.
+    pub answer_bytes_max: ByteSize,
+    /// Days that a fallback lodgement may lie back.
+    pub fallback_days_max: u16,
+    /// Actors of a role that are counted apart; later ones fold into `(other)`.
+    pub actors_max: u32,
+    /// Threads that judge. 0: one for each processor.
+    pub workers: usize,
+    /// Batches in work at once, all callers together. More wait, then are told to come back.
+    pub batches_in_flight_max: usize,
+    /// Batches of one stream in work at once; the stream is not read further until one is answered.
+    pub stream_batches_in_flight_max: usize,
+    /// How long a batch waits for its turn before the caller is told to come back, milliseconds.
+    pub admission_wait_ms_max: u64,
+    /// Size of a journal segment.
+    pub segment_bytes: ByteSize,
+    /// A group is written when it holds this much or nothing more is waiting.
+    pub group_bytes_max: ByteSize,
+    /// Between two checkpoints of the summaries, milliseconds: what a restart folds again.
+    pub checkpoint_interval_ms: u64,
+    /// How far the clock may be behind the newest record, seconds.
+    pub clock_behind_s_max: u64,
+    /// How long a stop waits for batches in work, seconds.
+    pub drain_s_max: u64,
+    /// Streams (calls) of one connection at once.
+    pub connection_streams_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./waag-data"),
+            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            insecure_listen_anywhere: false,
+            memory_max: ByteSize(3 << 30),
+            rules: None,
+            time_zone: "Europe/Amsterdam".into(),
+            batch_declarations_max: 10_000,
+            batch_goods_items_max: 100_000,
+            batch_bytes_max: ByteSize(16 * MIB),
+            declaration_goods_items_max: 999,
+            batch_id_characters_max: 64,
+            answer_bytes_max: ByteSize(4 * MIB),
+            fallback_days_max: 30,
+            actors_max: 100_000,
+            workers: 0,
+            batches_in_flight_max: 256,
+            stream_batches_in_flight_max: 32,
+            admission_wait_ms_max: 5_000,
+            segment_bytes: ByteSize(256 * MIB),
+            group_bytes_max: ByteSize(MIB),
+            checkpoint_interval_ms: 5_000,
+            clock_behind_s_max: 60,
+            drain_s_max: 30,
+            connection_streams_max: 256,
+        }
+    }
+}
+
+/// What the sizes come to under `memory_max`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// The table has `2^table_bits` slots.
+    pub table_bits: u32,
+    /// Bytes of messages in work at once.
+    pub bytes_in_flight_max: u64,
+}
+
+/// A setting that cannot be.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no TOML of these settings.
+    #[error("{path}: {source}")]
+    Toml {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value is out of its bounds.
+    #[error("setting {field} is {value}: {bound}")]
+    Bound {
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        bound: String,
+    },
+}
+
+/// Bytes of one verdict with one finding without texts, at most: outcome 2, MRN 20, finding 80,
+/// omitted count 6, two amounts 22, header 3; rounded up.
+pub const VERDICT_BYTES_MAX: u64 = 136;
+
+impl Config {
+    /// Reads the settings in `path`.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is no TOML of these settings. Bounds are checked by
+    /// [`Self::check`], after the flags have been applied.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Io { path: path.into(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| ConfigError::Toml { path: path.into(), source: Box::new(source) })
+    }
+
+    /// Checks every bound and derives the sizes.
+    ///
+    /// # Errors
+    /// The first setting out of its bounds, with the bound.
+    pub fn check(&self) -> Result<Sizes, ConfigError> {
+        let bound = |field, value: &dyn std::fmt::Display, bound: String| {
+            Err(ConfigError::Bound { field, value: value.to_string(), bound })
+        };
+        if Calendar::new(&self.time_zone).is_none() {
+            let rule = "must be a zone of the IANA database, as Europe/Amsterdam".into();
+            return bound("time_zone", &self.time_zone, rule);
+        }
+        let fitting = self.answer_bytes_max.0 / VERDICT_BYTES_MAX;
+        let declarations_max = fitting.min(BATCH_DECLARATIONS_MAX as u64);
+        if !(1..=declarations_max).contains(&(self.batch_declarations_max as u64)) {
+            let rule = format!(
+                "must be 1 to {declarations_max}: an answer with one finding for each declaration \
+                 must stay below answer_bytes_max ({}), and the index addresses {}",
+                self.answer_bytes_max, BATCH_DECLARATIONS_MAX
+            );
+            return bound("batch_declarations_max", &self.batch_declarations_max, rule);
+        }
+        let positive: [(&'static str, u64, u64); 11] = [
+            ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
+            ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
+            ("declaration_goods_items_max", self.declaration_goods_items_max.into(), 65_535),
+            ("batch_id_characters_max", self.batch_id_characters_max as u64, 1_024),
+            ("answer_bytes_max", self.answer_bytes_max.0, 64 * MIB),
+            ("actors_max", self.actors_max.into(), 10_000_000),
+            ("batches_in_flight_max", self.batches_in_flight_max as u64, 65_536),
+            ("stream_batches_in_flight_max", self.stream_batches_in_flight_max as u64, 4_096),
+            ("group_bytes_max", self.group_bytes_max.0, 16 * MIB),
+            ("checkpoint_interval_ms", self.checkpoint_interval_ms, 3_600_000),
+            ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
+        ];
+        for (field, value, most) in positive {
+            if !(1..=most).contains(&value) {
+                return bound(field, &value, format!("must be 1 to {most}"));
+            }
+        }
+        let segment_least = 4 * (self.batch_bytes_max.0 + MIB);
+        if !(segment_least..=(4 << 30)).contains(&self.segment_bytes.0) {
+            let least = ByteSize(segment_least);
+            let rule = format!("must be {least} (four of the largest batches) to 4GiB");
+            return bound("segment_bytes", &self.segment_bytes, rule);
+        }
+        self.sizes()
+    }
+
+    /// A sixth of the memory is for messages in work, a tenth and 128 MiB for everything small; the
+    /// index gets the largest table that fits in the rest.
+    fn sizes(&self) -> Result<Sizes, ConfigError> {
+        let memory = self.memory_max.0;
+        let bytes_in_flight_max = memory / 6;
+        // A message is held once as it came and at most once more in what is made of it.
+        let needed = 2 * self.batch_bytes_max.0;
+        let rest = (memory - memory / 6 - memory / 10).saturating_sub(128 * MIB);
+        let table_bits = (rest / SLOT_BYTES).checked_ilog2().unwrap_or(0);
+        if bytes_in_flight_max < needed || table_bits < 16 {
+            let least = ByteSize((6 * needed).max(256 * MIB));
+            return Err(ConfigError::Bound {
+                field: "memory_max",
+                value: self.memory_max.to_string(),
+                bound: format!("must be at least {least}"),
+            });
+        }
+        Ok(Sizes { table_bits: table_bits.min(34), bytes_in_flight_max })
+    }
+
+    /// Threads that judge.
+    #[must_use]
+    pub fn worker_count(&self) -> usize {
+        if self.workers > 0 {
+            return self.workers;
+        }
+        std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+    }
+}
+
+/// A number of bytes, written as `3GiB`, `16MiB`, `64KiB` or a plain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "Spelt")]
+pub struct ByteSize(pub u64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Spelt {
+    Number(u64),
+    Text(String),
+}
+
+impl TryFrom<Spelt> for ByteSize {
+    type Error = String;
+
+    fn try_from(spelt: Spelt) -> Result<Self, String> {
+        match spelt {
+            Spelt::Number(bytes) => Ok(Self(bytes)),
+            Spelt::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no size: write 3GiB, 512MiB, 64KiB or a number of bytes");
+        let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
+        let unit = text.get(digits.len()..).unwrap_or_default();
+        let factor = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kib" | "k" => 1 << 10,
+            "mib" | "m" => 1 << 20,
+            "gib" | "g" => 1 << 30,
+            "tib" | "t" => 1 << 40,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(factor).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl std::fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = self.0;
+        match bytes {
+            b if b >= 1 << 30 && b % (1 << 30) == 0 => write!(f, "{}GiB", b >> 30),
+            b if b >= 1 << 20 && b % (1 << 20) == 0 => write!(f, "{}MiB", b >> 20),
+            b if b >= 1 << 10 && b % (1 << 10) == 0 => write!(f, "{}KiB", b >> 10),
+            b => write!(f, "{b}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_defaults_hold_and_are_what_the_contract_states() {
+        let config = Config::default();
+        let sizes = config.check().unwrap();
+        assert_eq!(config.batch_declarations_max, 10_000);
+        assert_eq!(config.batch_goods_items_max, 100_000);
+        assert_eq!(config.batch_bytes_max, ByteSize(16 << 20));
+        assert_eq!(sizes.table_bits, 26);
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [("3GiB", 3 << 30), ("16 MiB", 16 << 20), ("64k", 65_536), ("7", 7)] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for bad in ["", "GiB", "3 pounds", "-1", "99999999999999999999", "99999999999TiB"] {
+            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_bound_is_named() {
+        let wrong = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().unwrap_err().to_string()
+        };
+        assert!(wrong(|c| c.batch_declarations_max = 0).contains("1 to 30840"));
+        assert!(wrong(|c| c.batch_declarations_max = 40_000).contains("batch_declarations_max"));
+        assert!(wrong(|c| c.memory_max = ByteSize(100 << 20)).contains("at least 256MiB"));
+        assert!(wrong(|c| c.segment_bytes = ByteSize(1 << 20)).contains("segment_bytes"));
+        assert!(wrong(|c| c.time_zone = "Mars/Olympus".into()).contains("time_zone"));
+        assert!(toml::from_str::<Config>("memory_mx = 3").is_err());
+        let read: Config = toml::from_str("memory_max = \"1GiB\"\nworkers = 3").unwrap();
+        assert_eq!((read.memory_max, read.workers), (ByteSize(1 << 30), 3));
+    }
+}

@@ -1,0 +1,248 @@
+//! The lock-free index: which (declarant, LRN) is known, with which content, and what was answered.
+//!
+//! - [`slot`]: the protocol of one slot, explored by loom.
+//! - [`table`]: the hot table, open addressing over slots.
+//! - [`filed`]: what is kept of each batch; a slot points at a declaration in one.
+//! - [`settle`]: what the journal's order makes of keys that several records meet.
+//!
+//! # Who does what
+//! Workers *claim*: each declaration's key is put into the table by compare-and-swap, pointing at
+//! its declaration, before anyone knows which batch will stand first in the journal. A claim that
+//! finds a free slot needs no more work, ever. One that meets a declaration already placed, of the
+//! same content, is a replay, and that is final, since an accepted or rejected content keeps its
+//! answer. Everything else is *open*.
+//!
+//! The one committer *settles* what is open when it gives the batch its place: by then everything
+//! before it in the journal is settled and everything in flight comes after it. A key held by a
+//! batch in flight is taken over, and that batch gets the declaration on its own list of open
+//! ones. So a record never refers to a later one, and recovery, which places the same records in
+//! the same order, derives the same outcomes.
+//!
+//! # What stands under a key
+//! Under PRF(declarant, LRN): the accepted declaration, else the latest rejected one. Every other
+//! content answered under that LRN has a slot of its own, under a PRF of key and digest; a mark in
+//! the first slot tells that there are such. A declaration takes one slot at most, so room for a
+//! batch is reserved before its first claim, and a claim never fails.
+
+pub mod filed;
+pub mod settle;
+pub mod slot;
+pub mod table;
+
+mod chunked;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chunked::Chunked;
+use filed::{Admission, Draft, Filed, Owner, Settled};
+use table::{Claim, Table};
+
+use crate::id::Ordinal;
+use crate::outcome::Outcome;
+use crate::wire::digest::{Digest, Key, Keys, MemoryKind};
+
+/// What a batch takes of the table's room beside one slot for each declaration: its own record
+/// here is about 300 bytes, as much as the slots and entries of this many declarations.
+pub const BATCH_OVERHEAD: u64 = 6;
+
+/// Bytes that one slot costs with what belongs to it: the slot itself, and for each slot that may
+/// be taken (half of them) key, digest and outcome.
+pub const SLOT_BYTES: u64 = 16 + (16 + 16 + 1) / 2 + 1;
+
+/// The table has no room for a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the index has room for {free} more declarations, and the batch needs {needed}")]
+pub struct Full {
+    /// Slots needed.
+    pub needed: u64,
+    /// Slots free.
+    pub free: u64,
+}
+
+/// Room taken for a batch; claims use it up, and what is left is given back when it is placed.
+#[derive(Debug)]
+pub struct Room {
+    slots: u64,
+}
+
+/// A batch whose keys have been claimed.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The batch in the index.
+    pub filed: Arc<Filed>,
+    /// Declarations that the committer has to settle, ascending.
+    open: Vec<u16>,
+    /// Replays found already, with what they replay.
+    replays: Vec<(u16, Owner)>,
+    room: Room,
+}
+
+/// The index.
+#[derive(Debug)]
+pub struct Index {
+    keys: Keys,
+    table: Table,
+    batches: Chunked<Arc<Filed>>,
+    placed: Chunked<Arc<Filed>>,
+    sequence: AtomicU64,
+    placed_count: AtomicU64,
+}
+
+impl Index {
+    /// An index of `2^bits` slots under these keys.
+    ///
+    /// # Errors
+    /// Where the system does not give the memory.
+    pub fn new(keys: Keys, bits: u32) -> std::io::Result<Self> {
+        let table = Table::new(bits)?;
+        // Each batch takes room for one declaration and its overhead at least.
+        let batches = usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
+        Ok(Self {
+            keys,
+            table,
+            batches: Chunked::new(batches),
+            placed: Chunked::new(batches),
+            sequence: AtomicU64::new(0),
+            placed_count: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes room for a batch.
+    ///
+    /// # Errors
+    /// [`Full`], and nothing is taken.
+    pub fn reserve(&self, declarations: usize) -> Result<Room, Full> {
+        let needed = declarations as u64 + BATCH_OVERHEAD;
+        if self.table.reserve(needed) {
+            Ok(Room { slots: declarations as u64 })
+        } else {
+            Err(Full { needed, free: self.table.room() })
+        }
+    }
+
+    /// Gives back the room of a batch that was not claimed after all.
+    pub fn release(&self, room: Room) {
+        self.table.release(room.slots + BATCH_OVERHEAD);
+    }
+
+    /// Files a batch and claims its keys. From here on it will be placed.
+    pub fn claim(&self, admission: Admission, draft: Draft, mut room: Room) -> Claimed {
+        /// How far ahead of the claim a slot is fetched: a miss takes about as long as this many
+        /// claims that hit.
+        const AHEAD: usize = 16;
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let filed = Arc::new(Filed::new(sequence, admission, draft));
+        let is_filed = self.batches.set(sequence, Arc::clone(&filed));
+        debug_assert!(is_filed, "room for a batch was reserved");
+
+        let (mut open, mut replays) = (Vec::new(), Vec::new());
+        for &key in filed.keys().iter().take(AHEAD) {
+            self.table.prefetch(key);
+        }
+        for (place, &key) in filed.keys().iter().enumerate() {
+            if let Some(&ahead) = filed.keys().get(place + AHEAD) {
+                self.table.prefetch(ahead);
+            }
+            let Ok(index) = u16::try_from(place) else { break };
+            let mine = Owner::new(sequence, index).word();
+            match self.table.claim(key, mine, |word| self.is_key(word, key)) {
+                Claim::New(_) => room.slots = room.slots.saturating_sub(1),
+                Claim::Held(_, word) => {
+                    let owner = Owner::from_word(word);
+                    match self.is_final_replay(&filed, place, owner) {
+                        Some(first) => {
+                            filed.settle(place, Settled::replay_of(first));
+                            replays.push((index, owner));
+                        }
+                        None => open.push(index),
+                    }
+                }
+            }
+        }
+        Claimed { filed, open, replays, room }
+    }
+
+    /// Whether the declaration that met `owner` is, come what may, a replay of it.
+    fn is_final_replay(&self, filed: &Filed, index: usize, owner: Owner) -> Option<Outcome> {
+        let first = self.batches.get(owner.sequence())?;
+        // Outcomes of a batch in flight may still change.
+        first.placing()?;
+        let outcome = first.settled(owner.index())?.outcome;
+        let same = match outcome {
+            // A rejection of the same content would have to be found first.
+            Outcome::Accepted if owner.has_others() => false,
+            Outcome::Accepted => first.content(owner.index()) == filed.content(index),
+            Outcome::Rejected => first.with_fallback(owner.index()) == filed.with_fallback(index),
+            Outcome::Replayed | Outcome::Conflict => false,
+        };
+        same.then_some(outcome)
+    }
+
+    fn is_key(&self, word: u64, key: Key) -> bool {
+        let owner = Owner::from_word(word);
+        owner.is_under_lrn()
+            && self.batches.get(owner.sequence()).and_then(|b| b.key(owner.index())) == Some(key)
+    }
+
+    fn is_remembered(&self, word: u64, memory: Key, kind: MemoryKind) -> bool {
+        let owner = Owner::from_word(word);
+        let digest = |filed: &Filed| match kind {
+            MemoryKind::Rejection if owner.is_rejection() => filed.with_fallback(owner.index()),
+            MemoryKind::Conflict if owner.is_conflict() => filed.content(owner.index()),
+            _ => None,
+        };
+        self.batches.get(owner.sequence()).is_some_and(|filed| {
+            match (filed.key(owner.index()), digest(filed)) {
+                (Some(key), Some(digest)) => self.keys.memory_key(kind, key, digest) == memory,
+                _ => false,
+            }
+        })
+    }
+
+    fn recall(&self, kind: MemoryKind, key: Key, digest: Digest) -> Option<Owner> {
+        let memory = self.keys.memory_key(kind, key, digest);
+        let found = self.table.find(memory, |word| self.is_remembered(word, memory, kind));
+        found.map(|(_, word)| Owner::from_word(word))
+    }
+
+    /// The batch with this sequence number.
+    #[must_use]
+    pub fn batch(&self, sequence: u64) -> Option<&Arc<Filed>> {
+        self.batches.get(sequence)
+    }
+
+    /// The declaration under `key`: the accepted one, else the latest rejected one.
+    #[must_use]
+    pub fn under(&self, key: Key) -> Option<(&Arc<Filed>, usize)> {
+        let (_, word) = self.table.find(key, |word| self.is_key(word, key))?;
+        let owner = Owner::from_word(word);
+        Some((self.batches.get(owner.sequence())?, owner.index()))
+    }
+
+    /// The declaration that was placed as `ordinal`.
+    #[must_use]
+    pub fn at(&self, ordinal: Ordinal) -> Option<(&Arc<Filed>, usize)> {
+        let first = |place: u64| {
+            let filed = self.placed.get(place)?;
+            Some((filed, filed.placing()?.first_ordinal.0))
+        };
+        let (mut low, mut high) = (0, self.placed_count.load(Ordering::Acquire));
+        // The last batch whose first ordinal is not above the one looked for.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if first(middle)?.1 <= ordinal.0 { low = middle + 1 } else { high = middle }
+        }
+        let (filed, first_ordinal) = first(low.checked_sub(1)?)?;
+        let index = usize::try_from(ordinal.0 - first_ordinal).ok()?;
+        (index < filed.len()).then_some((filed, index))
+    }
+
+    /// How many more declarations there is room for.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        self.table.room()
+    }
+}

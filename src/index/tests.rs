@@ -1,0 +1,259 @@
+//! The index against a plain model: whatever the order in which batches claim and are placed, the
+//! outcomes are those of a single thread that takes the batches in the order of the journal.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use proptest::prelude::*;
+
+use super::filed::{Admission, Draft, Placing, Settled};
+use super::settle::{Claimed, Decided, Settler};
+use super::{BATCH_OVERHEAD, Index};
+use crate::day::{Day, Moment};
+use crate::id::{Eori, Ordinal, Watermark};
+use crate::journal::Position;
+use crate::outcome::Outcome;
+use crate::rules::fallback::FallbackCheck;
+use crate::wire::digest::{Digest, Digests, Keys};
+
+/// A declaration as far as the index cares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Sent {
+    lrn: u8,
+    content: u8,
+    /// 0: none.
+    fallback: u8,
+}
+
+impl Sent {
+    /// The rules of this model: a pure function of content and fallback.
+    fn is_rejected(self) -> bool {
+        (u32::from(self.content) * 7 + u32::from(self.fallback) * 5) % 3 == 0
+    }
+}
+
+/// The contract's rules, one declaration after another.
+#[derive(Default)]
+struct Model {
+    accepted: HashMap<u8, (u8, usize)>,
+    rejected: HashMap<Sent, usize>,
+    conflicts: HashMap<(u8, u8), usize>,
+    latest_rejected: HashMap<u8, usize>,
+    count: usize,
+}
+
+impl Model {
+    /// The outcome, and the ordinal of the first answer of a replay.
+    fn place(&mut self, sent: Sent) -> (Settled, Option<usize>) {
+        let ordinal = self.count;
+        self.count += 1;
+        if let Some(&first) = self.rejected.get(&sent) {
+            return (Settled::replay_of(Outcome::Rejected), Some(first));
+        }
+        if let Some(&(content, first)) = self.accepted.get(&sent.lrn) {
+            if content == sent.content {
+                return (Settled::replay_of(Outcome::Accepted), Some(first));
+            }
+            if let Some(&first) = self.conflicts.get(&(sent.lrn, sent.content)) {
+                return (Settled::replay_of(Outcome::Conflict), Some(first));
+            }
+            self.conflicts.insert((sent.lrn, sent.content), ordinal);
+            return (Settled::first(Outcome::Conflict), None);
+        }
+        if sent.is_rejected() {
+            self.rejected.insert(sent, ordinal);
+            self.latest_rejected.insert(sent.lrn, ordinal);
+            return (Settled::first(Outcome::Rejected), None);
+        }
+        self.accepted.insert(sent.lrn, (sent.content, ordinal));
+        (Settled::first(Outcome::Accepted), None)
+    }
+
+    fn under(&self, lrn: u8) -> Option<usize> {
+        let accepted = self.accepted.get(&lrn).map(|(_, ordinal)| *ordinal);
+        accepted.or_else(|| self.latest_rejected.get(&lrn).copied())
+    }
+}
+
+fn keys() -> Keys {
+    Keys::new([3; 16], [5; 32])
+}
+
+fn admission() -> Admission {
+    Admission { at: Moment(0), day: Day(20_000), law: 0 }
+}
+
+fn draft(batch: &[Sent]) -> Draft {
+    let declarant = Eori::parse("NL810000003").unwrap();
+    let mut draft = Draft::with_capacity(batch.len());
+    for sent in batch {
+        let content = Digest(u64::from(sent.content) + 1, 0);
+        let with_fallback = match sent.fallback {
+            0 => content,
+            n => Digest(content.0, n.into()),
+        };
+        let fallback = (sent.fallback > 0).then(|| (FallbackCheck::default(), Day(20_000)));
+        let key = keys().key_of(&declarant, &format!("L{}", sent.lrn));
+        draft.push(key, Digests { content, with_fallback }, sent.is_rejected(), fallback);
+    }
+    draft
+}
+
+/// The committer's thread of the tests.
+struct Committer {
+    settler: Settler,
+    ordinal: u64,
+    records: u64,
+}
+
+impl Committer {
+    fn place(&mut self, claimed: Claimed) -> Decided {
+        let decided = self.settler.settle(claimed);
+        self.records += 1;
+        let placing = Placing {
+            number: Watermark(self.records),
+            position: Position::default(),
+            first_ordinal: Ordinal(self.ordinal),
+        };
+        self.ordinal += decided.filed.len() as u64;
+        self.settler.place(&decided.filed, placing);
+        decided
+    }
+}
+
+fn check(model: &mut Model, batch: &[Sent], decided: &Decided) -> Result<(), TestCaseError> {
+    let mut replays = decided.replays.iter().peekable();
+    for (index, sent) in batch.iter().enumerate() {
+        let (settled, first) = model.place(*sent);
+        prop_assert_eq!(decided.filed.settled(index), Some(settled), "{:?} at {}", sent, index);
+        let target = replays.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| {
+            let ordinal = first.filed.placing().unwrap().first_ordinal.0;
+            usize::try_from(ordinal).unwrap() + first.index
+        });
+        prop_assert_eq!(target, first, "{:?} at {}", sent, index);
+    }
+    prop_assert!(replays.next().is_none());
+    Ok(())
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    (0_u8..4, 0_u8..4, 0_u8..3).prop_map(|(lrn, content, fallback)| Sent { lrn, content, fallback })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// `picks` decides, step by step, whether the next batch claims or which of those in flight is
+    /// placed.
+    #[test]
+    fn outcomes_follow_the_journal_whatever_the_order_of_claims(
+        batches in prop::collection::vec(prop::collection::vec(sent(), 1..6), 1..12),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 64),
+    ) {
+        let index = Arc::new(Index::new(keys(), 16).unwrap());
+        let room = index.room();
+        let mut committer =
+            Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
+        let mut model = Model::default();
+        let mut waiting = batches.iter();
+        let mut in_flight: Vec<(&Vec<Sent>, Claimed)> = Vec::new();
+        let mut picks = picks.iter().cycle();
+        loop {
+            let choice = picks.next().unwrap().index(in_flight.len() + 1);
+            if choice == in_flight.len()
+                && let Some(batch) = waiting.next()
+            {
+                let reserved = index.reserve(batch.len()).unwrap();
+                in_flight.push((batch, index.claim(admission(), draft(batch), reserved)));
+            } else if !in_flight.is_empty() {
+                let (batch, claimed) = in_flight.swap_remove(choice.min(in_flight.len() - 1));
+                let decided = committer.place(claimed);
+                check(&mut model, batch, &decided)?;
+            } else if waiting.len() == 0 {
+                break;
+            }
+        }
+        // What stands under each LRN, and that no more room was used than answers were given.
+        for lrn in 0..4 {
+            let key = keys().key_of(&Eori::parse("NL810000003").unwrap(), &format!("L{lrn}"));
+            let found = index.under(key).map(|(filed, place)| {
+                filed.placing().unwrap().first_ordinal.0 as usize + place
+            });
+            prop_assert_eq!(found, model.under(lrn));
+        }
+        let first_answers = (model.rejected.len() + model.conflicts.len() + model.accepted.len()) as u64;
+        let used = room - index.room();
+        prop_assert_eq!(used, first_answers + batches.len() as u64 * BATCH_OVERHEAD);
+        for ordinal in 0..model.count {
+            let (filed, place) = index.at(Ordinal(ordinal as u64)).unwrap();
+            prop_assert_eq!(filed.placing().unwrap().first_ordinal.0 as usize + place, ordinal);
+        }
+        prop_assert!(index.at(Ordinal(model.count as u64)).is_none());
+    }
+}
+
+#[test]
+fn threads_that_claim_at_once_come_out_as_the_journal_has_them() {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut random = move |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    for _ in 0..20 {
+        let index = Arc::new(Index::new(keys(), 16).unwrap());
+        let batches: Vec<Vec<Sent>> = (0..400)
+            .map(|_| {
+                (0..20)
+                    .map(|_| Sent {
+                        lrn: random(60) as u8,
+                        content: random(3) as u8,
+                        fallback: (random(5) == 0).into(),
+                    })
+                    .collect()
+            })
+            .collect();
+        let (sender, receiver) = crossbeam::channel::unbounded();
+        let decided = Mutex::new(Vec::new());
+        std::thread::scope(|scope| {
+            for part in batches.chunks(100) {
+                let (index, sender) = (&index, sender.clone());
+                scope.spawn(move || {
+                    for batch in part {
+                        let room = index.reserve(batch.len()).unwrap();
+                        let claimed = index.claim(admission(), draft(batch), room);
+                        sender.send((batch, claimed)).unwrap();
+                    }
+                });
+            }
+            drop(sender);
+            let settler = Settler::new(Arc::clone(&index));
+            let decided = &decided;
+            scope.spawn(move || {
+                let mut committer = Committer { settler, ordinal: 0, records: 0 };
+                for (batch, claimed) in receiver {
+                    decided.lock().unwrap().push((batch, committer.place(claimed)));
+                }
+            });
+        });
+        let mut model = Model::default();
+        for (batch, decided) in decided.into_inner().unwrap() {
+            check(&mut model, batch, &decided).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_takes_nothing() {
+    let index = Index::new(keys(), 10).unwrap();
+    let free = index.room();
+    assert!(index.reserve(free as usize).is_err());
+    assert_eq!(index.room(), free);
+    let room = index.reserve(free as usize - BATCH_OVERHEAD as usize).unwrap();
+    assert_eq!(index.room(), 0);
+    index.release(room);
+    assert_eq!(index.room(), free);
+}
