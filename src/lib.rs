@@ -1,6 +1,7 @@
 //! Waag takes in low-value customs declarations.
 pub mod day;
 pub mod disk;
+pub mod generate;
 pub mod id;
 pub mod journal;
 pub mod outcome;
