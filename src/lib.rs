@@ -1,4 +1,5 @@
 //! Waag takes in low-value customs declarations.
+pub mod command;
 pub mod day;
 pub mod disk;
 pub mod generate;

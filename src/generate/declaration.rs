@@ -255,18 +255,18 @@ fn goods_item(
         && match run.regime {
             Regime::ProductIdentifiers => true,
             Regime::FlatDuty => actor.index % 3 != 1,
-            Regime::Relief => actor.index % 7 == 0,
+            Regime::Relief => actor.index.is_multiple_of(7),
         };
     let product_identifiers = identified.then(|| {
         let sku = random.below(90_000);
         ProductIdentifiers {
             merchant: format!("SKU-{sku:05}"),
-            manufacturer: if sku % 4 == 0 {
+            manufacturer: if sku.is_multiple_of(4) {
                 "NA".to_owned()
             } else {
                 format!("MF{}-{}", sku % 97, product.hs6)
             },
-            gtin: if sku % 3 == 0 { goods::gtin(sku) } else { String::new() },
+            gtin: if sku.is_multiple_of(3) { goods::gtin(sku) } else { String::new() },
         }
     });
     GoodsItem {

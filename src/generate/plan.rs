@@ -129,7 +129,7 @@ impl Plan {
 /// far enough away, or anywhere before.
 fn earlier(actor: &Actor, position: u64, random: &mut Random) -> Option<u64> {
     let batch_start = position / actor.batch * actor.batch;
-    let far_end = batch_start.checked_sub((BATCHES_APART - 1) * actor.batch).unwrap_or(0);
+    let far_end = batch_start.saturating_sub((BATCHES_APART - 1) * actor.batch);
     let (from, to) = match random.below(10) {
         0..3 => (batch_start, position),
         3..6 => (far_end.saturating_sub(3 * actor.batch), far_end),
