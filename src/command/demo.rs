@@ -41,6 +41,9 @@ pub struct DemoArgs {
     pub load: LoadArgs,
 
     /// Where the server keeps its data; a temporary folder, removed afterwards, if left out
+    ///
+    /// In a folder that an earlier demo with the same options has filled, everything is a replay:
+    /// give another --seed.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
@@ -82,8 +85,10 @@ pub enum DriveError {
     #[error(transparent)]
     Options(#[from] OptionsError),
     /// No connection.
-    #[error("cannot connect to the server")]
+    #[error("cannot connect to {url}")]
     Connect {
+        /// Where.
+        url: String,
         /// Why.
         source: tonic::transport::Error,
     },
@@ -336,16 +341,16 @@ fn report(
 
 /// Connects; answers may be 4 MiB, and a window holds a few of them.
 async fn connect(url: &str) -> Result<Channel, DriveError> {
-    let connect = |source| DriveError::Connect { source };
+    let failed = |source| DriveError::Connect { url: url.to_owned(), source };
     Endpoint::from_shared(url.to_owned())
-        .map_err(connect)?
+        .map_err(failed)?
         .connect_timeout(Duration::from_secs(10))
         .initial_stream_window_size(8 << 20)
         .initial_connection_window_size(16 << 20)
         .tcp_nodelay(true)
         .connect()
         .await
-        .map_err(connect)
+        .map_err(failed)
 }
 
 /// Which lane each actor sends through: the largest first, each to the lane with least to carry.
@@ -407,7 +412,6 @@ impl DemoReport {
             "Conflicts",
             "Lines",
             "Value EUR",
-            "Duty EUR",
         ]);
         for row in &self.table {
             table.row(vec![
@@ -418,8 +422,7 @@ impl DemoReport {
                 thousands(row.replayed),
                 thousands(row.conflicts),
                 thousands(row.lines),
-                euros(row.value_eur_cents),
-                euros(row.duty_eur_cents),
+                thousands(row.value_eur_cents / 100),
             ]);
         }
         table.write(out)?;
@@ -435,6 +438,14 @@ impl DemoReport {
             thousands(self.rejected),
             thousands(self.replayed),
             thousands(self.conflicts),
+        )?;
+        let sum = |of: fn(&ActorRow) -> u64| self.table.iter().map(of).sum();
+        writeln!(
+            out,
+            "Accepted: {} lines worth EUR {}, duty EUR {}",
+            thousands(self.accepted_lines),
+            euros(sum(|row| row.value_eur_cents)),
+            euros(sum(|row| row.duty_eur_cents)),
         )?;
         writeln!(
             out,
@@ -454,6 +465,9 @@ impl DemoReport {
             thousands(self.mismatches),
             thousands(self.summary_mismatches),
         )?;
+        if self.replayed == self.declarations {
+            writeln!(out, "All of it was lodged before: another --seed gives other declarations.")?;
+        }
         self.write_examples(out)
     }
 

@@ -36,6 +36,8 @@ pub struct LoadArgs {
     pub replays: f64,
 
     /// Share that use the LRN of an accepted declaration for other content, 0 to 1
+    ///
+    /// One in seven of them has a defect as well.
     #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
     pub conflicts: f64,
 

@@ -51,11 +51,11 @@ impl Habit {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::BunchesBelow150 => "bunches below 150",
-            Self::VagueDescriptions => "vague descriptions",
+            Self::BunchesBelow150 => "just below 150",
+            Self::VagueDescriptions => "vague texts",
             Self::OtherHsCodes => "other HS codes",
             Self::WrongBarcodes => "wrong barcodes",
-            Self::NoTransportCosts => "no transport costs",
+            Self::NoTransportCosts => "no freight costs",
             Self::MergedLines => "merged lines",
             Self::NominalValues => "nominal values",
             Self::RoundPrices => "round prices",
@@ -139,7 +139,7 @@ fn eori(index: u32, trade: Trade) -> String {
     let number = u64::from(index);
     match (trade, index % 3) {
         (Trade::Platform, 1) => format!("IE{:07}T", 3_100_000 + number),
-        (Trade::Platform, 2) => format!("DE{:015}", 710_000_000 + number),
+        (Trade::Platform, 2) => format!("DE{:09}", 710_000_000 + number),
         (Trade::Courier, 2) => format!("BE{:010}", 800_000_000 + number),
         _ => format!("NL{:09}", 830_000_000 + number),
     }

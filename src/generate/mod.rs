@@ -57,7 +57,8 @@ pub struct Options {
     pub seed: u64,
     /// Share of declarations that repeat an earlier one, 0 to 1.
     pub replays: f64,
-    /// Share that use the LRN of an accepted one for other content, 0 to 1.
+    /// Share that use the LRN of an accepted one for other content, 0 to 1; one in seven of them
+    /// has a defect as well.
     pub conflicts: f64,
     /// Share in which a defect was planted, 0 to 1. All three together: at most 0.9.
     pub invalid: f64,

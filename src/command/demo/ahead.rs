@@ -12,7 +12,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use crate::generate::{Expected, Generator};
 
 /// Batches made and not yet answered, in KiB of their encoded form and their known answers:
-/// 1,000,000 lines take some 300 MiB, so the default run is made wholly before the clock starts.
+/// 1,000,000 lines at 202 bytes, and 88 for each of half as many answers, are some 240 MiB, so the
+/// default run is made wholly before the clock starts.
 const PREPARED_KIB_MAX: usize = 640 * 1024;
 
 /// A batch ready to be sent.

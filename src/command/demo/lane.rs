@@ -122,7 +122,9 @@ async fn open(
     requests: mpsc::Receiver<Bytes>,
 ) -> Result<Streaming<SubmitBatchesResponse>, DriveError> {
     let mut client = tonic::client::Grpc::new(channel);
-    client.ready().await.map_err(|source| DriveError::Connect { source })?;
+    let lost =
+        |source| DriveError::call("SubmitBatches", tonic::Status::from_error(Box::new(source)));
+    client.ready().await.map_err(lost)?;
     let path = PathAndQuery::from_static("/waag.v1.Lodgement/SubmitBatches");
     let request = Request::new(ReceiverStream::new(requests));
     let response = client.streaming(request, path, EncodedBatches).await;
