@@ -37,14 +37,10 @@ pub struct Config {
     pub batch_goods_items_max: usize,
     /// Most bytes of a batch's message.
     pub batch_bytes_max: ByteSize,
-    /// Most goods items in a declaration.
-    pub declaration_goods_items_max: u32,
     /// Most characters of a `batch_id`.
     pub batch_id_characters_max: usize,
     /// An answer stays below this: 4 MiB is the limit of most clients.
     pub answer_bytes_max: ByteSize,
-    /// Days that a fallback lodgement may lie back.
-    pub fallback_days_max: u16,
     /// Actors of a role that are counted apart; later ones fold into `(other)`.
     pub actors_max: u32,
     /// Threads that judge. 0: one for each processor.
@@ -81,10 +77,8 @@ impl Default for Config {
             batch_declarations_max: 10_000,
             batch_goods_items_max: 100_000,
             batch_bytes_max: ByteSize(16 * MIB),
-            declaration_goods_items_max: 999,
             batch_id_characters_max: 64,
             answer_bytes_max: ByteSize(4 * MIB),
-            fallback_days_max: 30,
             actors_max: 100_000,
             workers: 0,
             batches_in_flight_max: 256,
@@ -179,10 +173,9 @@ impl Config {
             );
             return bound("batch_declarations_max", &self.batch_declarations_max, rule);
         }
-        let positive: [(&'static str, u64, u64); 11] = [
+        let positive: [(&'static str, u64, u64); 10] = [
             ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
-            ("declaration_goods_items_max", self.declaration_goods_items_max.into(), 65_535),
             ("batch_id_characters_max", self.batch_id_characters_max as u64, 1_024),
             ("answer_bytes_max", self.answer_bytes_max.0, 64 * MIB),
             ("actors_max", self.actors_max.into(), 10_000_000),

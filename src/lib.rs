@@ -1,12 +1,68 @@
-//! Waag takes in low-value customs declarations.
+//! Waag takes in low-value e-commerce customs declarations at billion-line scale: each is judged by
+//! the law in force, deduplicated, made durable and answered, and what was answered adds up to
+//! exact summaries per actor.
+//!
+//! # The life of a batch
+//! ```text
+//! gRPC message ─ admit ─ read in place ─ judge ─ claim ─ place and write ─ fold ─ answer
+//!    Bytes      bytes in   borrowed      rules    lock-free  journal, one      summary
+//!               flight     view                   index      synced group
+//! ```
+//! - **admit** ([`ingest::Engine::admit`]): a message past the bound is skipped on the wire; others
+//!   wait for their share of batches and bytes in flight. The batch gets its one time, which
+//!   decides rule set, rates, summary day and MRN year; nothing later asks the clock.
+//! - **read in place** ([`wire`]): the message is walked into borrowed structs, exactly as prost
+//!   would decode it, and normalised.
+//! - **judge** ([`rules`]): pure functions of the normalised declaration, the rule set of its day
+//!   and dated reference data collect all findings at once.
+//! - **claim** ([`index`]): the key, a keyed PRF of (declarant, LRN), is claimed in a lock-free
+//!   table. Room there and in the journal is reserved first: what has claimed is always placed,
+//!   client or no client.
+//! - **place and write** ([`ingest`], [`journal`]): one committer gives records their order, settles
+//!   what several hold against what stands before, and writes all that waits as one group, synced.
+//! - **answer** ([`ingest::answer`]): verdicts go straight to bytes, once the group is durable.
+//! - **fold** ([`summary`], [`catalog`]): each batch's small delta is merged in journal order.
+//!
+//! # What must always be true
+//! 1. An answer is durable, and so is all that it rests on.
+//! 2. Retrying is always safe: the first answer, every time.
+//! 3. (declarant, LRN) is accepted once at most.
+//! 4. A summary is exactly the fold of the journal up to its watermark.
+//! 5. Every verdict can be explained and repeated.
+//! 6. Every bound is explicit ([`config`]).
+//! 7. A failed write stops the server.
+//!
+//! # Where things are
+//! | module | what |
+//! |---|---|
+//! | [`config`] | every setting and every bound |
+//! | [`id`], [`day`], [`outcome`], [`mrn`] | a type for each meaning |
+//! | [`secrets`] | the keys of a data folder |
+//! | [`wire`] | reading, normalising, digesting |
+//! | [`rules`] | the law as dated data, and judging by it |
+//! | [`index`] | which (declarant, LRN) is known, with which content |
+//! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
+//! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
+//! | [`summary`], [`catalog`] | the fold and its checkpoints |
+//! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
+//! | [`generate`] | realistic batches with known answers |
+//! | [`command`] | the command line |
+
+pub mod catalog;
 pub mod command;
+pub mod config;
 pub mod day;
 pub mod disk;
 pub mod generate;
 pub mod id;
+pub mod index;
+pub mod ingest;
 pub mod journal;
+pub mod mrn;
 pub mod outcome;
 pub mod proto;
 pub mod rpc;
 pub mod rules;
+pub mod secrets;
+pub mod summary;
 pub mod wire;

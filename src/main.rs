@@ -1,2 +1,82 @@
-//! m
-fn main() {}
+//! The command line of Waag, and nothing else: see [`waag::command`].
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use waag::command::{self, Failure};
+
+// Most of what is allocated per batch is given back at once by another thread than took it, which
+// mimalloc does at a fraction of the cost of the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Takes in low-value e-commerce customs declarations (H7): judges each by the law in force,
+/// deduplicates, makes it durable, answers, and keeps exact summaries per actor.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(command::serve::ServeArgs),
+    /// See it work: a generated day of 35 actors through a real server, every verdict checked
+    Demo(command::demo::DemoArgs),
+    /// Judge batches offline, as the rules of a day would
+    Judge(command::judge::JudgeArgs),
+    /// Make realistic batches
+    Generate(command::generate::GenerateArgs),
+    /// Print summaries per actor
+    Summary(command::summary::SummaryArgs),
+    /// Check, show and write out rule files
+    Rules(command::rules::RulesArgs),
+    /// Check everything in a data folder and change nothing
+    Verify(command::verify::VerifyArgs),
+    /// Throw the catalog away and make it again from the journal
+    Rebuild(command::rebuild::RebuildArgs),
+}
+
+fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
+    Ok(command::runtime()?.block_on(command::summary::run(args))?)
+}
+
+/// The failure and its causes, each once: some errors tell their cause themselves.
+fn with_causes(failure: &dyn std::error::Error) -> String {
+    let mut told = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
+        cause = error.source();
+    }
+    told
+}
+
+fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("WAAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let result: Result<(), Failure> = match Cli::parse().command {
+        Command::Serve(args) => command::serve::run(&args),
+        Command::Demo(args) => command::demo::local::run(&args),
+        Command::Judge(args) => command::judge::run(&args),
+        Command::Generate(args) => command::generate::run(&args).map_err(Into::into),
+        Command::Summary(args) => summary(&args),
+        Command::Rules(args) => command::rules::run(&args),
+        Command::Verify(args) => command::verify::run(&args),
+        Command::Rebuild(args) => command::rebuild::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            tracing::error!("{}", with_causes(&*failure));
+            ExitCode::FAILURE
+        }
+    }
+}

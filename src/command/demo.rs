@@ -5,6 +5,7 @@ mod ahead;
 mod check;
 mod codec;
 mod lane;
+pub mod local;
 mod summaries;
 
 use std::io::{self, Write};

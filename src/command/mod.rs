@@ -1,7 +1,34 @@
-//! The commands, one module each: their arguments with the help that teaches them, and what they
-//! print. What they do is elsewhere in the crate.
+//! The commands of `waag`, one file each. `main.rs` only takes the command line apart; what the
+//! commands do is elsewhere in the crate.
 
 pub mod demo;
 pub mod generate;
+pub mod judge;
+pub mod rebuild;
+pub mod rules;
+pub mod serve;
 mod show;
 pub mod summary;
+pub mod verify;
+
+use std::io::Write;
+
+/// Why a command failed: a sentence for the one who typed it.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Writes to standard output. Whoever reads may stop reading (`| head`): that is no failure.
+///
+/// # Errors
+/// Where standard output cannot be written.
+pub fn output(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    Ok(show::unless_broken_pipe(write(&mut out).and_then(|()| out.flush()))?)
+}
+
+/// A runtime for commands that talk gRPC.
+///
+/// # Errors
+/// Where the system gives no threads.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}

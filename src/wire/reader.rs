@@ -78,6 +78,23 @@ pub struct Batch<'a> {
     common: Option<Box<Common<'a>>>,
 }
 
+/// The `batch_id` of a message that may be malformed further on, or past a bound: what stands
+/// before the first fault; empty where there is none.
+#[must_use]
+pub fn batch_id(message: &[u8]) -> &str {
+    let (mut cursor, mut batch_id) = (Cursor::new(message, 0, 0), "");
+    while let Ok(Some(tag)) = cursor.tag() {
+        let read = match tag.number {
+            1 => cursor.text(tag, "batch_id").map(|text| batch_id = text),
+            _ => cursor.skip(tag),
+        };
+        if read.is_err() {
+            break;
+        }
+    }
+    batch_id
+}
+
 /// What the declarations of a batch share.
 #[derive(Debug, Default)]
 struct Common<'a> {

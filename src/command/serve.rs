@@ -1,0 +1,158 @@
+//! `waag serve`: the server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Failure;
+use crate::config::{ByteSize, Config};
+use crate::ingest::clock::Clock;
+use crate::ingest::engine::{self, Engine};
+use crate::rpc::server;
+use crate::rules::law::Law;
+
+/// Flags of `waag serve`. Each wins over the setting of the same name.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The data folder; made where it is missing. One server at a time
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    pub data_dir: Option<PathBuf>,
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", help_heading = "Settings")]
+    pub listen: Option<SocketAddr>,
+    /// Memory that table, queues and buffers are sized from, as 3GiB
+    #[arg(long, value_name = "SIZE", help_heading = "Settings")]
+    pub memory_max: Option<ByteSize>,
+    /// Files in this folder replace the built-in rules of the same name (see `waag rules`);
+    /// SIGHUP reads them again
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    pub rules: Option<PathBuf>,
+    /// TOML file with these and further settings (see README)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The time at which the server believes it starts, local to its time zone; for tests, on
+    /// loopback only
+    #[arg(long, value_name = "YYYY-MM-DDThh:mm")]
+    pub clock: Option<String>,
+}
+
+impl ServeArgs {
+    /// The settings of the file with those of the flags over them.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        if let Some(data_dir) = &self.data_dir {
+            config.data_dir.clone_from(data_dir);
+        }
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        if let Some(memory_max) = self.memory_max {
+            config.memory_max = memory_max;
+        }
+        if let Some(rules) = &self.rules {
+            config.rules = Some(rules.clone());
+        }
+        Ok(config)
+    }
+}
+
+/// Runs the server until SIGTERM, SIGINT or a fault.
+///
+/// # Errors
+/// Where it does not start, or stops for a fault.
+pub fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let config = args.config()?;
+    if !config.listen.ip().is_loopback() && !config.insecure_listen_anywhere {
+        return Err(format!(
+            "listen is {}: without TLS and identity the server listens on loopback only; \
+             insecure_listen_anywhere = true in the settings overrules this",
+            config.listen
+        )
+        .into());
+    }
+    let clock = match &args.clock {
+        None => Clock::system(),
+        Some(_) if !config.listen.ip().is_loopback() => {
+            return Err("--clock is for tests: it needs --listen on loopback".into());
+        }
+        Some(text) => {
+            let start = engine::calendar(&config)?.parse(text).ok_or_else(|| {
+                format!("--clock {text:?} is no time: write it as 2026-11-05T09:30")
+            })?;
+            Clock::starting_at(start)
+        }
+    };
+    let runtime = super::runtime()?;
+    let law = Law::load(config.rules.as_deref())?;
+    let (engine, started) = Engine::start(&config, law, clock)?;
+    tracing::info!(
+        records = started.progress.records,
+        declarations = started.progress.declarations,
+        accepted = started.progress.accepted,
+        ended_clean = started.ended_clean,
+        torn_bytes_cut = started.torn_bytes,
+        catalog_rebuilt = started.rebuilt_because.as_deref().unwrap_or("no"),
+        took_ms = u64::try_from(started.took.as_millis()).unwrap_or(u64::MAX),
+        rule_set = started.rule_set,
+        "recovered"
+    );
+    let reason = runtime.block_on(serve(&config, &engine))?;
+    engine.stop();
+    match reason {
+        None if engine.is_failed() => Err("the server stopped for a fault".into()),
+        None => {
+            tracing::info!("stopped");
+            Ok(())
+        }
+        Some(reason) => Err(format!("the server stopped for a fault: {reason}").into()),
+    }
+}
+
+/// Listens until told to stop; the reason, if it was a fault.
+async fn serve(config: &Config, engine: &Arc<Engine>) -> Result<Option<String>, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let running = match server::listen(config, Arc::clone(engine)).await {
+        Ok(running) => running,
+        Err(error) => {
+            engine.stop();
+            return Err(error.into());
+        }
+    };
+    tracing::info!(address = %running.address, "listening");
+    let reason = loop {
+        tokio::select! {
+            _ = terminate.recv() => break None,
+            _ = interrupt.recv() => break None,
+            reason = engine.broken() => break Some(reason),
+            _ = hangup.recv() => reload(config, engine).await,
+        }
+    };
+    tracing::info!("draining");
+    running.stop().await;
+    Ok(reason)
+}
+
+/// Reads the rules again: all or nothing.
+async fn reload(config: &Config, engine: &Engine) {
+    let rules = config.rules.clone();
+    let loaded = tokio::task::spawn_blocking(move || Law::load(rules.as_deref())).await;
+    match loaded {
+        Ok(Ok(law)) => match engine.change_law(law).await {
+            Ok(number) => tracing::info!(law = number, "rules are in force"),
+            Err(reason) => tracing::error!(reason, "rules not reloaded: those before hold on"),
+        },
+        Ok(Err(error)) => tracing::error!(%error, "rules not reloaded: those before hold on"),
+        Err(error) => tracing::error!(%error, "rules not reloaded: those before hold on"),
+    }
+}

@@ -1,0 +1,206 @@
+//! The committer: one thread that gives batches their place in the journal and makes them durable.
+//!
+//! It takes what is waiting, settles and places batch after batch into one group, writes the group,
+//! and only then lets the answers go. While it writes, the next batches gather: the group grows
+//! with the load by itself. After a failed write nothing is answered any more and the server
+//! stops: whoever waits is told to send the batch again, which is safe.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam::channel::{Receiver, Sender};
+use tokio::sync::{oneshot, watch};
+
+use super::clock::Clock;
+use super::laws::Laws;
+use super::record::{self, BatchRecord};
+use super::work::{Placed, ToCommit};
+use crate::id::{Ordinal, Watermark};
+use crate::index::filed::Placing;
+use crate::index::settle::Settler;
+use crate::journal::{self, Journal, JournalError, PushError, Reservation};
+use crate::rules::law::Law;
+use crate::summary::Event;
+
+/// What the committer is asked to do.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Place a batch.
+    Batch(Box<ToCommit>),
+    /// Put a law in force. Answers its number.
+    Law(Arc<Law>, oneshot::Sender<Result<u32, String>>),
+}
+
+/// An item of the fold, with the number of the record it came from.
+pub(super) type Folding = (Watermark, Event);
+
+/// The committer's state.
+pub(super) struct Committer {
+    pub(super) journal: Journal,
+    pub(super) settler: Settler,
+    pub(super) laws: Arc<Laws>,
+    pub(super) clock: Arc<Clock>,
+    pub(super) next_ordinal: Ordinal,
+    pub(super) group_bytes_max: usize,
+    pub(super) answers: Sender<Box<Placed>>,
+    pub(super) fold: Sender<Folding>,
+    pub(super) durable: watch::Sender<Watermark>,
+    pub(super) failed: Arc<AtomicBool>,
+    pub(super) stop: watch::Sender<Option<String>>,
+}
+
+/// Why the committer gives up.
+#[derive(Debug, thiserror::Error)]
+enum CommitError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Push(#[from] PushError),
+}
+
+/// What waits for the group to be durable.
+#[derive(Default)]
+struct Group {
+    batches: Vec<Box<Placed>>,
+    laws: Vec<(Watermark, u32, Arc<Law>, oneshot::Sender<Result<u32, String>>)>,
+    bytes: usize,
+}
+
+impl Committer {
+    /// Runs until every sender of `work` is gone, then ends the journal.
+    pub(super) fn run(mut self, work: &Receiver<Work>) {
+        let mut group = Group::default();
+        while let Ok(first) = work.recv() {
+            let written = self.gather(first, work, &mut group).and_then(|()| self.flush(&mut group));
+            if let Err(error) = written {
+                self.fail(&error);
+                return;
+            }
+        }
+        if let Err(error) = self.journal.end() {
+            tracing::error!(%error, "the journal could not be ended");
+            self.failed.store(true, Ordering::Release);
+            self.stop.send_replace(Some(error.to_string()));
+        }
+    }
+
+    fn gather(
+        &mut self,
+        first: Work,
+        work: &Receiver<Work>,
+        group: &mut Group,
+    ) -> Result<(), CommitError> {
+        let mut next = Some(first);
+        while let Some(item) = next {
+            match item {
+                Work::Batch(batch) => self.place(*batch, group)?,
+                Work::Law(law, reply) => self.place_law(law, reply, group)?,
+            }
+            next = if group.bytes < self.group_bytes_max { work.try_recv().ok() } else { None };
+        }
+        Ok(())
+    }
+
+    /// Pushes a record, writing the group first where it has no more room.
+    fn push(
+        &mut self,
+        kind: u8,
+        parts: &[&[u8]],
+        reservation: Reservation,
+        group: &mut Group,
+    ) -> Result<journal::Placed, CommitError> {
+        group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
+        match self.journal.push(kind, parts, reservation) {
+            Err(PushError::GroupFull(reservation)) => {
+                self.flush(group)?;
+                group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
+                Ok(self.journal.push(kind, parts, reservation)?)
+            }
+            placed => Ok(placed?),
+        }
+    }
+
+    fn place(&mut self, batch: ToCommit, group: &mut Group) -> Result<(), CommitError> {
+        let ToCommit { in_flight, claimed, reservation } = batch;
+        let decided = self.settler.settle(claimed);
+        let mut outcomes = Vec::with_capacity(decided.filed.len());
+        decided.filed.write_outcomes(&mut outcomes);
+        let record = BatchRecord {
+            law: in_flight.prepared.admission.law,
+            at: in_flight.prepared.admission.at,
+            first_ordinal: self.next_ordinal,
+            outcomes: &outcomes,
+            message: &in_flight.prepared.message,
+        };
+        let parts: [&[u8]; 3] = [&record.header(), &outcomes, &in_flight.prepared.message];
+        let placed = self.push(record::BATCH, &parts, reservation, group)?;
+        let placing = Placing {
+            number: placed.number,
+            position: placed.position,
+            first_ordinal: self.next_ordinal,
+        };
+        self.next_ordinal.0 += decided.filed.len() as u64;
+        self.settler.place(&decided.filed, placing);
+        group.batches.push(Box::new(Placed { in_flight, decided, placing }));
+        Ok(())
+    }
+
+    fn place_law(
+        &mut self,
+        law: Arc<Law>,
+        reply: oneshot::Sender<Result<u32, String>>,
+        group: &mut Group,
+    ) -> Result<(), CommitError> {
+        if let Some(number) = self.laws.is_newest(&law) {
+            // Nothing changed; whoever asked for the reload is told so all the same.
+            let _ = reply.send(Ok(number));
+            return Ok(());
+        }
+        let record = self.laws.record(&law);
+        let body = record.body();
+        let reservation = match self.journal.room().reserve(body.len()) {
+            Ok(reservation) => reservation,
+            Err(error) => {
+                let _ = reply.send(Err(error.to_string()));
+                return Ok(());
+            }
+        };
+        let placed = self.push(record::LAW, &[&body], reservation, group)?;
+        // The next law of this group, if there is one, gets the next number.
+        if let Err(error) = self.laws.note(record) {
+            let _ = reply.send(Err(error.to_string()));
+            return Ok(());
+        }
+        group.laws.push((placed.number, record.number, law, reply));
+        Ok(())
+    }
+
+    fn flush(&mut self, group: &mut Group) -> Result<(), CommitError> {
+        if group.batches.is_empty() && group.laws.is_empty() {
+            return Ok(());
+        }
+        let durable = self.journal.commit()?;
+        for batch in &group.batches {
+            self.clock.saw(batch.in_flight.prepared.admission.at);
+        }
+        self.durable.send_replace(durable.watermark);
+        for (number, law_number, law, reply) in group.laws.drain(..) {
+            self.laws.put_in_force(law_number, law);
+            let _ = self.fold.send((number, Event::Other));
+            let _ = reply.send(Ok(law_number));
+        }
+        for batch in group.batches.drain(..) {
+            // Workers outlive the committer; there is always one to answer.
+            let _ = self.answers.send(batch);
+        }
+        group.bytes = 0;
+        Ok(())
+    }
+
+    /// Whoever waits for an answer learns from the closed channel that there will be none.
+    fn fail(&self, error: &CommitError) {
+        self.failed.store(true, Ordering::Release);
+        tracing::error!(error = error as &dyn std::error::Error, "the journal failed: stopping");
+        self.stop.send_replace(Some(format!("the journal failed: {error}")));
+    }
+}

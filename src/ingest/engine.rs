@@ -1,0 +1,606 @@
+//! The engine: everything behind the gRPC services, started, asked and stopped as one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam::channel::{Sender, bounded};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use super::answer::Framing;
+use super::clock::Clock;
+use super::commit::{Committer, Work};
+use super::folding;
+use super::laws::{Laws, LawsError};
+use super::lookup::Lookup;
+use super::prepare::{Bounds, Preparer};
+use super::record::{self, ACTORS_MAX};
+use super::recover::{Progress, RecoverError, Recoverer};
+use super::refusal::Refusal;
+use super::work::{Caller, Finisher, Job, Worker};
+use crate::config::{Config, ConfigError};
+use crate::day::{Calendar, Moment};
+use crate::disk::LocalDisk;
+use crate::disk::lock::{FolderLock, LockError};
+use crate::id::Watermark;
+use crate::index::Index;
+use crate::journal::{self, JournalError};
+use crate::mrn::Mint;
+use crate::rules::law::{Law, LawError};
+use crate::rules::shelf::Shelf;
+use crate::secrets::{Secrets, SecretsError};
+use crate::summary::{Board, CatalogError, Fold, FoldOptions};
+use crate::wire::digest::Keys;
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data folder is in use, or cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The keys cannot be had.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The journal is damaged or cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A record could not be placed.
+    #[error(transparent)]
+    Push(#[from] crate::journal::PushError),
+    /// Its records do not make a state to go on from.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The catalog cannot be written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The rules are not in order.
+    #[error(transparent)]
+    Law(#[from] LawError),
+    /// A law of the journal cannot be had.
+    #[error(transparent)]
+    Laws(#[from] LawsError),
+    /// The clock is behind the journal.
+    #[error(
+        "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \
+         {max_s} s are allowed (clock_behind_s_max): set the clock right"
+    )]
+    Clock {
+        /// What the clock shows.
+        now: String,
+        /// Time of the newest record.
+        newest: String,
+        /// The difference in seconds.
+        behind_s: u64,
+        /// The bound in seconds.
+        max_s: u64,
+    },
+    /// The catalog knows more than the journal has.
+    #[error(
+        "the catalog has folded {catalog} records and the journal holds {journal}: one of them is \
+         another data folder's, or the journal was cut. `waag verify` tells more; `waag rebuild` \
+         makes the catalog again from the journal"
+    )]
+    Ahead {
+        /// Watermark of the catalog.
+        catalog: u64,
+        /// Records of the journal.
+        journal: u64,
+    },
+    /// Something else that the system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.to_string();
+    move |source| StartError::Io { what, source }
+}
+
+/// What a start found.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// Records, declarations and acceptances recovered.
+    pub progress: Progress,
+    /// Whether the journal had been ended cleanly.
+    pub ended_clean: bool,
+    /// Bytes of a torn tail that were cut: a group that no answer rested on.
+    pub torn_bytes: u64,
+    /// Why the catalog was made again, if it was.
+    pub rebuilt_because: Option<String>,
+    /// How long recovery took.
+    pub took: Duration,
+    /// Name of the rule set of today.
+    pub rule_set: String,
+}
+
+/// Takes in batches, looks up declarations, gives out summaries.
+#[derive(Debug)]
+pub struct Engine {
+    jobs: std::sync::Mutex<Option<Sender<Job>>>,
+    work: std::sync::Mutex<Option<Sender<Work>>>,
+    threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    batches: Arc<Semaphore>,
+    bytes: Arc<Semaphore>,
+    batches_max: u32,
+    admission_wait: Duration,
+    bytes_max: usize,
+    clock: Arc<Clock>,
+    laws: Arc<Laws>,
+    lookup: Mutex<Lookup>,
+    board: Board,
+    calendar: Calendar,
+    failed: Arc<AtomicBool>,
+    stop: watch::Sender<Option<String>>,
+    _lock: FolderLock,
+}
+
+/// Bytes in flight are counted in units of this, since a semaphore counts to 2^29 on small systems.
+const BYTES_UNIT: u64 = 1 << 10;
+
+/// The folders of a data folder.
+pub mod folders {
+    /// Batches not yet sealed.
+    pub const JOURNAL: &str = "journal";
+    /// Closed days of the summary, and what will be sealed.
+    pub const ARCHIVE: &str = "archive";
+    /// Keys.
+    pub const SECRETS: &str = "secrets";
+    /// Every rule file ever used.
+    pub const RULES: &str = "rules";
+    /// sled.
+    pub const CATALOG: &str = "catalog";
+    /// All of them.
+    pub const ALL: [&str; 5] = [JOURNAL, ARCHIVE, SECRETS, RULES, CATALOG];
+}
+
+/// The bounds that `config` sets for a batch.
+#[must_use]
+pub fn bounds(config: &Config) -> Bounds {
+    let bytes = |size: crate::config::ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
+    Bounds {
+        declarations_max: config.batch_declarations_max,
+        goods_items_max: config.batch_goods_items_max,
+        // A batch that shares much is judged as if each declaration had sent it: four times the
+        // largest message is far more than is of use, and still a bound on the work.
+        common_bytes_max: bytes(config.batch_bytes_max).saturating_mul(4),
+        batch_id_characters_max: config.batch_id_characters_max,
+    }
+}
+
+/// How `config` wants its journal.
+#[must_use]
+pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options {
+    journal::Options {
+        segment_bytes: config.segment_bytes.0,
+        group_bytes_max: usize::try_from(config.group_bytes_max.0).unwrap_or(usize::MAX),
+        record_bytes_max: usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX)
+            + record::BATCH_HEADER_BYTES
+            + config.batch_declarations_max,
+        ..journal::Options::new(identity)
+    }
+}
+
+impl Engine {
+    /// Opens the data folder, recovers what it holds, and starts the threads.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(
+        config: &Config,
+        law: Law,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Started), StartError> {
+        let began = std::time::Instant::now();
+        let sizes = config.check()?;
+        let calendar = calendar(config)?;
+        let folder = |name: &str| config.data_dir.join(name);
+        for name in folders::ALL {
+            let path = folder(name);
+            std::fs::create_dir_all(&path).map_err(io(path.display()))?;
+        }
+        let lock = FolderLock::take(&config.data_dir)?;
+        let is_new = is_empty(&folder(folders::JOURNAL))?;
+        let secrets = Secrets::open(&folder(folders::SECRETS), is_new)?;
+        let keys = Keys::new(secrets.prf(), secrets.digest());
+        let shelf = Shelf::open(&folder(folders::RULES)).map_err(io("the folder of rules"))?;
+        let laws = Arc::new(Laws::new(shelf));
+        let index = Index::new(keys.clone(), sizes.table_bits).map_err(io("memory for the index"))?;
+        let index = Arc::new(index);
+        let (fold, board, opened) = Fold::open(
+            &folder(folders::CATALOG),
+            &folder(folders::ARCHIVE),
+            &FoldOptions::default(),
+            secrets.identity(),
+        )?;
+        let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
+
+        let preparers = (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect();
+        let recoverer =
+            Recoverer::new(Arc::clone(&index), Arc::clone(&laws), preparers, fold, report());
+        let mut recoverer = Some(recoverer);
+        let disk = Arc::new(LocalDisk::new());
+        let (mut journal, recovery) = journal::open(
+            disk,
+            &folder(folders::JOURNAL),
+            &journal_options(config, secrets.identity()),
+            &mut |record| match &mut recoverer {
+                Some(recoverer) => recoverer.take(&record).map_err(Into::into),
+                None => Ok(()),
+            },
+        )?;
+        let recovered = match recoverer.take() {
+            Some(recoverer) => recoverer.finish()?,
+            None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
+        };
+        let mut fold = recovered.fold;
+        if fold.watermark().0 > recovered.seen.records {
+            return Err(StartError::Ahead {
+                catalog: fold.watermark().0,
+                journal: recovered.seen.records,
+            });
+        }
+        check_clock(config, &calendar, &clock, recovered.newest)?;
+
+        let law = Arc::new(law);
+        let first_law = match laws.is_newest(&law) {
+            Some(number) => number,
+            None => {
+                laws.keep(&law).map_err(io("the folder of rules"))?;
+                let record = laws.record(&law);
+                append(&mut journal, &mut fold, record::LAW, &record.body())?;
+                laws.note(record)?;
+                record.number
+            }
+        };
+        laws.put_in_force(first_law, Arc::clone(&law));
+        if recovered.actors_max != Some(config.actors_max) {
+            append(&mut journal, &mut fold, ACTORS_MAX, &config.actors_max.to_le_bytes())?;
+        }
+        let today = law.on(calendar.day(clock.admit()))?;
+
+        let batches_max = u32::try_from(config.batches_in_flight_max).unwrap_or(u32::MAX);
+        let bytes_units = sizes.bytes_in_flight_max / BYTES_UNIT;
+        let (stop, _) = watch::channel(None);
+        let (durable, durable_seen) = watch::channel(fold.watermark());
+        let failed = Arc::new(AtomicBool::new(false));
+        let clock = Arc::new(clock);
+        let (jobs, to_workers) = bounded(config.batches_in_flight_max);
+        let (work, to_committer) = bounded(config.batches_in_flight_max + 16);
+        let (answers, from_committer) = bounded(config.batches_in_flight_max);
+        let (folds, to_fold) = bounded(config.batches_in_flight_max * 4 + 16);
+        let mint = Mint::new(secrets.bijection());
+        let answer_bytes_max = usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX);
+        let lookup = Lookup {
+            index: Arc::clone(&index),
+            laws: Arc::clone(&laws),
+            preparer: preparer(Bounds::NONE),
+            reader: journal.reader(),
+            mint: mint.clone(),
+            durable: durable_seen,
+        };
+
+        let mut threads = Vec::new();
+        let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
+            let builder = std::thread::Builder::new().name(format!("waag-{name}"));
+            builder.spawn(run).map(|thread| threads.push(thread)).map_err(io("a thread"))
+        };
+        for number in 0..config.worker_count() {
+            let worker = Worker {
+                preparer: preparer(bounds(config)),
+                index: Arc::clone(&index),
+                laws: Arc::clone(&laws),
+                room: journal.room(),
+                finisher: Finisher { mint: mint.clone(), answer_bytes_max },
+                failed: Arc::clone(&failed),
+                stop: stop.clone(),
+            };
+            let (jobs, answers) = (to_workers.clone(), from_committer.clone());
+            let (commit, fold) = (work.clone(), folds.clone());
+            let run = move || worker.run(jobs, &answers, commit, &fold);
+            spawn(&format!("worker-{number}"), Box::new(run))?;
+        }
+        let committer = Committer {
+            journal,
+            settler: recovered.settler,
+            laws: Arc::clone(&laws),
+            clock: Arc::clone(&clock),
+            next_ordinal: recovered.next_ordinal,
+            group_bytes_max: usize::try_from(config.group_bytes_max.0).unwrap_or(usize::MAX),
+            answers,
+            fold: folds,
+            durable,
+            failed: Arc::clone(&failed),
+            stop: stop.clone(),
+        };
+        spawn("committer", Box::new(move || committer.run(&to_committer)))?;
+        let interval = Duration::from_millis(config.checkpoint_interval_ms);
+        let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
+        let run = move || folding::run(fold, &to_fold, interval, &fold_failed, &fold_stop);
+        spawn("fold", Box::new(run))?;
+
+        let started = Started {
+            progress: recovered.seen,
+            ended_clean: recovery.ended_clean,
+            torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
+            rebuilt_because: opened.rebuilt_because,
+            took: began.elapsed(),
+            rule_set: today.rule_set_name(),
+        };
+        let engine = Self {
+            jobs: std::sync::Mutex::new(Some(jobs)),
+            work: std::sync::Mutex::new(Some(work)),
+            threads: std::sync::Mutex::new(threads),
+            batches: Arc::new(Semaphore::new(config.batches_in_flight_max)),
+            bytes: Arc::new(Semaphore::new(usize::try_from(bytes_units).unwrap_or(usize::MAX))),
+            batches_max,
+            admission_wait: Duration::from_millis(config.admission_wait_ms_max),
+            bytes_max: usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
+            clock,
+            laws,
+            lookup: Mutex::new(lookup),
+            board,
+            calendar,
+            failed,
+            stop,
+            _lock: lock,
+        };
+        Ok((Arc::new(engine), started))
+    }
+
+    /// Admits a batch: waits for its share of what may be in flight.
+    ///
+    /// # Errors
+    /// A message that is too large, a server that is too busy or stopping.
+    pub async fn admit(&self, message: Bytes) -> Result<Admitted, Refusal> {
+        if message.len() > self.bytes_max {
+            return Err(too_large(message.len() as u64, self.bytes_max));
+        }
+        let units = u32::try_from(message.len() as u64 / BYTES_UNIT + 1).unwrap_or(u32::MAX);
+        let permits = async {
+            let batch = Arc::clone(&self.batches).acquire_owned().await;
+            let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await;
+            Ok::<_, tokio::sync::AcquireError>([batch?, bytes?])
+        };
+        match tokio::time::timeout(self.admission_wait, permits).await {
+            Ok(Ok(permits)) => Ok(Admitted { message, permits }),
+            Ok(Err(_)) => Err(stopping()),
+            Err(_) => Err(Refusal::exhausted(
+                format!(
+                    "{} batches are in work, the most there may be (batches_in_flight_max, \
+                     memory_max): send the batch again later",
+                    self.batches_max
+                ),
+                1_000,
+            )),
+        }
+    }
+
+    /// Hands an admitted batch to the workers. Dropping the future loses the answer, not the
+    /// batch.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the batch; nothing of it is stored.
+    pub fn submit(
+        &self,
+        admitted: Admitted,
+        framing: Framing,
+    ) -> impl Future<Output = Result<Bytes, Refusal>> + Send + use<> {
+        let Admitted { message, permits } = admitted;
+        let (reply, answer) = oneshot::channel();
+        let caller = Caller { framing, reply, _permits: permits };
+        let job = Job { message, at: self.clock.admit(), caller };
+        let jobs = self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // There is a place in the channel for every permit; a job that is not taken is dropped,
+        // and its closed reply tells the caller.
+        if let Some(jobs) = jobs.as_ref() {
+            let _ = jobs.try_send(job);
+        }
+        async move {
+            answer.await.unwrap_or_else(|_| {
+                Err(Refusal::unavailable(
+                    "the server stopped before the batch was durable: send it again, to a \
+                     running one; that is safe",
+                    1_000,
+                ))
+            })
+        }
+    }
+
+    /// The largest message, in bytes.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Summaries.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The zone in which days are counted.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The laws.
+    #[must_use]
+    pub fn laws(&self) -> &Laws {
+        &self.laws
+    }
+
+    /// Looks up declarations.
+    pub async fn lookup(&self) -> tokio::sync::MutexGuard<'_, Lookup> {
+        self.lookup.lock().await
+    }
+
+    /// Puts `law` in force: its files are kept and its record is durable when this returns.
+    ///
+    /// # Errors
+    /// A sentence saying why it was not; the law before it holds on.
+    pub async fn change_law(&self, law: Law) -> Result<u32, String> {
+        self.laws.keep(&law).map_err(|error| format!("the rule files cannot be kept: {error}"))?;
+        let (reply, answer) = oneshot::channel();
+        let work = self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let work = work.ok_or("the server is stopping")?;
+        let law = Arc::new(law);
+        let sent = tokio::task::spawn_blocking(move || work.send(Work::Law(law, reply)).is_ok());
+        if !sent.await.unwrap_or(false) {
+            return Err("the server is stopping".into());
+        }
+        answer.await.unwrap_or_else(|_| Err("the server is stopping".into()))
+    }
+
+    /// Resolves with the reason once the engine cannot go on.
+    pub async fn broken(&self) -> String {
+        let mut stop = self.stop.subscribe();
+        loop {
+            if let Some(reason) = stop.borrow_and_update().clone() {
+                return reason;
+            }
+            if stop.changed().await.is_err() {
+                return "the engine is gone".into();
+            }
+        }
+    }
+
+    /// Whether it takes batches.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Takes no more batches, finishes those in work, ends the journal and makes a checkpoint.
+    /// Blocks until all of that is done.
+    pub fn stop(&self) {
+        self.batches.close();
+        self.bytes.close();
+        let take = |sender: &std::sync::Mutex<Option<Sender<Job>>>| {
+            sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
+        };
+        drop(take(&self.jobs));
+        drop(self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        let threads = std::mem::take(
+            &mut *self.threads.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+        );
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread panicked");
+                self.failed.store(true, Ordering::Release);
+            }
+        }
+    }
+}
+
+/// A batch that may be handed to the workers.
+#[derive(Debug)]
+pub struct Admitted {
+    message: Bytes,
+    permits: [OwnedSemaphorePermit; 2],
+}
+
+/// The refusal of a message that is larger than `bytes_max`.
+#[must_use]
+pub fn too_large(bytes: u64, bytes_max: usize) -> Refusal {
+    let mut refusal = Refusal::exhausted(
+        format!("the batch has {bytes} bytes; it may have {bytes_max} at most: split it"),
+        0,
+    );
+    refusal.field = "declarations".into();
+    refusal
+}
+
+fn stopping() -> Refusal {
+    Refusal::unavailable("the server is stopping: send the batch again, to a running one", 1_000)
+}
+
+/// The zone of `config`.
+///
+/// # Errors
+/// Where there is no such zone.
+pub fn calendar(config: &Config) -> Result<Calendar, ConfigError> {
+    Calendar::new(&config.time_zone).ok_or_else(|| ConfigError::Bound {
+        field: "time_zone",
+        value: config.time_zone.clone(),
+        bound: "must be a zone of the IANA database, as Europe/Amsterdam".into(),
+    })
+}
+
+fn is_empty(folder: &Path) -> Result<bool, StartError> {
+    let mut entries = std::fs::read_dir(folder).map_err(io(folder.display()))?;
+    Ok(entries.next().is_none())
+}
+
+/// Logs the progress of a long recovery now and then.
+fn report() -> Box<dyn FnMut(&Progress, &Fold) + Send> {
+    let mut next = std::time::Instant::now() + Duration::from_secs(2);
+    Box::new(move |progress, _| {
+        if std::time::Instant::now() >= next {
+            next += Duration::from_secs(2);
+            let Progress { records, declarations, .. } = progress;
+            tracing::info!(records, declarations, "recovering");
+        }
+    })
+}
+
+fn check_clock(
+    config: &Config,
+    calendar: &Calendar,
+    clock: &Clock,
+    newest: Option<Moment>,
+) -> Result<(), StartError> {
+    let Some(newest) = newest else { return Ok(()) };
+    clock.saw(newest);
+    let behind_s = clock.behind_ms() / 1_000;
+    if behind_s <= config.clock_behind_s_max {
+        return Ok(());
+    }
+    Err(StartError::Clock {
+        now: calendar.show(clock.now()),
+        newest: calendar.show(newest),
+        behind_s,
+        max_s: config.clock_behind_s_max,
+    })
+}
+
+/// Appends one record before the threads run.
+fn append(
+    journal: &mut journal::Journal,
+    fold: &mut Fold,
+    kind: u8,
+    body: &[u8],
+) -> Result<Watermark, StartError> {
+    let reservation = journal
+        .room()
+        .reserve(body.len())
+        .map_err(|error| io("the journal")(std::io::Error::other(error.to_string())))?;
+    let placed = journal.push(kind, &[body], reservation)?;
+    journal.commit()?;
+    let event = match kind {
+        ACTORS_MAX => {
+            let value = body.try_into().map_or(0, u32::from_le_bytes);
+            crate::summary::Event::ActorsMax(value)
+        }
+        _ => crate::summary::Event::Other,
+    };
+    fold.apply(placed.number, event);
+    Ok(placed.number)
+}

@@ -1,0 +1,175 @@
+//! One declaration, by LRN or by MRN: what became of it, and why.
+//!
+//! Only what is durable is told: an answer that a crash could take back is none.
+
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use tokio::sync::watch;
+
+use super::laws::Laws;
+use super::prepare::{Bounds, Preparer};
+use super::record::{BatchRecord, Entry};
+use crate::day::Moment;
+use crate::id::{Eori, Watermark};
+use crate::index::Index;
+use crate::index::filed::Filed;
+use crate::journal::Reader;
+use crate::mrn::{Mint, Mrn};
+use crate::outcome::Outcome;
+use crate::proto::v1;
+use crate::rules::Judgement;
+use crate::rules::day_law::DayLaw;
+use crate::rules::finding::Findings;
+use crate::rules::judge::lrn_is_usable;
+use crate::wire::reader::Batch;
+use crate::wire::normalise::{normalise_id, normalise_lrn};
+use crate::wire::view::Declaration;
+
+/// Looks up declarations; it has a journal reader and a judge of its own.
+#[derive(Debug)]
+pub struct Lookup {
+    pub(super) index: Arc<Index>,
+    pub(super) laws: Arc<Laws>,
+    pub(super) preparer: Preparer,
+    pub(super) reader: Reader,
+    pub(super) mint: Mint,
+    pub(super) durable: watch::Receiver<Watermark>,
+}
+
+/// A declaration that was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Accepted or rejected.
+    pub outcome: Outcome,
+    /// Where it was accepted.
+    pub mrn: Option<Mrn>,
+    /// Amounts.
+    pub judgement: Judgement,
+    /// What was found.
+    pub findings: Findings,
+    /// The law that found it.
+    pub law: Arc<DayLaw>,
+    /// Who lodged it.
+    pub declarant: String,
+    /// The batch's one time.
+    pub judged_at: Moment,
+    /// The declaration as it was judged.
+    pub declaration: v1::Declaration,
+}
+
+/// Why a declaration that is there cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// The request does not name one.
+    #[error("{message}")]
+    Invalid {
+        /// The field at fault.
+        field: &'static str,
+        /// A sentence with the value and the bound.
+        message: String,
+    },
+    /// It cannot be read back.
+    #[error("the declaration cannot be read back: {0}")]
+    Damaged(String),
+}
+
+impl Lookup {
+    /// The declaration under a declarant's LRN: the accepted one, else the latest rejected one.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn by_reference(
+        &mut self,
+        declarant: &str,
+        lrn: &str,
+    ) -> Result<Option<Found>, LookupError> {
+        let arena = Bump::new();
+        let declarant = normalise_id(declarant, &arena);
+        let declarant = Eori::parse(declarant).ok_or_else(|| LookupError::Invalid {
+            field: "local_reference.declarant",
+            message: format!(
+                "local_reference.declarant {declarant:?} is no EORI: two letters followed by 1 to \
+                 15 letters, digits or hyphens"
+            ),
+        })?;
+        let lrn = normalise_lrn(lrn);
+        if !lrn_is_usable(lrn) {
+            return Err(LookupError::Invalid {
+                field: "local_reference.lrn",
+                message: format!(
+                    "local_reference.lrn {lrn:?} is no LRN: 1 to 22 printable ASCII characters"
+                ),
+            });
+        }
+        let key = self.preparer.keys().key_of(&declarant, lrn);
+        let index = Arc::clone(&self.index);
+        match index.under(key) {
+            Some((filed, place)) => self.show(filed, place),
+            None => Ok(None),
+        }
+    }
+
+    /// The declaration with this MRN, all 18 characters compared.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn by_mrn(&mut self, mrn: &str) -> Result<Option<Found>, LookupError> {
+        if mrn.len() != 18 || !mrn.is_ascii() {
+            let message = format!("mrn {mrn:?} is no MRN: it must have 18 characters");
+            return Err(LookupError::Invalid { field: "mrn", message });
+        }
+        let index = Arc::clone(&self.index);
+        let Some((filed, place)) = self.mint.ordinal(mrn).and_then(|ordinal| index.at(ordinal))
+        else {
+            return Ok(None);
+        };
+        let found = self.show(filed, place)?;
+        Ok(found.filter(|found| found.mrn.is_some_and(|given| given.as_str() == mrn)))
+    }
+
+    fn show(
+        &mut self,
+        filed: &Arc<Filed>,
+        place: usize,
+    ) -> Result<Option<Found>, LookupError> {
+        // In flight: not lodged yet, as far as anybody has been told.
+        let Some(placing) = filed.placing() else { return Ok(None) };
+        if placing.number > *self.durable.borrow() {
+            return Ok(None);
+        }
+        let Some(settled) = filed.settled(place) else { return Ok(None) };
+        let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
+        let record = self.reader.read(placing.position).map_err(|error| damaged(&error))?;
+        let entry = Entry::read(record.kind, &record.body).map_err(|error| damaged(&error))?;
+        let Entry::Batch(BatchRecord { message, .. }) = entry else {
+            return Err(damaged(&"its record is no batch"));
+        };
+        let mut findings = Findings::default();
+        let under = filed.judged_under(place);
+        let law = filed.admission().law;
+        let is_conflict = settled.outcome == Outcome::Conflict;
+        let (judgement, law) = self
+            .preparer
+            .judge_again(message, place, &self.laws, law, under, is_conflict, &mut findings)
+            .map_err(LookupError::Damaged)?;
+        let arena = Bump::new();
+        let batch = Batch::read(message, Bounds::NONE.of_reader()).map_err(|error| damaged(&error))?;
+        let mut declaration = Declaration::default();
+        batch
+            .declaration(place, &arena, &mut declaration)
+            .map_err(|error| damaged(&error))?;
+        let mrn = (settled.outcome == Outcome::Accepted)
+            .then(|| self.mint.mrn_of(filed.admission().day, placing.first_ordinal, place));
+        Ok(Some(Found {
+            outcome: settled.outcome,
+            mrn,
+            judgement,
+            findings,
+            law,
+            declarant: normalise_id(batch.declarant(), &arena).to_owned(),
+            judged_at: filed.admission().at,
+            declaration: crate::wire::message::to_message(&declaration),
+        }))
+    }
+}

@@ -1,0 +1,36 @@
+//! Taking in batches: from the bytes of a message to the bytes of its answer.
+//!
+//! ```text
+//!  submit ──jobs──▶ workers ──work──▶ committer ──answers──▶ workers ──fold──▶ fold
+//!  (tokio)          read, judge,      settle, place,         write the         merge in journal
+//!                   claim             write, sync            answer, delta     order, checkpoint
+//! ```
+//!
+//! Every channel is bounded by the batches in flight, which [`Engine::submit`] admits one by one;
+//! so no stage ever waits for a later one to make room, and nothing can block in a circle.
+//!
+//! - [`clock`]: the batch's one time.
+//! - [`prepare`]: read in place, bounds, judge, digest.
+//! - [`laws`]: the law in force and all before it.
+//! - [`record`]: what stands in the journal.
+//! - [`recover`]: the journal's records make the state again.
+//! - [`answer`]: verdicts to bytes.
+//! - [`lookup`]: one declaration, by LRN or MRN.
+//! - [`offline`]: judging without lodging.
+
+pub mod answer;
+pub mod clock;
+pub mod engine;
+pub mod laws;
+pub mod lookup;
+pub mod offline;
+pub mod prepare;
+pub mod record;
+pub mod recover;
+pub mod refusal;
+
+mod commit;
+mod folding;
+mod work;
+
+pub use engine::{Engine, StartError};

@@ -1,0 +1,107 @@
+//! Judging without lodging: the same reading, judging and settling, over an index that is kept
+//! nowhere. Replays and conflicts are found within what one [`Offline`] was given.
+
+use std::sync::Arc;
+
+use super::answer::Framing;
+use super::engine::{self, StartError};
+use super::laws::{Laws, Numbered};
+use super::prepare::Preparer;
+use super::refusal::Refusal;
+use super::work::Finisher;
+use crate::config::Config;
+use crate::day::Moment;
+use crate::id::{Ordinal, Watermark};
+use crate::index::Index;
+use crate::index::filed::Placing;
+use crate::index::settle::Settler;
+use crate::journal::Position;
+use crate::mrn::Mint;
+use crate::proto::v1;
+use crate::rules::law::Law;
+use crate::rules::shelf::Shelf;
+use crate::secrets::Secrets;
+use crate::wire::digest::Keys;
+
+/// Judges batches one after another.
+#[derive(Debug)]
+pub struct Offline {
+    law: Arc<Numbered>,
+    laws: Laws,
+    index: Arc<Index>,
+    settler: Settler,
+    preparer: Preparer,
+    finisher: Finisher,
+    next_ordinal: Ordinal,
+}
+
+impl Offline {
+    /// Under `law`, with the bounds of `config`.
+    ///
+    /// # Errors
+    /// Settings out of bounds, or no memory or random numbers from the system.
+    pub fn new(config: &Config, law: Law) -> Result<Self, StartError> {
+        let sizes = config.check()?;
+        let secrets = Secrets::passing()?;
+        let keys = Keys::new(secrets.prf(), secrets.digest());
+        let index = Index::new(keys.clone(), sizes.table_bits).map_err(|source| StartError::Io {
+            what: "memory for the index".into(),
+            source,
+        })?;
+        let index = Arc::new(index);
+        let law = Arc::new(law);
+        let laws = Laws::new(Shelf::none());
+        let record = laws.record(&law);
+        laws.note(record)?;
+        laws.put_in_force(record.number, Arc::clone(&law));
+        let calendar = engine::calendar(config)?;
+        Ok(Self {
+            law: Arc::new(Numbered { number: record.number, law }),
+            laws,
+            settler: Settler::new(Arc::clone(&index)),
+            index,
+            preparer: Preparer::new(engine::bounds(config), calendar, keys),
+            finisher: Finisher {
+                mint: Mint::new(secrets.bijection()),
+                answer_bytes_max: usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX),
+            },
+            next_ordinal: Ordinal(0),
+        })
+    }
+
+    /// Judges a batch as it would be at `at`. The answer has neither MRNs nor a watermark, since
+    /// nothing was lodged.
+    ///
+    /// # Errors
+    /// The refusal that the batch would get.
+    pub fn judge(
+        &mut self,
+        batch: &v1::SubmitBatchRequest,
+        at: Moment,
+    ) -> Result<v1::SubmitBatchResponse, Refusal> {
+        let message = prost::Message::encode_to_vec(batch).into();
+        let (prepared, draft) = self.preparer.prepare(message, at, &self.law)?;
+        let declarations = draft.len();
+        let room = self.index.reserve(declarations).map_err(|full| {
+            Refusal::exhausted(format!("{full}: give it more memory (--memory-max)"), 0)
+        })?;
+        let claimed = self.index.claim(prepared.admission, draft, room);
+        let decided = self.settler.settle(claimed);
+        let position = Position::default();
+        let placing =
+            Placing { number: Watermark(0), position, first_ordinal: self.next_ordinal };
+        self.settler.place(&decided.filed, placing);
+        self.next_ordinal.0 += declarations as u64;
+        let failed = |reason: String| Refusal::unavailable(reason, 0);
+        let (answer, _) = self
+            .finisher
+            .finish(&mut self.preparer, &self.laws, &prepared, &decided, placing, Framing::Unary)
+            .map_err(failed)?;
+        let mut answer: v1::SubmitBatchResponse =
+            prost::Message::decode(answer).map_err(|error| failed(error.to_string()))?;
+        for verdict in &mut answer.verdicts {
+            verdict.mrn.clear();
+        }
+        Ok(answer)
+    }
+}

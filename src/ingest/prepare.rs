@@ -1,0 +1,370 @@
+//! What a worker does with a batch before anyone else may know of it: read in place, check the
+//! bounds, normalise, judge, digest. Pure: it depends on nothing but the message, the batch's time
+//! and the law. Nothing is stored here, so every refusal leaves nothing behind.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bumpalo::Bump;
+use bytes::Bytes;
+
+use super::laws::{Laws, Numbered};
+use super::refusal::Refusal;
+use crate::day::{Calendar, Day, Moment};
+use crate::id::Eori;
+use crate::index::filed::{Admission, Draft};
+use crate::rules::day_law::DayLaw;
+use crate::rules::fallback::FallbackCheck;
+use crate::rules::finding::{Element, Findings, Reason};
+use crate::rules::judge::{Judge, lrn_is_usable};
+use crate::rules::Judgement;
+use crate::summary::facts::{Facts, IossNumber};
+use crate::wire::reader::{self, Batch};
+use crate::wire::malformed::{Defect, Malformed};
+use crate::wire::digest::{Digester, Keys, MemoryKind};
+use crate::wire::normalise::normalise_lodger;
+use crate::wire::view::{Declaration, Lodger};
+
+/// How large a batch may be, as configured. What is in the journal was taken under the settings of
+/// its time and is judged again without bounds.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Declarations in a batch.
+    pub declarations_max: usize,
+    /// Goods items in a batch.
+    pub goods_items_max: usize,
+    /// Bytes of `common` times the number of declarations: each is judged with all of it.
+    pub common_bytes_max: usize,
+    /// Characters of a `batch_id`.
+    pub batch_id_characters_max: usize,
+}
+
+impl Bounds {
+    /// None.
+    pub const NONE: Self = Self {
+        declarations_max: usize::MAX,
+        goods_items_max: usize::MAX,
+        common_bytes_max: usize::MAX,
+        batch_id_characters_max: usize::MAX,
+    };
+
+    pub(super) fn of_reader(self) -> reader::Bounds {
+        reader::Bounds {
+            declarations_max: self.declarations_max,
+            goods_items_max: self.goods_items_max,
+            list_elements_max: self.goods_items_max.saturating_mul(LIST_ELEMENTS_PER_ITEM_MAX),
+        }
+    }
+}
+
+/// Elements of other lists (documents, procedures) of a declaration, for each goods item that a
+/// batch may have: ten times what is ever needed, and little enough to hold.
+const LIST_ELEMENTS_PER_ITEM_MAX: usize = 10;
+
+/// One declaration as the rules saw it, before it is known what others hold its key.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Outcome of the rules and amounts.
+    pub judgement: Judgement,
+    /// Its findings in [`Prepared::findings`].
+    pub findings: Range<usize>,
+    /// Goods items.
+    pub lines: u32,
+    /// What it contributes to summaries.
+    pub facts: Facts,
+    /// The IOSS holder, where the number is well formed.
+    pub ioss: Option<IossNumber>,
+}
+
+/// A batch that has been read and judged.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The message as it came; everything the answer quotes is in there.
+    pub message: Bytes,
+    /// The declarant's name for it.
+    pub batch_id: String,
+    /// When, and under which law.
+    pub admission: Admission,
+    /// Who lodges.
+    pub declarant: Eori,
+    /// The representative, where there is a well-formed one.
+    pub representative: Option<Eori>,
+    /// Its declarations in order.
+    pub judged: Vec<Judged>,
+    /// What was found, of all declarations.
+    pub findings: Findings,
+    /// The law of the batch's day, for the texts of the answer.
+    pub day_law: Arc<DayLaw>,
+}
+
+/// Reads and judges batches; one for each thread.
+#[derive(Debug)]
+pub struct Preparer {
+    bounds: Bounds,
+    calendar: Calendar,
+    keys: Keys,
+    digester: Digester,
+    judge: Judge,
+    arena: Bump,
+}
+
+impl Preparer {
+    /// A preparer under these bounds and keys.
+    #[must_use]
+    pub fn new(bounds: Bounds, calendar: Calendar, keys: Keys) -> Self {
+        let digester = Digester::new(keys.clone());
+        Self { bounds, calendar, keys, digester, judge: Judge::new(), arena: Bump::new() }
+    }
+
+    /// The keys it digests under.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Reads and judges the batch in `message`, admitted at `at`, under `law`.
+    ///
+    /// # Errors
+    /// [`Refusal`]: malformed, or past a bound.
+    pub fn prepare(
+        &mut self,
+        message: Bytes,
+        at: Moment,
+        law: &Numbered,
+    ) -> Result<(Prepared, Draft), Refusal> {
+        let mut arena = std::mem::take(&mut self.arena);
+        let result = self.prepare_in(&arena, &message, at, law);
+        arena.reset();
+        self.arena = arena;
+        let (unfinished, draft) = result?;
+        Ok((unfinished.with(message), draft))
+    }
+
+    fn prepare_in(
+        &mut self,
+        arena: &Bump,
+        message: &[u8],
+        at: Moment,
+        law: &Numbered,
+    ) -> Result<(Unfinished, Draft), Refusal> {
+        let batch = Batch::read(message, self.bounds.of_reader()).map_err(malformed)?;
+        self.check_batch(&batch)?;
+        let (declarant, representative) =
+            normalise_lodger(batch.declarant(), batch.representative(), arena);
+        let declarant = Eori::parse(declarant).ok_or_else(|| declarant_form(declarant))?;
+        let lodger = Lodger {
+            declarant,
+            representative,
+            representative_status: batch.representative_status(),
+        };
+        let day = self.calendar.day(at);
+        let day_law = day_law(law, day)?;
+
+        let mut declaration = Declaration::default();
+        let mut draft = Draft::with_capacity(batch.len());
+        let mut judged = Vec::with_capacity(batch.len());
+        let mut findings = Findings::default();
+        let mut goods_items = 0;
+        for index in 0..batch.len() {
+            batch.declaration(index, arena, &mut declaration).map_err(malformed)?;
+            goods_items += declaration.goods_items.len();
+            if goods_items > self.bounds.goods_items_max {
+                return Err(Refusal::invalid(
+                    format!("declarations[{index}].goods_items"),
+                    format!(
+                        "the batch has more than {} goods items, the most it may have: split it",
+                        self.bounds.goods_items_max
+                    ),
+                ));
+            }
+            let check = FallbackCheck::of(&declaration.fallback, at, day_law.fallback_days_max());
+            let lodged = Moment(declaration.fallback.lodged_at_ms);
+            let law_day = if check.usable() { self.calendar.day(lodged) } else { day };
+            let digests = self.digester.digests(&lodger, &declaration);
+            let key = if lrn_is_usable(declaration.lrn) {
+                self.keys.key_of(&declarant, declaration.lrn)
+            } else {
+                let nameless = self.keys.key_of(&declarant, "");
+                self.keys.memory_key(MemoryKind::Nameless, nameless, digests.with_fallback)
+            };
+            let start = findings.list.len();
+            let older;
+            let in_force = if law_day == day {
+                &day_law
+            } else {
+                older = self::day_law(law, law_day)?;
+                &older
+            };
+            let judgement =
+                self.judge.judge(in_force, &lodger, &declaration, check, &mut findings);
+            let found = start..findings.list.len();
+            let facts = Facts::of(
+                &declaration,
+                &judgement,
+                self.judge.line_values(),
+                findings.list.get(found.clone()).unwrap_or_default(),
+            );
+            let fallback = (check != FallbackCheck::default()).then_some((check, law_day));
+            draft.push(key, digests, judgement.rejected, fallback);
+            judged.push(Judged {
+                judgement,
+                findings: found,
+                lines: u32::try_from(declaration.goods_items.len()).unwrap_or(u32::MAX),
+                facts,
+                ioss: IossNumber::parse(declaration.ioss_number),
+            });
+        }
+        let unfinished = Unfinished {
+            batch_id: batch.batch_id().to_owned(),
+            admission: Admission { at, day, law: law.number },
+            declarant,
+            representative: Eori::parse(representative),
+            judged,
+            findings,
+            day_law,
+        };
+        Ok((unfinished, draft))
+    }
+
+    fn check_batch(&self, batch: &Batch<'_>) -> Result<(), Refusal> {
+        let bounds = &self.bounds;
+        let characters = batch.batch_id().chars().count();
+        if characters > bounds.batch_id_characters_max {
+            return Err(Refusal::invalid(
+                "batch_id",
+                format!(
+                    "batch_id has {characters} characters; it may have {} at most",
+                    bounds.batch_id_characters_max
+                ),
+            ));
+        }
+        if batch.is_empty() {
+            let message = "the batch has no declarations; it must have 1 at least";
+            return Err(Refusal::invalid("declarations", message));
+        }
+        let common_bytes = batch.common_bytes().saturating_mul(batch.len());
+        if common_bytes > bounds.common_bytes_max {
+            return Err(Refusal::invalid(
+                "common",
+                format!(
+                    "common has {} bytes, which for {} declarations comes to {common_bytes}; it \
+                     may come to {} at most: split the batch",
+                    batch.common_bytes(),
+                    batch.len(),
+                    bounds.common_bytes_max
+                ),
+            ));
+        }
+        let shared = [
+            (batch.has_common_lrn(), "common.lrn"),
+            (batch.has_common_goods_items(), "common.goods_items"),
+        ];
+        match shared.iter().find(|(is_set, _)| *is_set) {
+            Some((_, field)) => Err(Refusal::invalid(
+                *field,
+                format!("{field} is set; each declaration must have its own"),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Judges declaration `index` of `message` again, under the law and day that first did. Adds
+    /// its findings to `findings`, the conflict itself first where it `is_conflict`.
+    ///
+    /// # Errors
+    /// Where the message, which was read before, cannot be, or the law cannot be had: damage.
+    pub fn judge_again(
+        &mut self,
+        message: &[u8],
+        index: usize,
+        laws: &Laws,
+        law: u32,
+        (law_day, check): (Day, FallbackCheck),
+        is_conflict: bool,
+        findings: &mut Findings,
+    ) -> Result<(Judgement, Arc<DayLaw>), String> {
+        let mut arena = std::mem::take(&mut self.arena);
+        let result = (|| {
+            let law = laws.law(law).map_err(|error| error.to_string())?;
+            let day_law = law.on(law_day).map_err(|error| error.to_string())?;
+            let batch = Batch::read(message, Bounds::NONE.of_reader()).map_err(|e| e.to_string())?;
+            let mut declaration = Declaration::default();
+            batch.declaration(index, &arena, &mut declaration).map_err(|e| e.to_string())?;
+            let (declarant, representative) =
+                normalise_lodger(batch.declarant(), batch.representative(), &arena);
+            let declarant = Eori::parse(declarant).ok_or("the declarant is malformed")?;
+            let lodger = Lodger {
+                declarant,
+                representative,
+                representative_status: batch.representative_status(),
+            };
+            if is_conflict {
+                let reason = Reason::LrnContentConflict;
+                findings.add(reason, day_law.severity(reason), Element::Lrn, 0, declaration.lrn);
+            }
+            let judgement =
+                self.judge.judge(&day_law, &lodger, &declaration, check, findings);
+            Ok((judgement, day_law))
+        })();
+        arena.reset();
+        self.arena = arena;
+        result
+    }
+}
+
+/// A batch but for its message, which the arena's borrows kept from being moved.
+struct Unfinished {
+    batch_id: String,
+    admission: Admission,
+    declarant: Eori,
+    representative: Option<Eori>,
+    judged: Vec<Judged>,
+    findings: Findings,
+    day_law: Arc<DayLaw>,
+}
+
+impl Unfinished {
+    fn with(self, message: Bytes) -> Prepared {
+        let Self { batch_id, admission, declarant, representative, judged, findings, day_law } =
+            self;
+        Prepared {
+            message,
+            batch_id,
+            admission,
+            declarant,
+            representative,
+            judged,
+            findings,
+            day_law,
+        }
+    }
+}
+
+fn malformed(error: Malformed) -> Refusal {
+    let message = match error.defect {
+        Defect::TooMany { max } => {
+            format!("{} has more than {max} elements, the most it may have: split it", error.field)
+        }
+        _ => format!("malformed SubmitBatchRequest: {error}"),
+    };
+    Refusal::invalid(error.field, message)
+}
+
+fn declarant_form(declarant: &str) -> Refusal {
+    let shown = declarant.get(..declarant.floor_char_boundary(40)).unwrap_or_default();
+    Refusal::invalid(
+        "declarant",
+        if declarant.is_empty() {
+            "declarant is missing: give the EORI of who answers for these declarations".to_owned()
+        } else {
+            format!(
+                "declarant {shown:?} is no EORI: it must be two letters followed by 1 to 15 \
+                 letters, digits or hyphens"
+            )
+        },
+    )
+}
+
+fn day_law(law: &Numbered, day: Day) -> Result<Arc<DayLaw>, Refusal> {
+    law.law.on(day).map_err(|error| Refusal::invalid("", error.to_string()))
+}

@@ -1,0 +1,208 @@
+//! What the records of the journal say. Numbers are little endian.
+//!
+//! A batch (kind 1):
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version of this layout: 1 |
+//! | 1 | version of the normaliser |
+//! | 2 | 0 |
+//! | 4 | number of the law that judged it |
+//! | 8 | the batch's one time, milliseconds since the Unix epoch |
+//! | 8 | ordinal of its first declaration |
+//! | 4 | declarations, n |
+//! | 4 | bytes of the message |
+//! | n | outcome of each: three bits outcome, three bits what it replays |
+//! | .. | the message as it came |
+//!
+//! A law (kind 2), from here on in force: its number (4), the hash of its rules (32) and of its
+//! reference data (32). A change of `actors_max` (kind 3), from here on in force: its value (4).
+
+use crate::day::Moment;
+use crate::id::Ordinal;
+use crate::wire::digest::NORMALISER_VERSION;
+
+/// A batch.
+pub const BATCH: u8 = 1;
+/// A law that is in force from here on.
+pub const LAW: u8 = 2;
+/// A value of `actors_max` that holds from here on.
+pub const ACTORS_MAX: u8 = 3;
+
+const LAYOUT: u8 = 1;
+/// Bytes of a batch record before the outcomes.
+pub const BATCH_HEADER_BYTES: usize = 32;
+
+/// A record of one of the three kinds.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// See [`BATCH`].
+    Batch(BatchRecord<'a>),
+    /// See [`LAW`].
+    Law(LawRecord),
+    /// See [`ACTORS_MAX`].
+    ActorsMax(u32),
+}
+
+/// A batch as it stands in the journal.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BatchRecord<'a> {
+    /// Number of its law.
+    pub law: u32,
+    /// Its one time.
+    pub at: Moment,
+    /// Of its first declaration.
+    pub first_ordinal: Ordinal,
+    /// See [`crate::index::filed::Settled::byte`].
+    pub outcomes: &'a [u8],
+    /// The message.
+    pub message: &'a [u8],
+}
+
+/// A law as it stands in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LawRecord {
+    /// Its number: 0 for the first, then one more each.
+    pub number: u32,
+    /// Hash of its rule files.
+    pub rules_hash: [u8; 32],
+    /// Hash of its rates and nomenclature.
+    pub reference_hash: [u8; 32],
+}
+
+/// A record that says what no version of Waag up to this one writes.
+#[derive(Debug, thiserror::Error)]
+#[error("record of kind {kind} with {length} bytes: {what}")]
+pub struct RecordError {
+    kind: u8,
+    length: usize,
+    what: &'static str,
+}
+
+impl BatchRecord<'_> {
+    /// The bytes before outcomes and message.
+    #[must_use]
+    pub fn header(&self) -> [u8; BATCH_HEADER_BYTES] {
+        let mut header = [0; BATCH_HEADER_BYTES];
+        let declarations = u32::try_from(self.outcomes.len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(self.message.len()).unwrap_or(u32::MAX);
+        let parts: [&[u8]; 7] = [
+            &[LAYOUT, NORMALISER_VERSION],
+            &[0, 0],
+            &self.law.to_le_bytes(),
+            &self.at.0.to_le_bytes(),
+            &self.first_ordinal.0.to_le_bytes(),
+            &declarations.to_le_bytes(),
+            &length.to_le_bytes(),
+        ];
+        for (byte, part) in header.iter_mut().zip(parts.into_iter().flatten()) {
+            *byte = *part;
+        }
+        header
+    }
+}
+
+impl LawRecord {
+    /// The record's body.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        [&self.number.to_le_bytes()[..], &self.rules_hash, &self.reference_hash].concat()
+    }
+}
+
+/// Reads bytes off the front.
+struct Cursor<'a>(&'a [u8]);
+
+impl<'a> Cursor<'a> {
+    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (front, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(front)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Where kind, version or lengths are not those of this version.
+    pub fn read(kind: u8, body: &'a [u8]) -> Result<Self, RecordError> {
+        let wrong = |what| RecordError { kind, length: body.len(), what };
+        let mut cursor = Cursor(body);
+        match kind {
+            BATCH => {
+                let [layout, normaliser, ..] = cursor.array::<4>().ok_or(wrong("cut short"))?;
+                if layout != LAYOUT {
+                    return Err(wrong("its layout is of another version than 1"));
+                }
+                if normaliser != NORMALISER_VERSION {
+                    return Err(wrong("it was normalised by another version than 1"));
+                }
+                Self::batch(&mut cursor).ok_or(wrong("its lengths do not add up"))
+            }
+            LAW => Self::law(&mut cursor).ok_or(wrong("its length is not 68")),
+            ACTORS_MAX => {
+                let value = body.try_into().map_err(|_| wrong("its length is not 4"))?;
+                Ok(Self::ActorsMax(u32::from_le_bytes(value)))
+            }
+            _ => Err(wrong("a kind that this version does not know")),
+        }
+    }
+
+    fn batch(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let law = u32::from_le_bytes(cursor.array()?);
+        let at = Moment(i64::from_le_bytes(cursor.array()?));
+        let first_ordinal = Ordinal(u64::from_le_bytes(cursor.array()?));
+        let declarations = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
+        let length = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
+        let outcomes = cursor.take(declarations)?;
+        let message = cursor.take(length)?;
+        cursor.0.is_empty().then_some(Self::Batch(BatchRecord {
+            law,
+            at,
+            first_ordinal,
+            outcomes,
+            message,
+        }))
+    }
+
+    fn law(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let number = u32::from_le_bytes(cursor.array()?);
+        let (rules_hash, reference_hash) = (cursor.array()?, cursor.array()?);
+        cursor.0.is_empty().then_some(Self::Law(LawRecord { number, rules_hash, reference_hash }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn records_come_back_as_they_were_written_and_cut_ones_are_refused() {
+        let batch = BatchRecord {
+            law: 7,
+            at: Moment(1_793_000_000_123),
+            first_ordinal: Ordinal(99),
+            outcomes: &[1, 2, 11],
+            message: b"message",
+        };
+        let body = [&batch.header()[..], batch.outcomes, batch.message].concat();
+        assert_eq!(Entry::read(BATCH, &body).unwrap(), Entry::Batch(batch));
+        let law = LawRecord { number: 3, rules_hash: [1; 32], reference_hash: [2; 32] };
+        assert_eq!(Entry::read(LAW, &law.body()).unwrap(), Entry::Law(law));
+        let actors = Entry::read(ACTORS_MAX, &100_000_u32.to_le_bytes()).unwrap();
+        assert_eq!(actors, Entry::ActorsMax(100_000));
+        for cut in 0..body.len() {
+            assert!(Entry::read(BATCH, &body[..cut]).is_err(), "{cut}");
+        }
+        assert!(Entry::read(BATCH, &[&body[..], b"x"].concat()).is_err());
+        assert!(Entry::read(LAW, &law.body()[..67]).is_err());
+        assert!(Entry::read(ACTORS_MAX, &[0; 5]).is_err());
+        assert!(Entry::read(9, &[]).is_err());
+    }
+}

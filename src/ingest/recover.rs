@@ -1,0 +1,338 @@
+//! Recovery: the journal's records, in order, make index, laws and fold again.
+//!
+//! Every batch is judged and settled as it was at first, and its outcomes are compared with those
+//! in its record: a difference is damage. Judging runs on all processors, a bunch of records at a
+//! time; settling and folding follow the order of the journal.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::laws::{Laws, LawsError, Numbered};
+use super::prepare::{Prepared, Preparer};
+use super::record::{Entry, RecordError};
+use crate::day::Moment;
+use crate::id::{Ordinal, Watermark};
+use crate::index::Index;
+use crate::index::filed::{Draft, Placing};
+use crate::index::settle::{Decided, Settler};
+use crate::journal::{Position, Record};
+use crate::outcome::Outcome;
+use crate::rules::finding::Findings;
+use crate::summary::{Delta, Event, Fold};
+
+/// Why the journal's records do not make a state to go on from.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// A record cannot be read.
+    #[error("record {number}: {source}")]
+    Record {
+        /// Its number.
+        number: u64,
+        /// What is wrong.
+        source: RecordError,
+    },
+    /// A law cannot be had.
+    #[error("record {number}: {source}")]
+    Law {
+        /// The record's number.
+        number: u64,
+        /// What is wrong.
+        source: LawsError,
+    },
+    /// A batch that was taken at first is refused now.
+    #[error("record {number}: its batch cannot be judged again: {reason}")]
+    Batch {
+        /// The record's number.
+        number: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A batch comes out otherwise than its record says.
+    #[error(
+        "record {number}: declaration {index} comes out as {found}, and the journal says {written}"
+    )]
+    Differs {
+        /// The record's number.
+        number: u64,
+        /// The declaration's index in the batch.
+        index: usize,
+        /// What it is now.
+        found: String,
+        /// What it was.
+        written: String,
+    },
+    /// The table is too small for the journal.
+    #[error("{0}: set memory_max higher")]
+    Full(#[from] crate::index::Full),
+    /// The fold failed.
+    #[error(transparent)]
+    Fold(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A record that has been taken from the journal and waits for its bunch to be full.
+struct Waiting {
+    number: Watermark,
+    position: Position,
+    entry: WaitingEntry,
+}
+
+enum WaitingEntry {
+    Batch {
+        law: Arc<Numbered>,
+        at: Moment,
+        first_ordinal: Ordinal,
+        outcomes: Vec<u8>,
+        message: Bytes,
+    },
+    Law,
+    ActorsMax(u32),
+}
+
+/// Builds state from records.
+pub(crate) struct Recoverer {
+    index: Arc<Index>,
+    settler: Settler,
+    laws: Arc<Laws>,
+    preparers: Vec<Preparer>,
+    fold: Fold,
+    bunch: Vec<Waiting>,
+    bunch_bytes: usize,
+    next_ordinal: Ordinal,
+    newest: Option<Moment>,
+    actors_max: Option<u32>,
+    progress: Box<dyn FnMut(&Progress, &Fold) + Send>,
+    seen: Progress,
+}
+
+/// How far recovery is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Progress {
+    /// Records.
+    pub records: u64,
+    /// Declarations, of whatever outcome.
+    pub declarations: u64,
+    /// Declarations accepted.
+    pub accepted: u64,
+}
+
+/// What recovery made.
+pub(crate) struct Recovered {
+    pub(crate) settler: Settler,
+    pub(crate) fold: Fold,
+    pub(crate) next_ordinal: Ordinal,
+    /// Time of the newest batch.
+    pub(crate) newest: Option<Moment>,
+    /// The value of `actors_max` that the journal has, if it has one.
+    pub(crate) actors_max: Option<u32>,
+    pub(crate) seen: Progress,
+}
+
+/// Records and bytes of a bunch: enough for all processors, little beside the table.
+const BUNCH_RECORDS: usize = 256;
+const BUNCH_BYTES: usize = 32 << 20;
+
+impl Recoverer {
+    pub(crate) fn new(
+        index: Arc<Index>,
+        laws: Arc<Laws>,
+        preparers: Vec<Preparer>,
+        fold: Fold,
+        progress: Box<dyn FnMut(&Progress, &Fold) + Send>,
+    ) -> Self {
+        Self {
+            settler: Settler::new(Arc::clone(&index)),
+            index,
+            laws,
+            preparers,
+            fold,
+            bunch: Vec::new(),
+            bunch_bytes: 0,
+            next_ordinal: Ordinal(0),
+            newest: None,
+            actors_max: None,
+            progress,
+            seen: Progress::default(),
+        }
+    }
+
+    /// Takes the next record.
+    pub(crate) fn take(&mut self, record: &Record<'_>) -> Result<(), RecoverError> {
+        let number = record.number.0;
+        let entry = Entry::read(record.kind, record.body)
+            .map_err(|source| RecoverError::Record { number, source })?;
+        let law_error = |source| RecoverError::Law { number, source };
+        let entry = match entry {
+            Entry::Batch(batch) => {
+                self.bunch_bytes += batch.message.len();
+                let law = self.laws.law(batch.law).map_err(law_error)?;
+                WaitingEntry::Batch {
+                    law: Arc::new(Numbered { number: batch.law, law }),
+                    at: batch.at,
+                    first_ordinal: batch.first_ordinal,
+                    outcomes: batch.outcomes.to_vec(),
+                    message: Bytes::copy_from_slice(batch.message),
+                }
+            }
+            Entry::Law(law) => {
+                self.laws.note(law).map_err(law_error)?;
+                WaitingEntry::Law
+            }
+            Entry::ActorsMax(value) => WaitingEntry::ActorsMax(value),
+        };
+        self.bunch.push(Waiting { number: record.number, position: record.position, entry });
+        if self.bunch.len() >= BUNCH_RECORDS || self.bunch_bytes >= BUNCH_BYTES {
+            self.work_off()?;
+        }
+        Ok(())
+    }
+
+    /// After the last record.
+    pub(crate) fn finish(mut self) -> Result<Recovered, RecoverError> {
+        self.work_off()?;
+        Ok(Recovered {
+            settler: self.settler,
+            fold: self.fold,
+            next_ordinal: self.next_ordinal,
+            newest: self.newest,
+            actors_max: self.actors_max,
+            seen: self.seen,
+        })
+    }
+
+    fn work_off(&mut self) -> Result<(), RecoverError> {
+        let bunch = std::mem::take(&mut self.bunch);
+        self.bunch_bytes = 0;
+        let mut prepared = judge_all(&mut self.preparers, &bunch)?;
+        for (waiting, prepared) in bunch.into_iter().zip(prepared.drain(..)) {
+            self.apply(waiting, prepared)?;
+        }
+        (self.progress)(&self.seen, &self.fold);
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        waiting: Waiting,
+        prepared: Option<(Prepared, Draft)>,
+    ) -> Result<(), RecoverError> {
+        let Waiting { number, position, entry } = waiting;
+        let event = match (entry, prepared) {
+            (WaitingEntry::Batch { first_ordinal, outcomes, at, .. }, Some((prepared, draft))) => {
+                if first_ordinal != self.next_ordinal {
+                    let reason = format!(
+                        "its first ordinal is {}, and {} comes next",
+                        first_ordinal.0, self.next_ordinal.0
+                    );
+                    return Err(RecoverError::Batch { number: number.0, reason });
+                }
+                let room = self.index.reserve(draft.len())?;
+                let claimed = self.index.claim(prepared.admission, draft, room);
+                let decided = self.settler.settle(claimed);
+                compare(number, &decided, &outcomes)?;
+                self.settler.place(&decided.filed, Placing { number, position, first_ordinal });
+                self.next_ordinal.0 += outcomes.len() as u64;
+                self.newest = self.newest.max(Some(at));
+                self.seen.declarations += outcomes.len() as u64;
+                self.seen.accepted += (0..outcomes.len())
+                    .filter_map(|index| decided.filed.settled(index))
+                    .filter(|settled| settled.outcome == Outcome::Accepted)
+                    .count() as u64;
+                if number <= self.fold.watermark() {
+                    Event::Other
+                } else {
+                    let preparers = &mut self.preparers;
+                    Event::Batch(delta(preparers, &self.laws, number, &prepared, &decided)?)
+                }
+            }
+            (WaitingEntry::ActorsMax(value), _) => {
+                self.actors_max = Some(value);
+                Event::ActorsMax(value)
+            }
+            (WaitingEntry::Law | WaitingEntry::Batch { .. }, _) => Event::Other,
+        };
+        self.seen.records = number.0;
+        if number > self.fold.watermark() {
+            self.fold.apply(number, event);
+        }
+        Ok(())
+    }
+}
+
+type Judged = Result<Option<(Prepared, Draft)>, RecoverError>;
+
+/// Judges the batches of a bunch, each preparer an equal share of them.
+fn judge_all(
+    preparers: &mut [Preparer],
+    bunch: &[Waiting],
+) -> Result<Vec<Option<(Prepared, Draft)>>, RecoverError> {
+    let share = bunch.len().div_ceil(preparers.len().max(1)).max(1);
+    let judge = |preparer: &mut Preparer, waiting: &Waiting| -> Judged {
+        let WaitingEntry::Batch { law, at, message, .. } = &waiting.entry else { return Ok(None) };
+        let number = waiting.number.0;
+        let judged = preparer.prepare(message.clone(), *at, law);
+        judged.map(Some).map_err(|refusal| RecoverError::Batch { number, reason: refusal.message })
+    };
+    let shares: Vec<Vec<Judged>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = preparers
+            .iter_mut()
+            .zip(bunch.chunks(share))
+            .map(|(preparer, chunk)| {
+                scope.spawn(move || chunk.iter().map(|w| judge(preparer, w)).collect::<Vec<_>>())
+            })
+            .collect();
+        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
+        joined.map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    shares.into_iter().flatten().collect()
+}
+
+fn compare(number: Watermark, decided: &Decided, written: &[u8]) -> Result<(), RecoverError> {
+    let mut found = Vec::with_capacity(written.len());
+    decided.filed.write_outcomes(&mut found);
+    let differs = found.iter().zip(written).position(|(found, written)| found != written);
+    let index = match differs {
+        Some(index) => index,
+        None if found.len() == written.len() => return Ok(()),
+        None => found.len().min(written.len()),
+    };
+    let show = |bytes: &[u8]| match bytes.get(index) {
+        Some(byte) => crate::index::filed::Settled::from_byte(*byte)
+            .map_or_else(|| format!("{byte:#04x}"), |settled| format!("{:?}", settled.outcome)),
+        None => "nothing".into(),
+    };
+    Err(RecoverError::Differs {
+        number: number.0,
+        index,
+        found: show(&found),
+        written: show(written),
+    })
+}
+
+/// A batch's contribution to the summaries.
+fn delta(
+    preparers: &mut [Preparer],
+    laws: &Laws,
+    number: Watermark,
+    prepared: &Prepared,
+    decided: &Decided,
+) -> Result<Delta, RecoverError> {
+    let mut delta = Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
+    for (index, judged) in prepared.judged.iter().enumerate() {
+        let Some(settled) = decided.filed.settled(index) else { continue };
+        let mut again = Findings::default();
+        let findings = match preparers.first_mut() {
+            Some(preparer) if settled.outcome == Outcome::Conflict => {
+                let under = decided.filed.judged_under(index);
+                let law = prepared.admission.law;
+                preparer
+                    .judge_again(&prepared.message, index, laws, law, under, true, &mut again)
+                    .map_err(|reason| RecoverError::Batch { number: number.0, reason })?;
+                &again.list[..]
+            }
+            _ => prepared.findings.list.get(judged.findings.clone()).unwrap_or_default(),
+        };
+        delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
+    }
+    Ok(delta)
+}

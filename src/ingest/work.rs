@@ -1,0 +1,352 @@
+//! What is handed from stage to stage, and the worker threads, which do the first stage (read,
+//! judge, claim) and the last (answer, delta).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam::channel::{Receiver, Sender, never, select_biased};
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+
+use super::answer::{self, Framing, Totals, Verdict};
+use super::commit::{Folding, Work};
+use super::laws::Laws;
+use super::prepare::{Prepared, Preparer};
+use super::record::BATCH_HEADER_BYTES;
+use super::refusal::Refusal;
+use crate::day::Moment;
+use crate::index::Index;
+use crate::index::filed::{Placing, Settled};
+use crate::index::settle::{Claimed, Decided, First};
+use crate::journal::{NoRoomCause, Reservation, Room};
+use crate::mrn::{Mint, Mrn};
+use crate::outcome::Outcome;
+use crate::rules::Judgement;
+use crate::rules::day_law::DayLaw;
+use crate::rules::finding::Findings;
+use crate::summary::{Delta, Event};
+
+/// Where the answer goes, and what is given back with it.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) framing: Framing,
+    pub(super) reply: oneshot::Sender<Result<Bytes, Refusal>>,
+    /// Its share of batches and bytes in flight.
+    pub(super) _permits: [OwnedSemaphorePermit; 2],
+}
+
+/// A batch that has been admitted.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) message: Bytes,
+    pub(super) at: Moment,
+    pub(super) caller: Caller,
+}
+
+/// A batch that has been judged.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) prepared: Prepared,
+    pub(super) caller: Caller,
+}
+
+/// A batch that has claimed its keys: from here on it will be placed.
+#[derive(Debug)]
+pub(super) struct ToCommit {
+    pub(super) in_flight: InFlight,
+    pub(super) claimed: Claimed,
+    pub(super) reservation: Reservation,
+}
+
+/// A batch that is durable.
+#[derive(Debug)]
+pub(super) struct Placed {
+    pub(super) in_flight: InFlight,
+    pub(super) decided: Decided,
+    pub(super) placing: Placing,
+}
+
+/// A worker thread.
+pub(super) struct Worker {
+    pub(super) preparer: Preparer,
+    pub(super) index: Arc<Index>,
+    pub(super) laws: Arc<Laws>,
+    pub(super) room: Room,
+    pub(super) finisher: Finisher,
+    pub(super) failed: Arc<AtomicBool>,
+    pub(super) stop: watch::Sender<Option<String>>,
+}
+
+impl Worker {
+    /// Runs until both channels are closed: first the jobs, then the answers.
+    pub(super) fn run(
+        mut self,
+        jobs: Receiver<Job>,
+        answers: &Receiver<Box<Placed>>,
+        commit: Sender<Work>,
+        fold: &Sender<Folding>,
+    ) {
+        let (mut jobs, mut commit) = (jobs, Some(commit));
+        loop {
+            select_biased! {
+                recv(answers) -> placed => match placed {
+                    Ok(placed) => self.finish(*placed, fold),
+                    Err(_) => return,
+                },
+                recv(jobs) -> job => match (job, &commit) {
+                    (Ok(job), Some(commit)) => self.begin(job, commit),
+                    _ => {
+                        // No more batches; the committer ends when no worker can send any more.
+                        jobs = never();
+                        commit = None;
+                    }
+                },
+            }
+        }
+    }
+
+    fn begin(&mut self, job: Job, commit: &Sender<Work>) {
+        let Job { message, at, caller } = job;
+        match self.claim(message, at) {
+            Ok((prepared, claimed, reservation)) => {
+                let in_flight = InFlight { prepared, caller };
+                let batch = Box::new(ToCommit { in_flight, claimed, reservation });
+                // A closed channel means that the committer failed; the caller sees its own close.
+                let _ = commit.send(Work::Batch(batch));
+            }
+            Err(refusal) => {
+                let _ = caller.reply.send(Err(refusal));
+            }
+        }
+    }
+
+    fn claim(
+        &mut self,
+        message: Bytes,
+        at: Moment,
+    ) -> Result<(Prepared, Claimed, Reservation), Refusal> {
+        if self.failed.load(Ordering::Acquire) {
+            return Err(stopping());
+        }
+        let law = self.laws.current().ok_or_else(stopping)?;
+        let (prepared, draft) = self.preparer.prepare(message, at, &law)?;
+        // Room first, so that what has claimed a key is always placed.
+        let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
+        let reservation = self.reserve(body)?;
+        let room = self.index.reserve(draft.len()).map_err(|full| {
+            Refusal::exhausted(
+                format!("{full}; the server needs more memory (memory_max) to take more"),
+                0,
+            )
+        })?;
+        let claimed = self.index.claim(prepared.admission, draft, room);
+        Ok((prepared, claimed, reservation))
+    }
+
+    /// Room in the journal; waits while the next segment is being made ready, a matter of
+    /// milliseconds as a rule.
+    fn reserve(&self, body: usize) -> Result<Reservation, Refusal> {
+        const WAIT: Duration = Duration::from_millis(2);
+        const WAITS_MAX: u32 = 1_000;
+        let mut waits = 0;
+        loop {
+            let error = match self.room.reserve(body) {
+                Ok(reservation) => return Ok(reservation),
+                Err(error) => error,
+            };
+            return Err(match error.cause {
+                NoRoomCause::NotReady if waits < WAITS_MAX => {
+                    waits += 1;
+                    std::thread::sleep(WAIT);
+                    continue;
+                }
+                NoRoomCause::NotReady => Refusal::exhausted(error.to_string(), 1_000),
+                NoRoomCause::DiskFull => Refusal::exhausted(
+                    format!("the disk is full: {error}; lodging goes on once there is space"),
+                    30_000,
+                ),
+                NoRoomCause::TooLarge => Refusal::invalid("declarations", error.to_string()),
+                NoRoomCause::Poisoned => stopping(),
+            });
+        }
+    }
+
+    fn finish(&mut self, placed: Placed, fold: &Sender<Folding>) {
+        let Placed { in_flight: InFlight { prepared, caller }, decided, placing } = placed;
+        let number = placing.number;
+        let framing = caller.framing;
+        match self.finisher.finish(
+            &mut self.preparer,
+            &self.laws,
+            &prepared,
+            &decided,
+            placing,
+            framing,
+        ) {
+            Ok((answer, delta)) => {
+                // Nobody may be listening any more; the batch is lodged all the same.
+                let _ = caller.reply.send(Ok(answer));
+                let _ = fold.send((number, Event::Batch(delta)));
+            }
+            Err(reason) => {
+                // What was answered before can no longer be told: damage, so nothing goes on.
+                tracing::error!(reason, record = number.0, "a durable batch cannot be answered");
+                self.failed.store(true, Ordering::Release);
+                self.stop.send_replace(Some(format!("record {}: {reason}", number.0)));
+                let sentence = format!("the server stops, since it cannot tell its answer: {reason}");
+                let _ = caller.reply.send(Err(Refusal::unavailable(sentence, 60_000)));
+            }
+        }
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::unavailable("the server is stopping: send the batch again, to a running one", 1_000)
+}
+
+/// Makes answers and deltas of durable batches.
+#[derive(Debug, Clone)]
+pub(super) struct Finisher {
+    pub(super) mint: Mint,
+    pub(super) answer_bytes_max: usize,
+}
+
+/// Findings that had to be made again: of a conflict, or of a replay under an older law.
+struct Again {
+    judgement: Judgement,
+    findings: Findings,
+    law: Arc<DayLaw>,
+}
+
+impl Finisher {
+    /// The answer to a placed batch, and its contribution to the summaries.
+    ///
+    /// # Errors
+    /// A sentence, where a law or declaration that was there before cannot be had any more.
+    pub(super) fn finish(
+        &self,
+        preparer: &mut Preparer,
+        laws: &Laws,
+        prepared: &Prepared,
+        decided: &Decided,
+        placing: Placing,
+        framing: Framing,
+    ) -> Result<(Bytes, Delta), String> {
+        let again = again(preparer, laws, prepared, decided)?;
+        let mut delta =
+            Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
+        let (mut firsts, mut agains) = (decided.replays.iter().peekable(), again.iter().peekable());
+        let mut verdicts = Vec::with_capacity(prepared.judged.len());
+        let mut totals = Totals::default();
+        for (index, judged) in prepared.judged.iter().enumerate() {
+            let settled = decided
+                .filed
+                .settled(index)
+                .unwrap_or(Settled::first(Outcome::Rejected));
+            let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
+            let again = agains.next_if(|(i, _)| *i == index).map(|(_, again)| again);
+            let (judgement, findings, values, law) = match again {
+                Some(again) => (
+                    again.judgement,
+                    &again.findings.list[..],
+                    &again.findings,
+                    again.law.as_ref(),
+                ),
+                None => (
+                    judged.judgement,
+                    prepared.findings.list.get(judged.findings.clone()).unwrap_or_default(),
+                    &prepared.findings,
+                    prepared.day_law.as_ref(),
+                ),
+            };
+            match settled.outcome {
+                Outcome::Accepted => {
+                    totals.accepted += 1;
+                    totals.accepted_lines += judged.lines;
+                }
+                Outcome::Rejected => totals.rejected += 1,
+                Outcome::Replayed => totals.replayed += 1,
+                Outcome::Conflict => totals.conflicts += 1,
+            }
+            delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
+            verdicts.push(Verdict {
+                outcome: settled.outcome,
+                mrn: self.mrn(settled, index, placing, prepared, first),
+                findings,
+                values,
+                law,
+                replay_of: settled.replay_of,
+                value_cents: judgement.intrinsic_value.0,
+                duty_cents: judgement.duty.0,
+            });
+        }
+        let answer = answer::write(
+            &prepared.batch_id,
+            &verdicts,
+            totals,
+            placing.number.0,
+            framing,
+            self.answer_bytes_max,
+        );
+        Ok((answer, delta))
+    }
+
+    fn mrn(
+        &self,
+        settled: Settled,
+        index: usize,
+        placing: Placing,
+        prepared: &Prepared,
+        first: Option<&First>,
+    ) -> Option<Mrn> {
+        match (settled.outcome, settled.replay_of, first) {
+            (Outcome::Accepted, ..) => {
+                Some(self.mint.mrn_of(prepared.admission.day, placing.first_ordinal, index))
+            }
+            (Outcome::Replayed, Some(Outcome::Accepted), Some(first)) => {
+                let ordinal = first.filed.placing()?.first_ordinal;
+                Some(self.mint.mrn_of(first.filed.admission().day, ordinal, first.index))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Judges again what has to be: conflicts, whose list starts with the conflict itself, and replays
+/// whose first answer was given under another law, day or fallback than this batch's.
+fn again(
+    preparer: &mut Preparer,
+    laws: &Laws,
+    prepared: &Prepared,
+    decided: &Decided,
+) -> Result<Vec<(usize, Again)>, String> {
+    let mut made = Vec::new();
+    let mut firsts = decided.replays.iter().peekable();
+    for index in 0..prepared.judged.len() {
+        let Some(settled) = decided.filed.settled(index) else { continue };
+        let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
+        let is_conflict = settled.outcome == Outcome::Conflict
+            || settled.replay_of == Some(Outcome::Conflict);
+        let here = (prepared.admission.law, decided.filed.judged_under(index));
+        let then = first.map_or(here, |first| {
+            (first.filed.admission().law, first.filed.judged_under(first.index))
+        });
+        if !is_conflict && then == here {
+            continue;
+        }
+        let (law, under) = then;
+        let mut findings = Findings::default();
+        let (judgement, law) = preparer.judge_again(
+            &prepared.message,
+            index,
+            laws,
+            law,
+            under,
+            is_conflict,
+            &mut findings,
+        )?;
+        made.push((index, Again { judgement, findings, law }));
+    }
+    Ok(made)
+}

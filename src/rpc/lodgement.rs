@@ -1,0 +1,257 @@
+//! `waag.v1.Lodgement`: batches in, verdicts out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::codec::{AnswerBytes, RequestBytes};
+use super::framing::Bound;
+use super::status;
+use crate::day::Day;
+use crate::ingest::answer::{self, Framing, VERDICT_FINDINGS_MAX};
+use crate::ingest::engine::{Engine, too_large};
+use crate::ingest::lookup::{Found, LookupError};
+use crate::ingest::refusal::{Refusal, RefusalKind};
+use crate::proto::server::lodgement_server::Lodgement;
+use crate::proto::v1;
+use crate::rules::day_law::DayLaw;
+use crate::rules::finding::Findings;
+use crate::wire::reader;
+
+/// The service.
+#[derive(Debug, Clone)]
+pub struct LodgementService {
+    engine: Arc<Engine>,
+    bound: Bound,
+    stream_batches_max: usize,
+    stopping: watch::Receiver<bool>,
+}
+
+impl LodgementService {
+    /// Over this engine; streams read no further once `stopping` says so.
+    #[must_use]
+    pub fn new(
+        engine: Arc<Engine>,
+        bound: Bound,
+        stream_batches_max: usize,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { engine, bound, stream_batches_max, stopping }
+    }
+
+    /// Admits a message and hands it over; the answer is still to come.
+    async fn begin(
+        &self,
+        message: Bytes,
+        framing: Framing,
+    ) -> Result<impl Future<Output = Result<Bytes, Refusal>> + Send + use<>, Refusal> {
+        if let Some(bytes) = self.bound.skipped(&message) {
+            return Err(too_large(bytes, self.engine.bytes_max()));
+        }
+        let admitted = self.engine.admit(message).await?;
+        Ok(self.engine.submit(admitted, framing))
+    }
+
+    /// Reads a stream until it ends, breaks, or the server stops.
+    async fn read(
+        self,
+        mut requests: Streaming<RequestBytes>,
+        answers: mpsc::Sender<Pending>,
+    ) {
+        let mut stopping = self.stopping.clone();
+        loop {
+            let message = tokio::select! {
+                biased;
+                _ = stopping.wait_for(|is_stopping| *is_stopping) => {
+                    let refusal = Refusal::unavailable(
+                        "the server is stopping: send what has no answer again, to a running one",
+                        1_000,
+                    );
+                    let _ = answers.send(Box::pin(std::future::ready(Err(status::of(&refusal))))).await;
+                    return;
+                }
+                message = requests.message() => message,
+            };
+            let message = match message {
+                Ok(Some(RequestBytes(message))) => message,
+                Ok(None) => return,
+                Err(status) => {
+                    let _ = answers.send(Box::pin(std::future::ready(Err(status)))).await;
+                    return;
+                }
+            };
+            // Room for the answer first: a stream whose answers nobody reads is not read either.
+            let Ok(place) = answers.reserve().await else { return };
+            let pending: Pending = match self.begin(message.clone(), Framing::Stream).await {
+                Ok(answer) => Box::pin(async move {
+                    match answer.await {
+                        Ok(bytes) => Ok(AnswerBytes(bytes)),
+                        Err(refusal) => refused(&message, &refusal),
+                    }
+                }),
+                Err(refusal) => Box::pin(std::future::ready(refused(&message, &refusal))),
+            };
+            place.send(pending);
+        }
+    }
+}
+
+type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
+
+/// A refusal as an item of the stream; only a server that takes nothing any more ends it.
+fn refused(message: &[u8], refusal: &Refusal) -> Result<AnswerBytes, Status> {
+    if refusal.kind == RefusalKind::Unavailable {
+        return Err(status::of(refusal));
+    }
+    // A message that cannot be read at all may have no batch_id to echo.
+    let batch_id = reader::batch_id(message);
+    let code = i32::from(status::code(refusal.kind));
+    Ok(AnswerBytes(answer::write_refusal(
+        batch_id,
+        code,
+        &refusal.message,
+        &refusal.field,
+        refusal.retry_after_ms,
+    )))
+}
+
+#[tonic::async_trait]
+impl Lodgement for LodgementService {
+    async fn submit_batch(
+        &self,
+        request: Request<RequestBytes>,
+    ) -> Result<Response<AnswerBytes>, Status> {
+        let message = request.into_inner().0;
+        let answer = async { self.begin(message, Framing::Unary).await?.await }.await;
+        match answer {
+            Ok(bytes) => Ok(Response::new(AnswerBytes(bytes))),
+            Err(refusal) => Err(status::of(&refusal)),
+        }
+    }
+
+    type SubmitBatchesStream = Pin<Box<dyn Stream<Item = Result<AnswerBytes, Status>> + Send>>;
+
+    async fn submit_batches(
+        &self,
+        request: Request<Streaming<RequestBytes>>,
+    ) -> Result<Response<Self::SubmitBatchesStream>, Status> {
+        let (sender, pending) = mpsc::channel(self.stream_batches_max);
+        tokio::spawn(self.clone().read(request.into_inner(), sender));
+        let answers = ReceiverStream::new(pending).then(|answer: Pending| answer);
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn get_declaration(
+        &self,
+        request: Request<v1::GetDeclarationRequest>,
+    ) -> Result<Response<v1::GetDeclarationResponse>, Status> {
+        use v1::get_declaration_request::Key;
+        let Some(key) = request.into_inner().key else {
+            let message = "neither local_reference nor mrn is set; set one of them";
+            return Err(status::invalid("key", message));
+        };
+        let engine = Arc::clone(&self.engine);
+        let shown = match &key {
+            Key::LocalReference(reference) => format!("{}/{}", reference.declarant, reference.lrn),
+            Key::Mrn(mrn) => mrn.clone(),
+        };
+        // It reads the journal: not on a tokio worker.
+        let handle = tokio::runtime::Handle::current();
+        let found = tokio::task::spawn_blocking(move || {
+            let mut lookup = handle.block_on(engine.lookup());
+            match key {
+                Key::LocalReference(reference) => {
+                    lookup.by_reference(&reference.declarant, &reference.lrn)
+                }
+                Key::Mrn(mrn) => lookup.by_mrn(&mrn),
+            }
+        });
+        let found = found.await.map_err(|error| Status::internal(error.to_string()))?;
+        match found {
+            Ok(Some(found)) => Ok(Response::new(found_message(found))),
+            Ok(None) => Err(Status::not_found(format!("no declaration was lodged as {shown:?}"))),
+            Err(LookupError::Invalid { field, message }) => Err(status::invalid(field, &message)),
+            Err(error @ LookupError::Damaged(_)) => {
+                tracing::error!(%error, key = shown, "a stored declaration cannot be read");
+                Err(Status::data_loss(error.to_string()))
+            }
+        }
+    }
+
+    async fn list_reasons(
+        &self,
+        request: Request<v1::ListReasonsRequest>,
+    ) -> Result<Response<v1::ListReasonsResponse>, Status> {
+        let on = request.into_inner().on;
+        let day = match on.trim() {
+            "" => self.engine.calendar().day(self.engine.clock().admit()),
+            text => Day::parse(text).ok_or_else(|| {
+                status::invalid("on", &format!("on {text:?} is no day: write it as 2026-11-22"))
+            })?,
+        };
+        let law = self.engine.laws().current().ok_or_else(|| Status::unavailable("starting"))?;
+        let law = law.law.on(day).map_err(|error| status::invalid("on", &error.to_string()))?;
+        Ok(Response::new(v1::ListReasonsResponse { reasons: reasons(&law) }))
+    }
+}
+
+/// Every reason of a day's law as the contract shows it.
+fn reasons(law: &DayLaw) -> Vec<v1::Reason> {
+    law.reasons()
+        .map(|reason| v1::Reason {
+            reason: reason.reason.name().into(),
+            severity: reason.severity as i32,
+            text: reason.text.into(),
+            legal_basis: reason.legal_basis.into(),
+            data_element: reason.data_element.unwrap_or_default().into(),
+        })
+        .collect()
+}
+
+/// Findings as the contract shows them, at most as many as a verdict has.
+pub fn findings_message(findings: &Findings, law: &DayLaw) -> Vec<v1::Finding> {
+    findings
+        .list
+        .iter()
+        .take(VERDICT_FINDINGS_MAX)
+        .map(|finding| {
+            let mut message = String::new();
+            law.message(finding, findings.value(finding), &mut message);
+            v1::Finding {
+                reason: finding.reason.name().into(),
+                severity: finding.severity as i32,
+                goods_item_number: finding.goods_item.into(),
+                data_element: finding.element.number().into(),
+                message,
+                legal_basis: law.legal_basis(finding.reason).into(),
+            }
+        })
+        .collect()
+}
+
+fn found_message(found: Found) -> v1::GetDeclarationResponse {
+    let omitted = found.findings.list.len().saturating_sub(VERDICT_FINDINGS_MAX);
+    v1::GetDeclarationResponse {
+        verdict: Some(v1::Verdict {
+            outcome: found.outcome as i32,
+            mrn: found.mrn.map(|mrn| mrn.as_str().to_owned()).unwrap_or_default(),
+            findings: findings_message(&found.findings, &found.law),
+            replay_of: 0,
+            findings_omitted: u32::try_from(omitted).unwrap_or(u32::MAX),
+            intrinsic_value_eur_cents: found.judgement.intrinsic_value.0,
+            duty_eur_cents: found.judgement.duty.0,
+        }),
+        declarant: found.declarant,
+        lrn: found.declaration.lrn.clone(),
+        judged_at_ms: found.judged_at.0,
+        rule_set: found.law.rule_set_name(),
+        reference_data: found.law.reference_name(),
+        declaration: Some(found.declaration),
+        personal_data_withheld: false,
+    }
+}

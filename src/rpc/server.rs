@@ -1,0 +1,154 @@
+//! Everything behind one listener: the two services, health and reflection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::Server;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+
+use super::compliance::ComplianceService;
+use super::framing::{Bound, BoundLayer};
+use super::lodgement::LodgementService;
+use crate::config::Config;
+use crate::ingest::engine::Engine;
+use crate::proto::server::compliance_server::ComplianceServer;
+use crate::proto::server::lodgement_server::LodgementServer;
+
+/// Names under which the health service knows our services; the empty one is the whole server.
+const HEALTH_NAMES: [&str; 3] = ["", "waag.v1.Lodgement", "waag.v1.Compliance"];
+
+/// Why the server does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No random numbers.
+    #[error("no random numbers from the system: {0}")]
+    Random(#[from] getrandom::Error),
+    /// Reflection cannot be built of our own descriptors.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("transport: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// A server that listens, and is told to stop through [`Running::stop`].
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    stopping: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
+    health: HealthReporter,
+    drain: Duration,
+}
+
+/// Starts to listen.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, ServeError> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|source| ServeError::Listen { address, source })?;
+    let address =
+        listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let (stopping, is_stopping) = watch::channel(false);
+    let bound = Bound::new(engine.bytes_max())?;
+
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let lodgement = LodgementService::new(
+        Arc::clone(&engine),
+        bound,
+        config.stream_batches_in_flight_max,
+        is_stopping.clone(),
+    );
+    let compliance = ComplianceService::new(engine.board().clone(), is_stopping.clone());
+    // Two of the largest batches fit in a stream's window, so that one is read while the other
+    // arrives; a connection's window holds several streams'.
+    let window = u32::try_from(2 * engine.bytes_max()).unwrap_or(u32::MAX).min(1 << 30);
+    let server = Server::builder()
+        .tcp_nodelay(true)
+        .initial_stream_window_size(window.min(16 << 20))
+        .initial_connection_window_size(window)
+        .max_frame_size(1 << 20)
+        .max_concurrent_streams(config.connection_streams_max)
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .layer(BoundLayer(bound))
+        .add_service(health_service)
+        .add_service(reflection.clone().build_v1()?)
+        .add_service(reflection.build_v1alpha()?)
+        .add_service(
+            LodgementServer::new(lodgement).max_decoding_message_size(engine.bytes_max()),
+        )
+        .add_service(ComplianceServer::new(compliance));
+    let mut until = is_stopping;
+    let shutdown = async move {
+        let _ = until.wait_for(|is_stopping| *is_stopping).await;
+    };
+    let incoming = TcpListenerStream::new(listener);
+    let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
+    tokio::spawn(watch_health(engine, health.clone(), config.clock_behind_s_max));
+    let drain = Duration::from_secs(config.drain_s_max);
+    Ok(Running { address, stopping, task, health, drain })
+}
+
+/// A clock that falls behind the journal, or a journal that failed, makes the server unhealthy.
+async fn watch_health(engine: Arc<Engine>, health: HealthReporter, clock_behind_s_max: u64) {
+    let mut was_serving = true;
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        ticks.tick().await;
+        let behind_s = engine.clock().behind_ms() / 1_000;
+        let is_serving = !engine.is_failed() && behind_s <= clock_behind_s_max;
+        if is_serving != was_serving {
+            tracing::warn!(is_serving, behind_s, "health changed");
+            let status =
+                if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+            for name in HEALTH_NAMES {
+                health.set_service_status(name, status).await;
+            }
+            was_serving = is_serving;
+        }
+    }
+}
+
+impl Running {
+    /// Says NOT_SERVING, reads no more, lets what is in work finish, at most for the time that the
+    /// settings give.
+    pub async fn stop(self) {
+        for name in HEALTH_NAMES {
+            self.health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+        self.stopping.send_replace(true);
+        let mut task = self.task;
+        match tokio::time::timeout(self.drain, &mut task).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::error!(%error, "transport"),
+            Ok(Err(error)) => tracing::error!(%error, "the listener's task"),
+            Err(_) => {
+                tracing::warn!("some calls did not end in time and were cut off");
+                task.abort();
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! A real server in a process of its own, over real gRPC, for whole-server tests.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tonic::transport::Channel;
+use waag::proto::v1::compliance_client::ComplianceClient;
+use waag::proto::v1::lodgement_client::LodgementClient;
+use waag::proto::v1::{self, SubmitBatchRequest};
+
+/// The binary under test.
+pub const WAAG: &str = env!("CARGO_BIN_EXE_waag");
+
+/// Small bounds, so that a test server starts in little time and memory.
+pub const SETTINGS: &str = r#"
+memory_max = "256MiB"
+batch_bytes_max = "1MiB"
+segment_bytes = "8MiB"
+workers = 2
+checkpoint_interval_ms = 50
+"#;
+
+/// A running server; killed when it goes out of scope.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    pub data: PathBuf,
+    log: Arc<Mutex<String>>,
+}
+
+/// How to start a server.
+pub struct Start<'a> {
+    pub data: &'a Path,
+    pub clock: &'a str,
+    pub settings: &'a str,
+    pub rules: Option<&'a Path>,
+}
+
+impl<'a> Start<'a> {
+    pub fn at(data: &'a Path, clock: &'a str) -> Self {
+        Self { data, clock, settings: SETTINGS, rules: None }
+    }
+
+    /// Starts it and waits until it listens; its log, should it stop before.
+    pub fn try_run(&self) -> Result<Server, String> {
+        let settings = self.data.with_extension("toml");
+        std::fs::write(&settings, self.settings).unwrap();
+        let mut command = Command::new(WAAG);
+        command
+            .args(["serve", "--listen", "127.0.0.1:0", "--clock", self.clock])
+            .arg("--data-dir")
+            .arg(self.data)
+            .arg("--config")
+            .arg(&settings)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(rules) = self.rules {
+            command.arg("--rules").arg(rules);
+        }
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (sender, listening) = std::sync::mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let kept = Arc::clone(&log);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("listening address=") {
+                    let _ = sender.send(address.trim().to_owned());
+                }
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        // The channel closes when the process does.
+        match listening.recv_timeout(Duration::from_secs(120)) {
+            Ok(address) => Ok(Server { child, address, data: self.data.into(), log }),
+            Err(_) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                std::thread::sleep(Duration::from_millis(50));
+                Err(log.lock().unwrap().clone())
+            }
+        }
+    }
+
+    pub fn run(&self) -> Server {
+        self.try_run().unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
+    }
+}
+
+impl Server {
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.url()).unwrap().connect().await.unwrap()
+    }
+
+    pub async fn lodgement(&self) -> LodgementClient<Channel> {
+        LodgementClient::new(self.channel().await).max_decoding_message_size(16 << 20)
+    }
+
+    pub async fn compliance(&self) -> ComplianceClient<Channel> {
+        ComplianceClient::new(self.channel().await)
+    }
+
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits until the log holds `text`.
+    pub fn wait_for_log(&self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < until, "no {text:?} in the log:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM, and its exit code once it has stopped.
+    pub fn stop(mut self) -> i32 {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs `waag` to its end.
+pub fn waag(args: &[&str]) -> Output {
+    Command::new(WAAG).args(args).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
+}
+
+/// Runs `waag`, which must succeed, and gives its standard output.
+pub fn waag_ok(args: &[&str]) -> String {
+    let output = waag(args);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "waag {args:?}: {log}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A new data folder's path in a temporary folder.
+pub fn folder() -> (tempfile::TempDir, PathBuf) {
+    let outer = tempfile::tempdir().unwrap();
+    let data = outer.path().join("data");
+    (outer, data)
+}
+
+/// The cases of customs law: request, day and what must come out.
+pub fn cases() -> Vec<serde_json::Value> {
+    serde_json::from_str(include_str!("../cases.json")).unwrap()
+}
+
+/// A good declaration of 2026-11-05, to be changed as a test needs it.
+pub fn declaration(lrn: &str) -> v1::Declaration {
+    let case = cases()
+        .into_iter()
+        .find(|case| case["case"] == "new regime, standard VAT, product identifiers")
+        .unwrap();
+    let request: SubmitBatchRequest = serde_json::from_value(case["request"].clone()).unwrap();
+    v1::Declaration { lrn: lrn.into(), ..request.declarations[0].clone() }
+}
+
+/// A day on which [`declaration`] is good, as a server's clock.
+pub const CLOCK: &str = "2026-11-05T12:00";
+
+/// A batch of them.
+pub fn batch(id: &str, declarations: Vec<v1::Declaration>) -> SubmitBatchRequest {
+    SubmitBatchRequest {
+        batch_id: id.into(),
+        declarant: "NL810000003".into(),
+        declarations,
+        ..SubmitBatchRequest::default()
+    }
+}
+
+/// Names of the reasons of a verdict, of one severity.
+pub fn reasons(verdict: &v1::Verdict, severity: v1::Severity) -> Vec<String> {
+    let of = verdict.findings.iter().filter(|finding| finding.severity() == severity);
+    let mut names: Vec<String> = of.map(|finding| finding.reason.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// A declarant's summary at a watermark or later.
+pub async fn summary(server: &Server, id: &str, at_least: u64) -> v1::ActorSummary {
+    summary_of(server, v1::ActorRole::Declarant, id, at_least).await.unwrap()
+}
+
+/// An actor's summary at a watermark or later.
+pub async fn summary_of(
+    server: &Server,
+    role: v1::ActorRole,
+    id: &str,
+    at_least: u64,
+) -> Result<v1::ActorSummary, tonic::Status> {
+    let request = v1::GetActorSummaryRequest {
+        actor: Some(v1::Actor { role: role.into(), id: id.into() }),
+        period: None,
+        at_least_watermark: at_least,
+    };
+    let response = server.compliance().await.get_actor_summary(request).await?;
+    Ok(response.into_inner().summary.unwrap())
+}
+
+/// All summaries of a role, without their watermarks, ordered by actor.
+pub async fn summaries(server: &Server, role: v1::ActorRole, at_least: u64) -> Vec<v1::ActorSummary> {
+    let mut client = server.compliance().await;
+    let mut all = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = v1::ListActorSummariesRequest {
+            role: role.into(),
+            period: None,
+            at_least_watermark: at_least,
+            page_size: 7,
+            page_token,
+            order: v1::ActorOrder::Id.into(),
+        };
+        let page = client.list_actor_summaries(request).await.unwrap().into_inner();
+        all.extend(page.summaries.into_iter().map(|s| v1::ActorSummary { watermark: 0, ..s }));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return all;
+        }
+    }
+}
