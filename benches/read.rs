@@ -3,6 +3,8 @@
 //! Batches of 1,000 declarations of two goods items, some 140 bytes a goods item, with what a
 //! courier's batch has in common held once. Throughput is in goods items ("lines").
 
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
 use bumpalo::Bump;
 use divan::Bencher;
 use divan::counter::ItemsCount;

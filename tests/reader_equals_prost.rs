@@ -2,6 +2,8 @@
 //! tree. And a declaration with what the batch has in common applied is what a plain model makes of
 //! prost's tree.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
 use bumpalo::Bump;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -128,8 +130,14 @@ impl std::fmt::Debug for Hex {
 }
 
 /// Compares over all that `messages` gives, of which at least `sound` in a hundred must be sound and
-/// `unsound` in a hundred not: a generator of nothing but rubbish would show nothing.
-fn compare_all(cases: u32, messages: impl Strategy<Value = Vec<u8>>, sound: usize, unsound: usize) {
+/// `unsound` in a hundred not: a generator of nothing but rubbish would show nothing. Of 256 cases
+/// (or `PROPTEST_CASES`) it takes `percent`.
+fn compare_all(
+    percent: u32,
+    messages: impl Strategy<Value = Vec<u8>>,
+    sound: usize,
+    unsound: usize,
+) {
     let mut runner = TestRunner::new(Config {
         cases: Config::default().cases * percent / 100,
         failure_persistence: None,

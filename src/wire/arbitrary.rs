@@ -1,6 +1,8 @@
 //! Declarations for property tests: small alphabets, so that what is empty, equal or not normal
 //! comes up often. Also included by `tests/reader_equals_prost.rs`.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::collection::vec;
 use proptest::option::weighted;
 use proptest::prelude::*;

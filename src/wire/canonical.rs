@@ -9,8 +9,7 @@
 //! | order | by field number, repeated elements in their order; see below for the end |
 //! | empty texts, zeros, empty messages | left out |
 //! | elements of repeated fields | always there, even when empty |
-//! | lengths of messages | two bytes (a padded varint), from 16,384 on the shortest varint |
-//! | all other varints | the shortest |
+//! | varints | the shortest |
 //! | unknown fields | not there |
 //!
 //! After the fields 1 to 12 come representative and status, under the numbers 19000 and 19001,
@@ -166,15 +165,24 @@ impl Content<'_> {
 
     #[inline]
     fn element_text(&mut self, number: u32, text: &str) {
-        self.key(number, LENGTH_DELIMITED);
-        self.varint(text.len() as u64);
-        self.bytes.extend_from_slice(text.as_bytes());
+        let key = number << 3 | LENGTH_DELIMITED;
+        match short_word(text.as_bytes()) {
+            Some(word) if key < 0x80 => {
+                let head = u128::from(key) | (text.len() as u128) << 8;
+                self.word(head | word << 16, 2 + text.len());
+            }
+            _ => {
+                self.varint(u64::from(key));
+                self.varint(text.len() as u64);
+                self.bytes.extend_from_slice(text.as_bytes());
+            }
+        }
     }
 
     #[inline]
     fn number(&mut self, number: u32, value: u64) {
         if value != 0 {
-            self.key(number, VARINT);
+            self.varint(u64::from(number << 3 | VARINT));
             self.varint(value);
         }
     }
@@ -193,47 +201,89 @@ impl Content<'_> {
     }
 
     /// Writes a message and returns its length. The length stands before the message and is known
-    /// after it: two bytes are kept for it, so that next to nothing ever has to be moved.
+    /// after it: a byte is kept for it, which does for all messages but some goods items.
     #[inline]
     fn nested(&mut self, number: u32, write: impl FnOnce(&mut Self)) -> usize {
-        self.key(number, LENGTH_DELIMITED);
+        self.varint(u64::from(number << 3 | LENGTH_DELIMITED));
+        self.bytes.push(0);
         let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0x80, 0]);
         write(self);
-        let length = self.bytes.len() - start - 2;
-        match self.bytes.get_mut(start..start + 2) {
-            Some([low, high]) if length < 1 << 14 => {
-                *low = 0x80 | (length & 0x7f) as u8;
-                *high = (length >> 7) as u8;
-            }
-            _ => self.insert_length(start, length),
+        let length = self.bytes.len() - start;
+        match self.bytes.get_mut(start - 1) {
+            Some(place) if length < 0x80 => *place = length as u8,
+            _ => self.insert_length(start - 1, length),
         }
         length
     }
 
-    #[cold]
-    fn insert_length(&mut self, start: usize, length: usize) {
-        let nested = self.bytes.split_off(start + 2);
-        self.bytes.truncate(start);
+    /// Puts a length of more bytes where one was kept.
+    fn insert_length(&mut self, at: usize, length: usize) {
+        let end = self.bytes.len();
         self.varint(length as u64);
-        self.bytes.extend_from_slice(&nested);
-    }
-
-    #[inline]
-    fn key(&mut self, number: u32, wire_type: u32) {
-        self.varint(u64::from(number << 3 | wire_type));
-    }
-
-    #[inline]
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.bytes.push(0x80 | (value & 0x7f) as u8);
-            value >>= 7;
+        let more = self.bytes.len() - end - 1;
+        // The varint now stands at the end; the message moves up, and the varint to its place.
+        let mut varint = [0; VARINT_BYTES_MAX];
+        if let (Some(to), Some(from)) = (varint.get_mut(..=more), self.bytes.get(end..)) {
+            to.copy_from_slice(from);
         }
-        self.bytes.push(value as u8);
+        self.bytes.truncate(end + more);
+        self.bytes.copy_within(at + 1..end, at + 1 + more);
+        if let (Some(to), Some(from)) = (self.bytes.get_mut(at..=at + more), varint.get(..=more)) {
+            to.copy_from_slice(from);
+        }
+    }
+
+    #[inline]
+    fn varint(&mut self, value: u64) {
+        if value < 0x80 {
+            self.bytes.push(value as u8);
+        } else {
+            self.long_varint(value);
+        }
+    }
+
+    #[inline]
+    fn long_varint(&mut self, mut value: u64) {
+        let mut word = 0_u128;
+        let mut length = 0;
+        while value >= 0x80 {
+            word |= u128::from(0x80 | value & 0x7f) << (8 * length);
+            value >>= 7;
+            length += 1;
+        }
+        self.word(word | u128::from(value) << (8 * length), length + 1);
+    }
+
+    /// Appends the first `length` bytes of `word`, lowest first: one store of fixed size, where
+    /// copying a few bytes costs a call.
+    #[inline]
+    fn word(&mut self, word: u128, length: usize) {
+        let end = self.bytes.len() + length;
+        self.bytes.extend_from_slice(&word.to_le_bytes());
+        self.bytes.truncate(end);
     }
 }
 
+/// The bytes of a text of 14 bytes at most, which with key and length make a word; the first byte
+/// lowest. Both halves are read where they lie and overlap: what they share is the same.
+#[inline]
+fn short_word(text: &[u8]) -> Option<u128> {
+    let length = text.len();
+    if length > 14 {
+        None
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+        Some(u128::from(first) | u128::from(last) << (8 * (length - 8)))
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        Some(u128::from(u64::from(first) | u64::from(last) << (8 * (length - 4))))
+    } else {
+        let bytes = text.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
+        Some(u128::from(bytes))
+    }
+}
+
+const VARINT_BYTES_MAX: usize = 10;
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 
@@ -297,7 +347,9 @@ mod tests {
             let by = LodgedBy::decode(&bytes[..]).unwrap();
             prop_assert_eq!(by, LodgedBy { representative, status });
             let without = v1::Declaration::decode(&bytes[..length]).unwrap();
-            prop_assert_eq!(without, v1::Declaration { fallback: None, ..sent });
+            prop_assert_eq!(&without, &v1::Declaration { fallback: None, ..sent });
+            let plain = without.encode_to_vec();
+            prop_assert_eq!(&bytes[..plain.len()], &plain[..], "prost writes it so too");
         }
     }
 
@@ -313,24 +365,34 @@ mod tests {
             goods_items: vec![v1::GoodsItem::default(); count],
             ..v1::Declaration::default()
         };
-        assert_eq!(bytes(items(1)), [2 << 3 | 2, 0x80, 0]);
+        assert_eq!(bytes(items(1)), [2 << 3 | 2, 0]);
         assert_ne!(bytes(items(1)), bytes(items(2)));
         let procedures = v1::GoodsItem {
             additional_procedures: vec![String::new()],
             ..v1::GoodsItem::default()
         };
         let declaration = v1::Declaration { goods_items: vec![procedures], ..empty };
-        assert_eq!(bytes(declaration), [2 << 3 | 2, 0x82, 0, 7 << 3 | 2, 0]);
+        assert_eq!(bytes(declaration), [2 << 3 | 2, 2, 7 << 3 | 2, 0]);
+    }
+
+    #[test]
+    fn texts_of_every_length() {
+        for length in 0..40 {
+            let ucr = ('a'..='z').cycle().take(length).collect::<String>();
+            let declaration = v1::Declaration { ucr, ..Default::default() };
+            let bytes = content_of(declaration.clone(), "", 0).1;
+            assert_eq!(bytes, declaration.encode_to_vec(), "{length}");
+        }
     }
 
     #[test]
     fn long_messages_have_longer_lengths() {
-        for length in [127, 128, 16_300, 16_379, 16_380, 16_381, 16_384, 70_000, 2_100_000] {
+        for length in [125, 126, 127, 128, 16_379, 16_380, 16_381, 16_384, 70_000, 2_100_000] {
             let item = v1::GoodsItem { description: "x".repeat(length), ..Default::default() };
             let declaration =
                 v1::Declaration { goods_items: vec![item.clone(), item], ..Default::default() };
             let (sent, bytes, _) = content_of(declaration, "", 0);
-            assert_eq!(v1::Declaration::decode(&bytes[..]).unwrap(), sent, "{length}");
+            assert_eq!(bytes, sent.encode_to_vec(), "{length}");
         }
     }
 }

@@ -79,21 +79,24 @@ impl Keys {
     #[must_use]
     pub fn key_of(&self, declarant: &Eori, lrn: &str) -> Key {
         let eori = declarant.as_str().as_bytes();
+        // An EORI has 3 to 17 characters.
+        let eori_length = [eori.len() as u8];
+        let parts: [&[u8]; 3] = [&eori_length, eori, lrn.as_bytes()];
         let mut buffer = [0; KEY_BYTES_MAX];
-        let length = 1 + eori.len() + lrn.len();
-        if let Some(([first, rest @ ..], lrn_at)) = buffer.get_mut(..length).zip(Some(eori.len()))
-            && let Some((eori_part, lrn_part)) = rest.split_at_mut_checked(lrn_at)
-        {
-            // An EORI has 3 to 17 characters.
-            *first = eori.len() as u8;
-            eori_part.copy_from_slice(eori);
-            lrn_part.copy_from_slice(lrn.as_bytes());
+        let mut length = 0;
+        let fits = parts.iter().all(|part| {
+            let start = length;
+            length += part.len();
+            buffer.get_mut(start..length).is_some_and(|to| {
+                to.copy_from_slice(part);
+                true
+            })
+        });
+        if fits {
             return self.prf_of(buffer.get(..length).unwrap_or_default());
         }
         let mut prf = self.prf;
-        prf.write(&[eori.len() as u8]);
-        prf.write(eori);
-        prf.write(lrn.as_bytes());
+        parts.iter().for_each(|part| prf.write(part));
         key(prf.finish128())
     }
 
@@ -240,17 +243,23 @@ mod tests {
     fn golden_values() {
         assert_eq!(NORMALISER_VERSION, 1);
         let key = keys().key_of(&eori("NL810000003"), "LRN-0001");
-        assert_eq!(key, Key(0, 0));
+        assert_eq!(key, Key(0x4476_d444_0e3b_575f, 0x3e61_3f90_6480_e627));
         let mut digester = Digester::new(keys());
         let digests = digester.digests(&lodger(), &declaration());
-        assert_eq!(digests.content, Digest(0, 0));
+        assert_eq!(digests.content, Digest(0xf8cc_79a2_b7b3_5036, 0x3606_13fe_39df_5798));
         assert_eq!(digests.with_fallback, digests.content);
         let mut again = declaration();
         again.fallback = FallbackLodgement { reference: "fb-1", lodged_at_ms: -1 };
         let with_fallback = digester.digests(&lodger(), &again);
         assert_eq!(with_fallback.content, digests.content);
-        assert_eq!(with_fallback.with_fallback, Digest(0, 0));
-        assert_eq!(keys().memory_key(MemoryKind::Rejection, key, digests.content), Key(0, 0));
+        assert_eq!(
+            with_fallback.with_fallback,
+            Digest(0xb45e_4545_53d5_67da, 0x91e1_4236_3a88_5b28)
+        );
+        assert_eq!(
+            keys().memory_key(MemoryKind::Rejection, key, digests.content),
+            Key(0x66b3_f073_bcc7_800b, 0x6496_9f79_b8cc_1265)
+        );
     }
 
     #[test]

@@ -194,27 +194,25 @@ fn is_normal<const UPPER: bool>(text: &[u8]) -> bool {
     if first == b' ' || last == b' ' {
         return false;
     }
+    // A text of no whole number of words is read to its end by a word that overlaps the one before,
+    // so that two spaces, wherever they are, lie in one word or astride two that follow.
     if let Some(end) = text.last_chunk::<8>() {
-        // The last eight bytes overlap those before, or follow on them; in the second case, and
-        // between whole words, two spaces may lie astride: `last == b' '` of each word is kept.
         let mut doubtful = 0;
         let mut space_before = 0;
         for word in text.as_chunks::<8>().0 {
-            let word = u64::from_le_bytes(*word);
-            doubtful |= oddities::<UPPER>(word, &mut space_before);
+            doubtful |= oddities::<UPPER>(u64::from_le_bytes(*word), &mut space_before, HIGH);
         }
-        doubtful |= oddities::<UPPER>(u64::from_le_bytes(*end), &mut 0);
+        doubtful |= oddities::<UPPER>(u64::from_le_bytes(*end), &mut 0, HIGH);
         return doubtful == 0;
     }
-    let mut after_space = false;
-    text.iter().all(|&byte| {
-        let space = byte == b' ';
-        let odd = !(b' '..0x80).contains(&byte)
-            || UPPER && byte.is_ascii_lowercase()
-            || space && after_space;
-        after_space = space;
-        !odd
-    })
+    if let (Some(start), Some(end)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        let (start, end) = (u32::from_le_bytes(*start), u32::from_le_bytes(*end));
+        let word = u64::from(start) | u64::from(end) << 32;
+        // The fifth byte does not follow on the fourth.
+        return oddities::<UPPER>(word, &mut 0, HIGH & !(0x80 << 32)) == 0;
+    }
+    // Three bytes with none of their ends a space hold no two of them.
+    !text.iter().any(|byte| !(b' '..0x80).contains(byte) || UPPER && byte.is_ascii_lowercase())
 }
 
 const fn each(byte: u8) -> u64 {
@@ -224,16 +222,17 @@ const fn each(byte: u8) -> u64 {
 const HIGH: u64 = each(0x80);
 
 /// Not 0 where one of `word`'s bytes, the first of them lowest, is doubtful. `space_before` is 1
-/// where the byte before is a space; it is set for the next word.
+/// where the byte before is a space; it is set for the next word. `follows` has bit 7 set of the
+/// bytes that follow on the one before them.
 #[inline]
-fn oddities<const UPPER: bool>(word: u64, space_before: &mut u64) -> u64 {
+fn oddities<const UPPER: bool>(word: u64, space_before: &mut u64, follows: u64) -> u64 {
     // With bit 7 cleared, adding carries into bit 7 and never into the next byte.
     let low = word & !HIGH;
     let printable = low + each(0x80 - b' ');
     let space = !((low ^ each(b' ')) + each(0x7f)) & HIGH;
     let before = (space << 8) | (*space_before << 7);
     *space_before = space >> 63;
-    let mut odd = word | !printable | (space & before);
+    let mut odd = word | !printable | (space & before & follows);
     if UPPER {
         odd |= (low + each(0x80 - b'a')) & !(low + each(0x80 - b'z' - 1));
     }
@@ -384,7 +383,7 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     text[place] = byte;
                     let end = place == 0 || place == length - 1;
-                    let odd = byte < b' ' || byte >= 0x80 || byte == b' ' && end;
+                    let odd = !(b' '..0x80).contains(&byte) || byte == b' ' && end;
                     assert_eq!(is_normal::<false>(&text), !odd, "{length} {place} {byte}");
                     let odd = odd || byte.is_ascii_lowercase();
                     assert_eq!(is_normal::<true>(&text), !odd, "{length} {place} {byte}");
