@@ -12,37 +12,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Access, Disk, DiskFile, Entry, PAGE_BYTES, partial_name};
 
-type Page = Box<[u8; PAGE_BYTES]>;
+mod chance;
+mod file;
+mod state;
 
-/// Numbers by chance from a seed (splitmix64, Steele et al. 2014): small, and the same everywhere.
-#[derive(Debug, Clone)]
-pub struct Chance(pub u64);
-
-impl Chance {
-    /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `bound`; 0 where that is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.bits().checked_rem(bound).unwrap_or(0)
-    }
-
-    /// True in `percent` of 100 cases.
-    pub fn hits(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
+pub use chance::Chance;
+use file::SimulatedFile;
+use state::{Inode, Move, State, io_error, parent, zeros};
 
 /// What happens at a chosen call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,49 +39,6 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct SimulatedDisk {
     state: Arc<Mutex<State>>,
-}
-
-#[derive(Debug, Clone)]
-struct State {
-    chance: Chance,
-    inodes: HashMap<u64, Inode>,
-    inode_next: u64,
-    /// As seen by the running system.
-    names: BTreeMap<PathBuf, u64>,
-    /// As on the device.
-    names_durable: BTreeMap<PathBuf, u64>,
-    /// Since the last sync of their folder, in order.
-    moves: Vec<Move>,
-    dirs: Vec<PathBuf>,
-    capacity: u64,
-    calls: u64,
-    fault: Option<(u64, Fault)>,
-    power_cut: bool,
-    /// Counts kills and crashes: files opened before belong to a process that is gone.
-    boots: u64,
-}
-
-/// A change of names in one folder: `from` goes, `to` comes.
-#[derive(Debug, Clone)]
-struct Move {
-    from: Option<PathBuf>,
-    to: Option<(PathBuf, u64)>,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Inode {
-    bytes: u64,
-    /// On the device; pages that are not there are zeros.
-    durable: HashMap<u64, Page>,
-    /// Written since the last sync, each with all its states.
-    dirty: BTreeMap<u64, Dirty>,
-}
-
-#[derive(Debug, Clone)]
-struct Dirty {
-    states: Vec<Page>,
-    /// A sync failed after the last write: no later sync will write it (the Linux page cache).
-    abandoned: bool,
 }
 
 impl SimulatedDisk {
@@ -196,134 +134,6 @@ impl SimulatedDisk {
         let inode = state.inodes.get(state.names.get(path)?)?;
         let pages = (0..inode.bytes / PAGE_BYTES as u64).map(|number| inode.page(number));
         Some(pages.flat_map(|page| page.map_or([0; PAGE_BYTES], |page| **page)).collect())
-    }
-}
-
-fn zeros() -> Page {
-    Box::new([0; PAGE_BYTES])
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().unwrap_or(Path::new(""))
-}
-
-fn io_error() -> io::Error {
-    // EIO, which has no kind of its own.
-    io::Error::from_raw_os_error(5)
-}
-
-impl Inode {
-    fn page(&self, number: u64) -> Option<&Page> {
-        let dirty = self.dirty.get(&number).and_then(|dirty| dirty.states.last());
-        dirty.or_else(|| self.durable.get(&number))
-    }
-
-    fn write(&mut self, number: u64, page: Page) {
-        let dirty = self
-            .dirty
-            .entry(number)
-            .or_insert_with(|| Dirty { states: Vec::new(), abandoned: false });
-        dirty.states.push(page);
-        dirty.abandoned = false;
-    }
-
-    /// Makes the pages numbered within `range` durable, save those a failed sync gave up.
-    fn sync(&mut self, range: std::ops::Range<u64>) {
-        let numbers: Vec<u64> = self.dirty.range(range).map(|(number, _)| *number).collect();
-        for number in numbers {
-            if self.dirty.get(&number).is_some_and(|dirty| !dirty.abandoned)
-                && let Some(page) = self.dirty.remove(&number).and_then(|mut d| d.states.pop())
-            {
-                self.durable.insert(number, page);
-            }
-        }
-    }
-
-    fn settle(&mut self, chance: &mut Chance, percent: u64) {
-        for (number, mut dirty) in std::mem::take(&mut self.dirty) {
-            if chance.hits(percent) {
-                let which = chance.below(dirty.states.len() as u64);
-                let which = usize::try_from(which).unwrap_or(0);
-                self.durable.insert(number, dirty.states.swap_remove(which));
-            }
-        }
-    }
-}
-
-impl State {
-    /// Counts a call, and tells whether it is to fail after some of its work.
-    fn call(&mut self) -> io::Result<Option<Fault>> {
-        if self.power_cut {
-            return Err(io_error());
-        }
-        let number = self.calls;
-        self.calls += 1;
-        match self.fault {
-            Some((at, fault)) if at == number => {
-                self.fault = None;
-                self.power_cut = fault == Fault::PowerCut;
-                Ok(Some(fault))
-            }
-            _ => Ok(None),
-        }
-    }
-
-    fn crash(&mut self) {
-        let percent = *[0, 10, 50, 90, 100].get(self.chance.below(5) as usize).unwrap_or(&50);
-        let mut numbers: Vec<u64> = self.inodes.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
-            if let Some(inode) = self.inodes.get_mut(&number) {
-                inode.settle(&mut self.chance, percent);
-            }
-        }
-        for change in std::mem::take(&mut self.moves) {
-            if self.chance.hits(percent) {
-                apply(&mut self.names_durable, change);
-            }
-        }
-        self.names = self.names_durable.clone();
-        let live: Vec<u64> = self.names.values().copied().collect();
-        self.inodes.retain(|number, _| live.contains(number));
-        self.boots += 1;
-        self.fault = None;
-        self.power_cut = false;
-    }
-
-    fn change(&mut self, change: Move) {
-        apply(&mut self.names, change.clone());
-        self.moves.push(change);
-    }
-
-    fn used(&self) -> u64 {
-        self.names.values().filter_map(|number| self.inodes.get(number)).map(|i| i.bytes).sum()
-    }
-
-    fn sync_dir(&mut self, dir: &Path) {
-        let within = |path: &Path| parent(path) == dir;
-        let (synced, kept) =
-            std::mem::take(&mut self.moves).into_iter().partition(|change: &Move| {
-                change.from.as_deref().is_some_and(within)
-                    || change.to.as_ref().is_some_and(|(path, _)| within(path))
-            });
-        self.moves = kept;
-        let synced: Vec<Move> = synced;
-        for change in synced {
-            apply(&mut self.names_durable, change);
-        }
-    }
-
-    fn find(&self, path: &Path) -> io::Result<u64> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
-    }
-}
-
-fn apply(names: &mut BTreeMap<PathBuf, u64>, change: Move) {
-    if let Some(from) = change.from {
-        names.remove(&from);
-    }
-    if let Some((to, inode)) = change.to {
-        names.insert(to, inode);
     }
 }
 
@@ -461,115 +271,6 @@ impl Disk for SimulatedDisk {
             return Err(io_error());
         }
         state.sync_dir(parent(path));
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct SimulatedFile {
-    disk: SimulatedDisk,
-    inode: u64,
-    boot: u64,
-    access: Access,
-}
-
-impl SimulatedFile {
-    /// The state, and the fault that the call is to meet.
-    fn call(&self) -> io::Result<(MutexGuard<'_, State>, Option<Fault>)> {
-        let mut state = self.disk.lock();
-        if state.boots != self.boot {
-            return Err(io::Error::other("opened by a process that has ended"));
-        }
-        let fault = state.call()?;
-        Ok((state, fault))
-    }
-
-    fn write(&self, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
-        check_aligned(offset, bytes)?;
-        let (mut guard, fault) = self.call()?;
-        let state = &mut *guard;
-        if self.access == Access::Read {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-        if offset.saturating_add(bytes.len() as u64) > inode.bytes {
-            // Nothing in the product makes a file longer by writing.
-            return Err(io::Error::other("write past the end of the file"));
-        }
-        let first = offset / PAGE_BYTES as u64;
-        let pages = bytes.as_chunks::<PAGE_BYTES>().0;
-        let abandon = fault.is_some() && state.chance.hits(50);
-        for (number, page) in (first..).zip(pages) {
-            // Where it fails, each page may have got as far as the cache, or not.
-            if fault.is_none() || state.chance.hits(70) {
-                inode.write(number, Box::new(*page));
-                if abandon && let Some(dirty) = inode.dirty.get_mut(&number) {
-                    dirty.abandoned = true;
-                }
-            }
-        }
-        if fault.is_some() {
-            return Err(io_error());
-        }
-        if durable {
-            inode.sync(first..first + pages.len() as u64);
-        }
-        Ok(())
-    }
-}
-
-fn check_aligned(offset: u64, bytes: &[u8]) -> io::Result<()> {
-    let aligned = offset.is_multiple_of(PAGE_BYTES as u64)
-        && bytes.len().is_multiple_of(PAGE_BYTES)
-        && bytes.as_ptr().addr().is_multiple_of(PAGE_BYTES);
-    if aligned { Ok(()) } else { Err(io::ErrorKind::InvalidInput.into()) }
-}
-
-impl DiskFile for SimulatedFile {
-    fn len(&self) -> io::Result<u64> {
-        let (state, fault) = self.call()?;
-        if fault.is_some() {
-            return Err(io_error());
-        }
-        Ok(state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?.bytes)
-    }
-
-    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
-        check_aligned(offset, into)?;
-        let (state, fault) = self.call()?;
-        if fault.is_some() {
-            return Err(io_error());
-        }
-        let inode = state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-        if offset.saturating_add(into.len() as u64) > inode.bytes {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let first = offset / PAGE_BYTES as u64;
-        for (number, page) in (first..).zip(into.as_chunks_mut::<PAGE_BYTES>().0) {
-            match inode.page(number) {
-                Some(content) => *page = **content,
-                None => page.fill(0),
-            }
-        }
-        Ok(())
-    }
-
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write(offset, bytes, false)
-    }
-
-    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write(offset, bytes, true)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        let (mut state, fault) = self.call()?;
-        let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-        if fault.is_some() {
-            inode.dirty.values_mut().for_each(|dirty| dirty.abandoned = true);
-            return Err(io_error());
-        }
-        inode.sync(0..u64::MAX);
         Ok(())
     }
 }
