@@ -145,6 +145,18 @@ macro_rules! elements {
         }
 
         impl Element {
+            /// Every element.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The element numbered `number`.
+            #[must_use]
+            pub fn by_number(number: &str) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
+
             /// As `14 14 000 000`.
             #[must_use]
             pub fn number(self) -> &'static str {

@@ -1,0 +1,414 @@
+//! Words of descriptions: cutting a text into words and looking them up, fast.
+//!
+//! A word is a run of letters and digits; all else separates (`e-commerce` is two words). Words are
+//! compared in lower case, and a plural is the same word as its singular (`s`, `es`, `ies`). A
+//! description in ASCII is cut in place, 64 bytes at a time; any other is first put into Unicode
+//! form NFKC and lower case.
+//!
+//! Words up to 16 bytes are compared whole. Longer ones are compared by a 128-bit hash that
+//! somebody could find a collision for; all they would get is a flag.
+
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+
+/// Between phrases of one row of keywords.
+pub(super) const SEPARATOR: char = '|';
+
+/// A word that is in no list.
+pub(super) const UNKNOWN: u16 = 0;
+/// A word of digits only, in no list.
+pub(super) const NUMBER: u16 = u16::MAX;
+/// Words past this many are not looked at. (A description has at most 512 characters.)
+const WORDS_MAX: usize = 512;
+
+/// What a text consists of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// Letters of any script.
+    pub(super) letters: u32,
+    /// Words.
+    pub(super) words: u32,
+}
+
+/// Space for the words of one text, used over and over.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// The words' numbers, in order.
+    pub(super) ids: Vec<u16>,
+    folded: String,
+}
+
+/// Numbers for the words of some lists.
+#[derive(Debug, Default)]
+pub(super) struct Vocabulary {
+    /// One bit for each hash value, so that most words that are in no list touch 1 KiB only.
+    filter: Vec<u64>,
+    /// Open addressing, at most a quarter full; 0 is free (no word has that key).
+    keys: Vec<u128>,
+    ids: Vec<u16>,
+}
+
+const FILTER_BITS: u32 = 13;
+
+/// Builds a [`Vocabulary`].
+#[derive(Debug, Default)]
+pub(super) struct VocabularyBuilder {
+    /// By singular.
+    known: HashMap<String, u16>,
+    keys: HashMap<u128, u16>,
+}
+
+impl VocabularyBuilder {
+    /// The numbers of the words of `phrase`, new ones where they are new.
+    pub(super) fn add(&mut self, phrase: &str) -> Vec<u16> {
+        let folded = fold(phrase);
+        folded.split_whitespace().map(|word| self.add_word(word)).collect()
+    }
+
+    fn add_word(&mut self, word: &str) -> u16 {
+        let singular = singular(word);
+        // 65,534 words are more than a list that people keep will ever have; past that, words
+        // are as unknown ones.
+        let next = u16::try_from(self.known.len() + 1).unwrap_or(UNKNOWN);
+        let next = if next == NUMBER { UNKNOWN } else { next };
+        let id = *self.known.entry(singular.clone()).or_insert(next);
+        for form in [word.to_owned(), plural(&singular), singular] {
+            self.keys.entry(key(form.as_bytes())).or_insert(id);
+        }
+        id
+    }
+
+    /// How many different words there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn build(self) -> Vocabulary {
+        let slots = (self.keys.len() * 4).next_power_of_two().max(64);
+        let mut vocabulary = Vocabulary {
+            filter: vec![0; 1 << (FILTER_BITS - 6)],
+            keys: vec![0; slots],
+            ids: vec![UNKNOWN; slots],
+        };
+        // In the order of the keys, so that the same lists make the same table.
+        let mut words: Vec<(u128, u16)> = self.keys.into_iter().collect();
+        words.sort_unstable();
+        for (key, id) in words {
+            vocabulary.insert(key, id);
+        }
+        vocabulary
+    }
+}
+
+fn singular(word: &str) -> String {
+    let cut = |suffix: &str| word.strip_suffix(suffix).filter(|rest| rest.len() >= 3);
+    if let Some(rest) = cut("ies") {
+        return format!("{rest}y");
+    }
+    for ending in ["sses", "xes", "ches", "shes", "zes"] {
+        if let Some(rest) = word.strip_suffix("es").filter(|_| word.ends_with(ending)) {
+            return rest.to_owned();
+        }
+    }
+    match cut("s") {
+        Some(rest) if !rest.ends_with('s') => rest.to_owned(),
+        _ => word.to_owned(),
+    }
+}
+
+fn plural(singular: &str) -> String {
+    if singular.chars().count() < 3 {
+        return singular.to_owned();
+    }
+    if let Some(rest) = singular.strip_suffix('y')
+        && !rest.ends_with(['a', 'e', 'o', 'u'])
+    {
+        return format!("{rest}ies");
+    }
+    let es = ["s", "x", "ch", "sh", "z"].iter().any(|ending| singular.ends_with(ending));
+    format!("{singular}{}", if es { "es" } else { "s" })
+}
+
+/// NFKC, lower case, all but letters and digits made into spaces.
+fn fold(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    fold_into(text, &mut folded);
+    folded
+}
+
+fn fold_into(text: &str, folded: &mut String) {
+    folded.clear();
+    for c in text.nfkc().flat_map(char::to_lowercase) {
+        folded.push(if c.is_alphanumeric() { c } else { ' ' });
+    }
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// One bit for each of eight bytes, from their highest bits.
+#[inline]
+fn bits_of(highs: u64) -> u64 {
+    (highs >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+}
+
+/// Which of eight ASCII bytes are letters and which digits, as highest bits. Bytes from 0x80 count
+/// as neither.
+#[inline]
+fn classify(bytes: u64) -> (u64, u64) {
+    let ascii = bytes & !HIGHS;
+    let lower = ascii | (ONES * 0x20);
+    let letters = (lower + ONES * (0x80 - 0x61)) & !(lower + ONES * (0x7f - 0x7a)) & !bytes & HIGHS;
+    let digits = (ascii + ONES * (0x80 - 0x30)) & !(ascii + ONES * (0x7f - 0x39)) & !bytes & HIGHS;
+    (letters, digits)
+}
+
+/// The key of a word: its bytes in lower case, or their hash where there are more than 16.
+fn key(word: &[u8]) -> u128 {
+    let mut key = 0_u128;
+    for chunk in word.chunks(16) {
+        let mut bytes = [0; 16];
+        for (byte, of) in bytes.iter_mut().zip(chunk) {
+            *byte = *of;
+        }
+        key = key.wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b_u128).rotate_left(61)
+            ^ lower(u128::from_le_bytes(bytes), chunk.len());
+    }
+    key
+}
+
+/// The first `length` bytes in lower case, the others 0. (Setting 0x20 leaves digits and bytes
+/// from 0x80 alone: those keep their own.)
+#[inline]
+fn lower(bytes: u128, length: usize) -> u128 {
+    let ones = 0x0101_0101_0101_0101_0101_0101_0101_0101_u128;
+    let mask = u128::MAX >> (8 * (16 - length.clamp(1, 16)));
+    (bytes | ((ones * 0x20) & !(bytes >> 2))) & mask
+}
+
+#[inline]
+fn hash(key: u128) -> u64 {
+    let (low, high) = (key as u64, (key >> 64) as u64);
+    let mixed = low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
+    (mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// The word in `bytes[start..end]` in lower case, as a number.
+#[inline]
+fn key_at(bytes: &[u8], start: usize, end: usize) -> u128 {
+    let length = end - start;
+    match bytes.get(start..start + 16).and_then(|window| <[u8; 16]>::try_from(window).ok()) {
+        Some(window) if length <= 16 => lower(u128::from_le_bytes(window), length),
+        _ => key(bytes.get(start..end).unwrap_or_default()),
+    }
+}
+
+impl Vocabulary {
+    fn insert(&mut self, key: u128, id: u16) {
+        let hash = hash(key);
+        let bit = hash >> (64 - FILTER_BITS);
+        if let Some(word) = self.filter.get_mut((bit >> 6) as usize) {
+            *word |= 1 << (bit & 63);
+        }
+        let mask = self.keys.len() - 1;
+        let mut slot = hash as usize & mask;
+        while let (Some(held), Some(held_id)) = (self.keys.get_mut(slot), self.ids.get_mut(slot)) {
+            if *held == 0 {
+                (*held, *held_id) = (key, id);
+                return;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    /// The number of the word of this key.
+    #[inline]
+    fn id(&self, key: u128) -> u16 {
+        let hash = hash(key);
+        let bit = hash >> (64 - FILTER_BITS);
+        let word = self.filter.get((bit >> 6) as usize).copied().unwrap_or(0);
+        if word >> (bit & 63) & 1 == 0 { UNKNOWN } else { self.find(key, hash) }
+    }
+
+    fn find(&self, key: u128, hash: u64) -> u16 {
+        let mask = self.keys.len().wrapping_sub(1);
+        let mut slot = hash as usize & mask;
+        while let Some(held) = self.keys.get(slot) {
+            if *held == key {
+                return self.ids.get(slot).copied().unwrap_or(UNKNOWN);
+            }
+            if *held == 0 {
+                break;
+            }
+            slot = (slot + 1) & mask;
+        }
+        UNKNOWN
+    }
+
+    /// Cuts `text` into words and puts their numbers into `scratch.ids`.
+    #[inline]
+    pub(super) fn read(&self, text: &str, scratch: &mut Scratch) -> Reading {
+        scratch.ids.clear();
+        if text.is_ascii() {
+            let letters = self.cut(text.as_bytes(), false, &mut scratch.ids);
+            return Reading {
+                letters,
+                words: u32::try_from(scratch.ids.len()).unwrap_or(u32::MAX),
+            };
+        }
+        self.read_folded(text, scratch)
+    }
+
+    #[cold]
+    fn read_folded(&self, text: &str, scratch: &mut Scratch) -> Reading {
+        fold_into(text, &mut scratch.folded);
+        self.cut(scratch.folded.as_bytes(), true, &mut scratch.ids);
+        let letters = scratch.folded.chars().filter(|c| c.is_alphabetic()).count();
+        Reading {
+            letters: u32::try_from(letters).unwrap_or(u32::MAX),
+            words: u32::try_from(scratch.ids.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Cuts into words; where `wide`, bytes from 0x80 belong to words (all others were made into
+    /// spaces). Gives how many ASCII letters there are.
+    #[inline]
+    fn cut(&self, bytes: &[u8], wide: bool, ids: &mut Vec<u16>) -> u32 {
+        let mut letters = 0;
+        let mut open: Option<usize> = None;
+        let mut base = 0;
+        let mut push = |start: usize, end: usize| {
+            if ids.len() < WORDS_MAX {
+                let key = key_at(bytes, start, end);
+                let mut id = self.id(key);
+                // Lower-case letters have bit 6, digits do not.
+                if id == UNKNOWN && key & (u128::MAX / 255 * 0xc0) == 0 && end - start <= 16 {
+                    id = NUMBER;
+                }
+                ids.push(id);
+            }
+        };
+        for block in bytes.chunks(64) {
+            let (mut word, mut letter) = (0_u64, 0_u64);
+            let mut place = 0;
+            for chunk in block.chunks(8) {
+                let eight = match <[u8; 8]>::try_from(chunk) {
+                    Ok(eight) => u64::from_le_bytes(eight),
+                    Err(_) => chunk.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b)),
+                };
+                let (letters, digits) = classify(eight);
+                let wide = if wide { eight & HIGHS } else { 0 };
+                letter |= bits_of(letters) << place;
+                word |= bits_of(letters | digits | wide) << place;
+                place += 8;
+            }
+            letters += letter.count_ones();
+            let mut left = word;
+            if let Some(start) = open {
+                let run = left.trailing_ones();
+                if run == 64 {
+                    base += 64;
+                    continue;
+                }
+                push(start, base + run as usize);
+                open = None;
+                left &= u64::MAX << run;
+            }
+            while left != 0 {
+                let start = left.trailing_zeros();
+                let run = (left >> start).trailing_ones();
+                if start + run == 64 {
+                    open = Some(base + start as usize);
+                    break;
+                }
+                push(base + start as usize, base + (start + run) as usize);
+                left &= u64::MAX << (start + run);
+            }
+            base += 64;
+        }
+        if let Some(start) = open {
+            push(start, bytes.len());
+        }
+        letters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn vocabulary(words: &[&str]) -> (Vocabulary, Vec<Vec<u16>>) {
+        let mut builder = VocabularyBuilder::default();
+        let ids = words.iter().map(|word| builder.add(word)).collect();
+        (builder.build(), ids)
+    }
+
+    fn ids(vocabulary: &Vocabulary, text: &str) -> Vec<u16> {
+        let mut scratch = Scratch::default();
+        vocabulary.read(text, &mut scratch);
+        scratch.ids
+    }
+
+    #[test]
+    fn plurals_are_the_same_word() {
+        let (v, of) =
+            vocabulary(&["battery", "boxes", "dress", "toy", "shoe", "accessories", "gas"]);
+        for (text, index) in [
+            ("batteries", 0),
+            ("Battery", 0),
+            ("BOX", 1),
+            ("boxes", 1),
+            ("dresses", 2),
+            ("dress", 2),
+            ("toys", 3),
+            ("shoes", 4),
+            ("accessory", 5),
+            ("gas", 6),
+        ] {
+            assert_eq!(ids(&v, text), of[index], "{text}");
+        }
+        for text in ["boxing", "dre", "toyss", "ga", "shoess"] {
+            assert_eq!(ids(&v, text), [UNKNOWN], "{text}");
+        }
+    }
+
+    #[test]
+    fn words_are_cut_at_all_but_letters_and_digits() {
+        let (v, of) = vocabulary(&["t-shirt", "n/a", "café", "pneumonoultramicroscopic"]);
+        assert_eq!(of[0].len(), 2);
+        assert_eq!(ids(&v, "T SHIRTS"), of[0]);
+        assert_eq!(ids(&v, " (N.A) "), of[1]);
+        assert_eq!(ids(&v, "CAFÉ"), of[2]);
+        assert_eq!(ids(&v, "Ｔ－Ｓｈｉｒｔ"), of[0], "full width is folded");
+        assert_eq!(ids(&v, "x Pneumonoultramicroscopic"), [UNKNOWN, of[3][0]]);
+        assert_eq!(ids(&v, "pneumonoultramicroscopix"), [UNKNOWN]);
+        assert_eq!(ids(&v, "12 pcs 3a"), [NUMBER, UNKNOWN, UNKNOWN]);
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_fast_is_cutting_plainly(text in "[ a-zA-Z0-9@\\[`{/:.\\-]{0,200}") {
+            let (v, _) = vocabulary(&["a", "b", "abc", "x1", "zz"]);
+            let mut scratch = Scratch::default();
+            let reading = v.read(&text, &mut scratch);
+            let words: Vec<&str> = text
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .filter(|word| !word.is_empty())
+                .collect();
+            let plain: Vec<u16> = words
+                .iter()
+                .map(|word| {
+                    let id = v.id(key(word.as_bytes()));
+                    let digits = word.bytes().all(|b| b.is_ascii_digit()) && word.len() <= 16;
+                    if id == UNKNOWN && digits { NUMBER } else { id }
+                })
+                .collect();
+            prop_assert_eq!(&scratch.ids, &plain);
+            let letters = text.chars().filter(char::is_ascii_alphabetic).count();
+            prop_assert_eq!(reading.letters as usize, letters);
+        }
+    }
+}
