@@ -1,0 +1,516 @@
+//! The figures of one actor on one day, and how they are stored.
+//!
+//! All are sums of unsigned integers that saturate, so that neither the order of adding nor how
+//! the sum is split over days matters.
+//!
+//! Stored form (version 1), all numbers as LEB128 varints, so that a typical entry takes under 100
+//! bytes:
+//!
+//! | what | how |
+//! |---|---|
+//! | version | 1 byte: 1 |
+//! | the counters, in the order of [`Counters`] | varint each |
+//! | the histogram's 31 buckets | varint each |
+//! | how many reasons; each, by number: number, declarations, findings | varints |
+//! | how many chapters; each, by number: chapter, declarations | varints |
+//!
+//! Equal figures have equal bytes. No entry is longer than [`ENCODED_BYTES_MAX`].
+
+use std::hash::Hasher;
+
+use crate::outcome::Outcome;
+use crate::rules::finding::Reason;
+use crate::summary::Facts;
+
+/// Buckets of the value histogram: 30 of EUR 5 up to EUR 150, and one above.
+pub const VALUE_BUCKETS: usize = 31;
+const BUCKET_CENTS: u64 = 500;
+
+const VERSION: u8 = 1;
+const VARINT_BYTES_MAX: usize = 10;
+const CHAPTERS: usize = 100;
+
+/// The longest stored form: every counter at its largest, every reason and chapter present.
+pub(crate) const ENCODED_BYTES_MAX: usize = 1
+    + (NUMBERS + VALUE_BUCKETS) * VARINT_BYTES_MAX
+    + 2
+    + Reason::ALL.len() * (2 + 2 * VARINT_BYTES_MAX)
+    + 2
+    + CHAPTERS * (1 + VARINT_BYTES_MAX);
+
+// sled 0.34 gets small values only (see `crate::catalog`).
+const _: () = assert!(ENCODED_BYTES_MAX <= crate::catalog::VALUE_BYTES_MAX);
+
+/// How often a reason was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasonCount {
+    /// The reason.
+    pub reason: Reason,
+    /// Declarations in which it was found at least once.
+    pub declarations: u64,
+    /// Findings.
+    pub findings: u64,
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        /// The figures of one actor on one day, or the sum of several days. *Judged* declarations
+        /// are those accepted, rejected or in conflict: all but replays.
+        #[derive(Debug, Clone, PartialEq, Eq, Default)]
+        pub struct Counters {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+            /// Accepted declarations by consignment value.
+            pub value_histogram: [u64; VALUE_BUCKETS],
+            /// Judged declarations with a reason, by the reason's number, none twice.
+            pub(super) reasons: Vec<ReasonCount>,
+            /// Judged declarations with a restricted line, by HS chapter, none twice.
+            pub(super) chapters: Vec<(u8, u64)>,
+        }
+
+        const NUMBERS: usize = [$(stringify!($name)),+].len();
+
+        impl Counters {
+            fn numbers(&self) -> [u64; NUMBERS] {
+                [$(self.$name),+]
+            }
+
+            fn numbers_mut(&mut self) -> [&mut u64; NUMBERS] {
+                [$(&mut self.$name),+]
+            }
+        }
+    };
+}
+
+// The order is part of the stored form: a change needs a new version.
+counters! {
+    /// Accepted declarations.
+    accepted,
+    /// Goods items in them.
+    accepted_lines,
+    /// Their intrinsic value, euro cents.
+    intrinsic_value,
+    /// Their gross mass, milligrams.
+    gross_mass_mg,
+    /// Their duty, euro cents.
+    duty,
+    /// Accepted lines with a value in euro.
+    valued_lines,
+    /// Accepted lines with a whole amount in the invoice currency.
+    round_lines,
+    /// Accepted lines below EUR 1.
+    below_eur_1_lines,
+    /// Accepted lines below EUR 5 a kilogram.
+    below_eur_5_per_kg_lines,
+    /// Accepted lines of implausible mass.
+    implausible_mass_lines,
+    /// Accepted declarations with a line under C08.
+    gifts,
+    /// Accepted declarations without a line under F48.
+    non_ioss,
+    /// Those of them whose transport costs are missing or 0.
+    non_ioss_free_transport,
+    /// Judged lines under F48.
+    f48_lines,
+    /// Those of them in declarations whose IOSS number is malformed or denied.
+    ioss_hit_lines,
+    /// Judged lines with a vague description.
+    vague_lines,
+    /// Judged lines whose description does not fit the HS code.
+    mismatch_lines,
+    /// Judged lines that meet a prohibition or restriction.
+    restricted_lines,
+    /// Rejected declarations.
+    rejected,
+    /// Goods items in them.
+    rejected_lines,
+    /// Replays.
+    replayed,
+    /// Conflicts.
+    conflicts,
+    /// Goods items in them.
+    conflict_lines,
+}
+
+impl Counters {
+    /// Goods items in judged declarations.
+    #[must_use]
+    pub fn judged_lines(&self) -> u64 {
+        self.accepted_lines.saturating_add(self.rejected_lines).saturating_add(self.conflict_lines)
+    }
+
+    /// Judged declarations.
+    #[must_use]
+    pub fn judged(&self) -> u64 {
+        self.accepted.saturating_add(self.rejected).saturating_add(self.conflicts)
+    }
+
+    /// Declarations of every outcome.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.judged().saturating_add(self.replayed)
+    }
+
+    /// Nothing was declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.received() == 0
+    }
+
+    /// How often each reason was found, by the reason's number.
+    #[must_use]
+    pub fn reasons(&self) -> &[ReasonCount] {
+        &self.reasons
+    }
+
+    /// Judged declarations with a restricted line by HS chapter, ascending.
+    #[must_use]
+    pub fn restricted_chapters(&self) -> &[(u8, u64)] {
+        &self.chapters
+    }
+
+    /// Adds one declaration; `reasons` are its reasons with their findings, each once. A replay
+    /// counts as one and adds nothing else.
+    #[inline]
+    pub(crate) fn add(&mut self, outcome: Outcome, facts: &Facts, reasons: &[(Reason, u32)]) {
+        let lines = u64::from(facts.lines);
+        match outcome {
+            Outcome::Replayed => {
+                grow(&mut self.replayed, 1);
+                return;
+            }
+            Outcome::Accepted => self.add_accepted(facts),
+            Outcome::Rejected => {
+                grow(&mut self.rejected, 1);
+                grow(&mut self.rejected_lines, lines);
+            }
+            Outcome::Conflict => {
+                grow(&mut self.conflicts, 1);
+                grow(&mut self.conflict_lines, lines);
+            }
+        }
+        grow(&mut self.f48_lines, facts.f48_lines.into());
+        if !reasons.is_empty() {
+            self.add_judged(facts, reasons);
+        }
+    }
+
+    #[inline]
+    fn add_accepted(&mut self, facts: &Facts) {
+        grow(&mut self.accepted, 1);
+        grow(&mut self.accepted_lines, facts.lines.into());
+        grow(&mut self.intrinsic_value, facts.intrinsic_value);
+        grow(&mut self.gross_mass_mg, facts.gross_mass_mg);
+        grow(&mut self.duty, facts.duty);
+        grow(&mut self.valued_lines, facts.valued_lines.into());
+        grow(&mut self.round_lines, facts.round_lines.into());
+        grow(&mut self.below_eur_1_lines, facts.below_eur_1_lines.into());
+        grow(&mut self.below_eur_5_per_kg_lines, facts.below_eur_5_per_kg_lines.into());
+        grow(&mut self.implausible_mass_lines, facts.implausible_mass_lines.into());
+        grow(&mut self.gifts, facts.gift.into());
+        let non_ioss = facts.f48_lines == 0;
+        grow(&mut self.non_ioss, non_ioss.into());
+        grow(&mut self.non_ioss_free_transport, (non_ioss && facts.free_transport).into());
+        if let Some(bucket) = self.value_histogram.get_mut(bucket(facts.intrinsic_value)) {
+            grow(bucket, 1);
+        }
+    }
+
+    /// What only declarations with findings have.
+    fn add_judged(&mut self, facts: &Facts, reasons: &[(Reason, u32)]) {
+        if facts.ioss_hit {
+            grow(&mut self.ioss_hit_lines, facts.f48_lines.into());
+        }
+        grow(&mut self.vague_lines, facts.vague_lines.into());
+        grow(&mut self.mismatch_lines, facts.mismatch_lines.into());
+        grow(&mut self.restricted_lines, facts.restricted_lines.into());
+        for (reason, findings) in reasons {
+            self.add_reason(*reason, 1, u64::from(*findings));
+        }
+        let mut chapters = facts.restricted_chapters;
+        while chapters != 0 {
+            // At most 127.
+            self.add_chapter(chapters.trailing_zeros() as u8, 1);
+            chapters &= chapters - 1;
+        }
+    }
+
+    /// Adds another's figures.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (own, more) in self.numbers_mut().into_iter().zip(other.numbers()) {
+            grow(own, more);
+        }
+        for (own, more) in self.value_histogram.iter_mut().zip(other.value_histogram) {
+            grow(own, more);
+        }
+        for count in &other.reasons {
+            self.add_reason(count.reason, count.declarations, count.findings);
+        }
+        for (chapter, declarations) in &other.chapters {
+            self.add_chapter(*chapter, *declarations);
+        }
+    }
+
+    fn add_reason(&mut self, reason: Reason, declarations: u64, findings: u64) {
+        match self.reasons.binary_search_by_key(&reason, |count| count.reason) {
+            Ok(place) => {
+                if let Some(count) = self.reasons.get_mut(place) {
+                    grow(&mut count.declarations, declarations);
+                    grow(&mut count.findings, findings);
+                }
+            }
+            Err(place) => {
+                self.reasons.insert(place, ReasonCount { reason, declarations, findings });
+            }
+        }
+    }
+
+    fn add_chapter(&mut self, chapter: u8, declarations: u64) {
+        match self.chapters.binary_search_by_key(&chapter, |(chapter, _)| *chapter) {
+            Ok(place) => {
+                if let Some((_, count)) = self.chapters.get_mut(place) {
+                    grow(count, declarations);
+                }
+            }
+            Err(place) => self.chapters.insert(place, (chapter, declarations)),
+        }
+    }
+
+    /// A number that tells figures apart, within this process only: different figures have
+    /// the same with a chance of 2^-64.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut bytes = Vec::new();
+        self.encode(&mut bytes);
+        let mut hasher = siphasher::sip::SipHasher24::new();
+        hasher.write(&bytes);
+        hasher.finish()
+    }
+
+    /// Appends the stored form to `bytes`.
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.push(VERSION);
+        for number in self.numbers().into_iter().chain(self.value_histogram) {
+            put_varint(bytes, number);
+        }
+        put_varint(bytes, self.reasons.len() as u64);
+        for count in &self.reasons {
+            put_varint(bytes, count.reason as u64);
+            put_varint(bytes, count.declarations);
+            put_varint(bytes, count.findings);
+        }
+        put_varint(bytes, self.chapters.len() as u64);
+        for (chapter, declarations) in &self.chapters {
+            put_varint(bytes, u64::from(*chapter));
+            put_varint(bytes, *declarations);
+        }
+    }
+
+    /// Reads the stored form; `None` where `bytes` are none that this version writes.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&version, mut rest) = bytes.split_first()?;
+        if version != VERSION {
+            return None;
+        }
+        let rest = &mut rest;
+        let mut counters = Self::default();
+        for number in counters.numbers_mut() {
+            *number = take_varint(rest)?;
+        }
+        for bucket in &mut counters.value_histogram {
+            *bucket = take_varint(rest)?;
+        }
+        for _ in 0..take_varint(rest)? {
+            let number = usize::try_from(take_varint(rest)?).ok()?;
+            let reason = *Reason::ALL.get(number)?;
+            if counters.reasons.last().is_some_and(|last| last.reason >= reason) {
+                return None;
+            }
+            let (declarations, findings) = (take_varint(rest)?, take_varint(rest)?);
+            counters.reasons.push(ReasonCount { reason, declarations, findings });
+        }
+        for _ in 0..take_varint(rest)? {
+            let chapter = u8::try_from(take_varint(rest)?).ok()?;
+            if counters.chapters.last().is_some_and(|(last, _)| *last >= chapter) {
+                return None;
+            }
+            counters.chapters.push((chapter, take_varint(rest)?));
+        }
+        rest.is_empty().then_some(counters)
+    }
+
+    /// Accepted lines of a stored form, without reading the rest: what lists are ranked by.
+    pub(crate) fn decode_accepted_lines(bytes: &[u8]) -> Option<u64> {
+        let (&version, mut rest) = bytes.split_first()?;
+        if version != VERSION {
+            return None;
+        }
+        take_varint(&mut rest)?;
+        take_varint(&mut rest)
+    }
+}
+
+#[inline]
+fn grow(counter: &mut u64, by: u64) {
+    *counter = counter.saturating_add(by);
+}
+
+/// The bucket of a consignment value: (0, 5] is 0, (145, 150] is 29, above is 30. A value that
+/// rounded to nothing is in the first.
+fn bucket(cents: u64) -> usize {
+    let bucket = cents.saturating_sub(1) / BUCKET_CENTS;
+    usize::try_from(bucket).unwrap_or(VALUE_BUCKETS).min(VALUE_BUCKETS - 1)
+}
+
+fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..).step_by(7).take(VARINT_BYTES_MAX) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        let part = u64::from(byte & 0x7f);
+        if part.checked_shl(shift)? >> shift != part {
+            return None;
+        }
+        number |= part << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+
+    fn full() -> Counters {
+        let mut counters = Counters::default();
+        for number in counters.numbers_mut() {
+            *number = u64::MAX;
+        }
+        counters.value_histogram = [u64::MAX; VALUE_BUCKETS];
+        for reason in Reason::ALL {
+            counters.add_reason(*reason, u64::MAX, u64::MAX);
+        }
+        for chapter in 0..100 {
+            counters.add_chapter(chapter, u64::MAX);
+        }
+        counters
+    }
+
+    fn encoded(counters: &Counters) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        counters.encode(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn the_largest_entry_fits_and_comes_back() {
+        let counters = full();
+        let bytes = encoded(&counters);
+        assert!(bytes.len() > 2_000 && bytes.len() <= ENCODED_BYTES_MAX, "{}", bytes.len());
+        assert_eq!(Counters::decode(&bytes), Some(counters));
+        assert_eq!(Counters::decode_accepted_lines(&bytes), Some(u64::MAX));
+        assert_eq!(encoded(&Counters::default()).len(), 1 + NUMBERS + VALUE_BUCKETS + 2);
+    }
+
+    #[test]
+    fn what_is_no_entry_is_not_read() {
+        let bytes = encoded(&full());
+        for cut in 0..bytes.len() {
+            assert_eq!(Counters::decode(&bytes[..cut]), None, "{cut}");
+        }
+        let mut longer = bytes.clone();
+        longer.push(0);
+        assert_eq!(Counters::decode(&longer), None);
+        let mut newer = bytes;
+        newer[0] = 2;
+        assert_eq!(Counters::decode(&newer), None);
+        assert_eq!(Counters::decode_accepted_lines(&newer), None);
+    }
+
+    #[test]
+    fn varints_past_64_bits_are_refused() {
+        let mut largest: &[u8] = &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(take_varint(&mut largest), Some(u64::MAX));
+        let mut too_large: &[u8] = &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2];
+        assert_eq!(take_varint(&mut too_large), None);
+    }
+
+    #[test]
+    fn values_fall_into_the_contracts_buckets() {
+        for (cents, expected) in [
+            (0, 0),
+            (1, 0),
+            (500, 0),
+            (501, 1),
+            (14_500, 28),
+            (14_501, 29),
+            (15_000, 29),
+            (15_001, 30),
+            (u64::MAX, 30),
+        ] {
+            assert_eq!(bucket(cents), expected, "{cents}");
+        }
+    }
+
+    #[test]
+    fn sums_stop_at_the_top() {
+        let mut counters = full();
+        counters.merge(&full());
+        assert_eq!(counters, full());
+    }
+
+    #[test]
+    fn each_outcome_counts_its_own() {
+        let facts = Facts {
+            intrinsic_value: 14_600,
+            duty: 600,
+            gross_mass_mg: 7,
+            lines: 2,
+            valued_lines: 2,
+            round_lines: 1,
+            f48_lines: 2,
+            vague_lines: 1,
+            ioss_hit: true,
+            free_transport: true,
+            restricted_lines: 1,
+            restricted_chapters: 1 << 61 | 1 << 9,
+            ..Facts::default()
+        };
+        let reasons = [(Reason::DescriptionStopWord, 1), (Reason::GoodsRestricted, 3)];
+        let of = |outcome| {
+            let mut counters = Counters::default();
+            counters.add(outcome, &facts, &reasons);
+            counters
+        };
+        let replay = of(Outcome::Replayed);
+        assert_eq!(replay, Counters { replayed: 1, ..Counters::default() });
+
+        let accepted = of(Outcome::Accepted);
+        assert_eq!((accepted.accepted, accepted.accepted_lines, accepted.duty), (1, 2, 600));
+        assert_eq!((accepted.value_histogram[29], accepted.non_ioss), (1, 0));
+        assert_eq!(accepted.non_ioss_free_transport, 0);
+
+        let rejected = of(Outcome::Rejected);
+        assert_eq!((rejected.rejected, rejected.rejected_lines, rejected.accepted), (1, 2, 0));
+        assert_eq!((rejected.intrinsic_value, rejected.value_histogram), (0, [0; 31]));
+        assert_eq!((rejected.ioss_hit_lines, rejected.vague_lines), (2, 1));
+        assert_eq!(rejected.restricted_chapters(), [(9, 1), (61, 1)]);
+        assert_eq!(rejected.reasons().len(), 2);
+        assert_eq!(rejected.reasons()[0].findings + rejected.reasons()[1].findings, 4);
+
+        let conflict = of(Outcome::Conflict);
+        assert_eq!((conflict.conflicts, conflict.conflict_lines), (1, 2));
+        assert_eq!(conflict.reasons(), rejected.reasons());
+        assert_eq!(conflict.judged_lines(), 2);
+    }
+}

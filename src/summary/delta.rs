@@ -1,0 +1,105 @@
+//! What one journal record changes in the fold.
+
+use crate::day::Day;
+use crate::id::Eori;
+use crate::outcome::Outcome;
+use crate::rules::finding::{Finding, Reason};
+use crate::summary::{ActorId, Counters, Facts, IossNumber};
+
+/// One journal record, as the fold sees it.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A batch.
+    Batch(Delta),
+    /// From this record on so many ids of each role get figures of their own.
+    ActorsMax(u32),
+    /// A record that changes no figure: it counts for the watermark.
+    Other,
+}
+
+/// One batch's contribution, built by the worker once its outcomes are final.
+///
+/// All of a batch has one declarant and one representative, so these are summed here; holders of
+/// IOSS numbers differ from declaration to declaration, and are summed by the fold.
+#[derive(Debug, Clone)]
+pub struct Delta {
+    pub(crate) day: Day,
+    pub(crate) declarant: ActorId,
+    pub(crate) representative: Option<ActorId>,
+    pub(crate) whole: Counters,
+    pub(crate) by_ioss_number: Vec<IossShare>,
+    /// The reasons of all in `by_ioss_number`, one after another.
+    reasons: Vec<(Reason, u32)>,
+}
+
+/// A declaration, as it counts for the holder of its IOSS number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IossShare {
+    pub(crate) holder: ActorId,
+    pub(crate) outcome: Outcome,
+    /// How many of [`Delta::reasons`] are its own.
+    reasons: u16,
+    pub(crate) facts: Facts,
+}
+
+impl Delta {
+    /// A batch of summary day `day`. A representative whose EORI is malformed is none.
+    #[must_use]
+    pub fn new(day: Day, declarant: Eori, representative: Option<Eori>) -> Self {
+        Self {
+            day,
+            declarant: declarant.into(),
+            representative: representative.map(ActorId::from),
+            whole: Counters::default(),
+            by_ioss_number: Vec::new(),
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Makes room for `declarations` more, so that adding them does not move what is there.
+    pub fn reserve(&mut self, declarations: usize) {
+        self.by_ioss_number.reserve(declarations);
+    }
+
+    /// Adds a declaration. `findings` are those of the answer, LRN_CONTENT_CONFLICT of a conflict
+    /// included (those of a replay are not looked at); `ioss` is its IOSS number, where it has one
+    /// that is well formed.
+    pub fn add(
+        &mut self,
+        outcome: Outcome,
+        facts: &Facts,
+        findings: &[Finding],
+        ioss: Option<IossNumber>,
+    ) {
+        let start = self.reasons.len();
+        if outcome != Outcome::Replayed {
+            for finding in findings {
+                let own = self.reasons.get_mut(start..).unwrap_or_default();
+                match own.iter_mut().find(|(reason, _)| *reason == finding.reason) {
+                    Some((_, count)) => *count = count.saturating_add(1),
+                    None => self.reasons.push((finding.reason, 1)),
+                }
+            }
+        }
+        let own = self.reasons.get(start..).unwrap_or_default();
+        self.whole.add(outcome, facts, own);
+        if let Some(number) = ioss {
+            // There are fewer than 256 reasons, each at most once here.
+            let reasons = u16::try_from(own.len()).unwrap_or(u16::MAX);
+            let share = IossShare { holder: number.into(), outcome, reasons, facts: *facts };
+            self.by_ioss_number.push(share);
+        } else {
+            self.reasons.truncate(start);
+        }
+    }
+
+    /// The declarations with an IOSS number, each with its reasons.
+    pub(crate) fn shares(&self) -> impl Iterator<Item = (&IossShare, &[(Reason, u32)])> {
+        let mut rest = self.reasons.as_slice();
+        self.by_ioss_number.iter().map(move |share| {
+            let (own, later) = rest.split_at_checked(share.reasons.into()).unwrap_or_default();
+            rest = later;
+            (share, own)
+        })
+    }
+}

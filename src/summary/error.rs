@@ -1,0 +1,41 @@
+//! What can go wrong in folding and in reading.
+
+use crate::catalog::CatalogError;
+use crate::id::Watermark;
+use crate::summary::DayFileError;
+
+/// The fold cannot go on. Every one of these is fatal for the server: a fold that has lost its
+/// place must not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FoldError {
+    /// The catalog failed.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A file of a closed day failed.
+    #[error(transparent)]
+    DayFile(#[from] DayFileError),
+    /// Records came out of order: a defect of the caller.
+    #[error("record {found:?} was to be folded where {expected:?} is next")]
+    OutOfOrder {
+        /// The record after the last one folded.
+        expected: Watermark,
+        /// The record given.
+        found: Watermark,
+    },
+}
+
+/// A summary could not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// A file of a closed day failed.
+    #[error("a closed day of the summary cannot be read: {0}; `waag rebuild` makes it again")]
+    DayFile(#[from] DayFileError),
+    /// Days were being closed or reopened each time it was tried.
+    #[error("days of the summary kept changing places while it was read; try again")]
+    Unsettled,
+    /// The fold stopped.
+    #[error("the fold has stopped")]
+    Stopped,
+}

@@ -1,0 +1,469 @@
+//! The fold: merges deltas in journal order, and keeps what it made.
+//!
+//! Where each figure is at any moment, so that a crash at any step loses nothing and counts
+//! nothing twice:
+//!
+//! 1. A *checkpoint* writes changed entries, new ids and the watermark in one catalog batch. After
+//!    a crash the fold starts from there, and the caller folds the records after it again.
+//! 2. *Closing* a day: a checkpoint; then the day's file is written, synced and named; then one
+//!    catalog batch removes the day's entries and names the file; then older files of the day go.
+//!    Before that batch the file counts for nothing; after it the entries do not.
+//! 3. *Reopening* a day for a late record: its file is read into memory, and the next checkpoint
+//!    writes all its entries and says that the day is open. Until then the file counts.
+//!
+//! Days change only by these steps, and the same records in the same order give the same state,
+//! so that it does not matter when they happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+
+use sha2::{Digest, Sha256};
+
+use crate::catalog::{self, Catalog, CatalogError, Changes, Mark, NotOpened};
+use crate::day::Day;
+use crate::id::Watermark;
+use crate::summary::board::Shared;
+use crate::summary::day_files::{ClosedDay, DayFiles};
+use crate::summary::state::{Dirty, OpenDay, State};
+use crate::summary::stored::{self, Loader};
+use crate::summary::{
+    ACTORS_MAX_DEFAULT, ActorId, Board, Counters, DayFileError, Delta, Event, FoldError, Role,
+};
+
+/// The folder of closed days, within that of the archive.
+const SUMMARY_FOLDER: &str = "summary";
+
+/// Settings of the fold. Nothing here changes a figure.
+#[derive(Debug, Clone)]
+pub struct FoldOptions {
+    /// About how much of the catalog sled may keep in memory, in bytes. All of it is written and
+    /// read back only at start, so there is no gain in more.
+    pub catalog_cache_bytes: u64,
+}
+
+impl Default for FoldOptions {
+    fn default() -> Self {
+        Self { catalog_cache_bytes: 32 << 20 }
+    }
+}
+
+/// How the fold was found at start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Records after this one are to be folded.
+    pub watermark: Watermark,
+    /// Why it starts from nothing, where it does: in one sentence, with the name under which what
+    /// was there is kept. Of a new data folder too, which never had a catalog.
+    pub rebuilt_because: Option<String>,
+}
+
+/// The fold. One thread owns it; others read through its [`Board`].
+#[derive(Debug)]
+pub struct Fold {
+    shared: Arc<Shared>,
+    catalog: Catalog,
+    watermark: u64,
+    /// Of the last checkpoint, where there was one.
+    checkpointed: Option<u64>,
+    dirty: Vec<Dirty>,
+    /// How many ids of each role the catalog holds.
+    ids_stored: [u32; 3],
+    meta_mark: Option<Mark>,
+    day_marks: BTreeMap<Day, Mark>,
+    /// Days reopened since the last checkpoint, with the file they came from.
+    reopened: BTreeMap<Day, ClosedDay>,
+}
+
+impl Fold {
+    /// Opens the fold kept in the folders `catalog_dir` and `archive_dir` of the data folder
+    /// `identity`. Whatever is wrong with the catalog, or with a file of a closed day that it
+    /// names: the catalog is moved aside and the fold starts from nothing.
+    ///
+    /// # Errors
+    /// [`FoldError`] where starting from nothing fails too, or would not help.
+    pub fn open(
+        catalog_dir: &Path,
+        archive_dir: &Path,
+        options: &FoldOptions,
+        identity: [u8; 16],
+    ) -> Result<(Self, Board, Opened), FoldError> {
+        let files = DayFiles::new(archive_dir.join(SUMMARY_FOLDER), identity);
+        match load(catalog_dir, &files, options, identity) {
+            Ok((catalog, loader)) => Ok(Self::with(catalog, loader, files, None)),
+            Err(NotOpened::Failed(error)) => Err(error.into()),
+            Err(NotOpened::Unusable(reason)) => {
+                let aside = catalog::move_aside(catalog_dir)?;
+                let reason = match aside {
+                    Some(aside) => format!(
+                        "the catalog was unusable: {reason}; it is kept as {}",
+                        aside.display()
+                    ),
+                    None => reason,
+                };
+                let catalog = Catalog::create(catalog_dir, identity, options.catalog_cache_bytes)?;
+                let loader = Loader::new(ACTORS_MAX_DEFAULT);
+                Ok(Self::with(catalog, loader, files, Some(reason)))
+            }
+        }
+    }
+
+    fn with(
+        catalog: Catalog,
+        loader: Loader,
+        files: DayFiles,
+        rebuilt_because: Option<String>,
+    ) -> (Self, Board, Opened) {
+        let Loader { state, meta_mark, day_marks, .. } = loader;
+        // Right after it was made, or after sled lost all that was written since.
+        let never = || "the catalog held no checkpoint".to_owned();
+        let rebuilt_because = rebuilt_because.or_else(|| meta_mark.is_none().then(never));
+        let watermark = state.watermark;
+        let ids_stored = Role::ALL.map(|role| state.actors(role).known());
+        let shared = Arc::new(Shared::new(state, files));
+        let board = Board::over(Arc::clone(&shared));
+        let fold = Self {
+            shared,
+            catalog,
+            watermark,
+            checkpointed: meta_mark.map(|_| watermark),
+            dirty: Vec::new(),
+            ids_stored,
+            meta_mark,
+            day_marks,
+            reopened: BTreeMap::new(),
+        };
+        (fold, board, Opened { watermark: Watermark(watermark), rebuilt_because })
+    }
+
+    /// How many records are folded in.
+    #[must_use]
+    pub fn watermark(&self) -> Watermark {
+        Watermark(self.watermark)
+    }
+
+    /// How many of them the last checkpoint holds: those after it are to be folded again should
+    /// the process stop now, so the journal must still have them.
+    #[must_use]
+    pub fn checkpointed(&self) -> Watermark {
+        Watermark(self.checkpointed.unwrap_or(0))
+    }
+
+    /// The newest day of a batch folded in.
+    #[must_use]
+    pub fn newest_day(&self) -> Option<Day> {
+        self.state().newest
+    }
+
+    /// Folds in record `number`, which must be the one after the last.
+    ///
+    /// # Errors
+    /// [`FoldError::OutOfOrder`]; [`FoldError::DayFile`] where a late record needs a closed day
+    /// that cannot be read.
+    pub fn apply(&mut self, number: Watermark, event: &Event) -> Result<(), FoldError> {
+        let expected = Watermark(self.watermark + 1);
+        if number != expected {
+            return Err(FoldError::OutOfOrder { expected, found: number });
+        }
+        if let Event::Batch(delta) = event {
+            self.reopen_for(delta)?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = write(&shared);
+        match event {
+            Event::Batch(delta) => state.fold(delta, number.0, &mut self.dirty),
+            Event::ActorsMax(actors_max) => state.actors_max = *actors_max,
+            Event::Other => {}
+        }
+        state.watermark = number.0;
+        drop(state);
+        self.watermark = number.0;
+        self.shared.publish(number.0);
+        Ok(())
+    }
+
+    /// Writes what changed since the last checkpoint, and the watermark; returns once it is
+    /// durable.
+    ///
+    /// # Errors
+    /// [`FoldError`], upon which the server must stop: this fold no longer knows what is stored.
+    pub fn checkpoint(&mut self) -> Result<(), FoldError> {
+        if self.checkpointed == Some(self.watermark) {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut state = write(&shared);
+        let mut changes = Changes::default();
+        self.put_new_ids(&state, &mut changes)?;
+        self.put_dirty(&mut state, &mut changes)?;
+        for (day, file) in std::mem::take(&mut self.reopened) {
+            self.put_day(day, false, file, &mut changes)?;
+        }
+        let meta = stored::meta_value(&state);
+        drop(state);
+        self.meta_mark = Some(changes.put(stored::META_KEY, &meta, self.meta_mark)?);
+        self.catalog.write(changes)?;
+        self.checkpointed = Some(self.watermark);
+        Ok(())
+    }
+
+    /// Closes every open day that is at least two days before `newest`, which should be
+    /// [`Fold::newest_day`]: of such a day no more batches come, save late ones, which reopen it.
+    /// Makes a checkpoint first. Tells how many days it closed.
+    ///
+    /// # Errors
+    /// [`FoldError`], upon which the server must stop.
+    pub fn close_days(&mut self, newest: Day) -> Result<usize, FoldError> {
+        let past = |day: &Day| u32::from(day.0) + 2 <= u32::from(newest.0);
+        let days: Vec<Day> = self.state().open.keys().copied().filter(past).collect();
+        if !days.is_empty() {
+            self.checkpoint()?;
+        }
+        for day in &days {
+            self.close_day(*day)?;
+        }
+        Ok(days.len())
+    }
+
+    /// Needs a checkpoint just made.
+    fn close_day(&mut self, day: Day) -> Result<(), FoldError> {
+        let mut changes = Changes::default();
+        let state = read(&self.shared);
+        let Some(open) = state.open.get(&day) else { return Ok(()) };
+        let file = self.shared.files.write(day, open.generation, |file| {
+            for (role, id, counters) in sorted_entries(&state, open) {
+                file.add(role, &id, counters)?;
+            }
+            Ok(())
+        })?;
+        for (role, role_day) in Role::ALL.into_iter().zip(&open.roles) {
+            for entry in &role_day.entries {
+                if let Some(mark) = entry.mark {
+                    changes.remove(&stored::entry_key(day, role, entry.number), mark);
+                }
+            }
+        }
+        drop(state);
+        self.put_day(day, true, file, &mut changes)?;
+        self.catalog.write(changes)?;
+
+        let mut state = write(&self.shared);
+        state.open.remove(&day);
+        let mut closed = BTreeMap::clone(&state.closed);
+        closed.insert(day, file);
+        state.closed = Arc::new(closed);
+        drop(state);
+        self.shared.files.remove_older(day, file.generation)?;
+        Ok(())
+    }
+
+    /// Takes a closed day back into memory where `delta` belongs to it.
+    fn reopen_for(&mut self, delta: &Delta) -> Result<(), FoldError> {
+        let day = delta.day;
+        let Some(closed) = self.state().closed.get(&day).copied() else { return Ok(()) };
+        if delta.whole.is_empty() {
+            return Ok(());
+        }
+        let file = self.shared.files.get(day, closed)?;
+        let mut entries = Vec::new();
+        for role in Role::ALL {
+            file.scan(role, None, |id, figures| {
+                entries.push((role, id, Counters::decode(figures)?));
+                Some(ControlFlow::Continue(()))
+            })?;
+        }
+
+        let shared = Arc::clone(&self.shared);
+        let mut state = write(&shared);
+        let mut open = OpenDay { generation: closed.generation, ..OpenDay::default() };
+        for (role, id, counters) in entries {
+            let number = state.actors(role).number(&id).ok_or_else(|| file.names_unknown(&id))?;
+            let Some(role_day) = open.roles.get_mut(role.index()) else { continue };
+            let place = role_day.add(number, counters, None);
+            if let Some(entry) = role_day.entries.get_mut(place as usize) {
+                entry.dirty = true;
+            }
+            self.dirty.push(Dirty { day, role, place });
+        }
+        let mut rest = BTreeMap::clone(&state.closed);
+        rest.remove(&day);
+        state.closed = Arc::new(rest);
+        state.open.insert(day, open);
+        self.reopened.insert(day, closed);
+        Ok(())
+    }
+
+    fn put_new_ids(&mut self, state: &State, changes: &mut Changes) -> Result<(), FoldError> {
+        for (role, stored) in Role::ALL.into_iter().zip(&mut self.ids_stored) {
+            let ids = state.actors(role).ids().iter().zip(1_u32..);
+            for (id, number) in ids.skip(*stored as usize) {
+                changes.put(&stored::actor_key(role, number), id.as_str().as_bytes(), None)?;
+                *stored = number;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_dirty(&mut self, state: &mut State, changes: &mut Changes) -> Result<(), FoldError> {
+        let mut value = Vec::new();
+        for Dirty { day, role, place } in self.dirty.drain(..) {
+            let open = state.open.get_mut(&day);
+            let role_day = open.and_then(|open| open.roles.get_mut(role.index()));
+            let entry = role_day.and_then(|role_day| role_day.entries.get_mut(place as usize));
+            let Some(entry) = entry else { continue };
+            value.clear();
+            entry.counters.encode(&mut value);
+            let key = stored::entry_key(day, role, entry.number);
+            entry.mark = Some(changes.put(&key, &value, entry.mark)?);
+            entry.dirty = false;
+        }
+        Ok(())
+    }
+
+    fn put_day(
+        &mut self,
+        day: Day,
+        closed: bool,
+        file: ClosedDay,
+        changes: &mut Changes,
+    ) -> Result<(), FoldError> {
+        let old = self.day_marks.get(&day).copied();
+        let mark = changes.put(&stored::day_key(day), &stored::day_value(closed, file), old)?;
+        self.day_marks.insert(day, mark);
+        Ok(())
+    }
+
+    /// A digest over all that is folded: watermark, newest day, actors_max, the known ids and
+    /// every figure of every day, in an order of their own. Two folds of the same records have the
+    /// same, whatever days are closed in either.
+    ///
+    /// # Errors
+    /// [`FoldError::DayFile`] where a closed day cannot be read.
+    pub fn digest(&self) -> Result<[u8; 32], FoldError> {
+        let state = self.state();
+        let mut hash = Sha256::new();
+        hash.update(stored::meta_value(&state));
+        for role in Role::ALL {
+            let ids: BTreeSet<&ActorId> = state.actors(role).ids().iter().collect();
+            hash.update((ids.len() as u64).to_le_bytes());
+            ids.into_iter().for_each(|id| hash_text(&mut hash, id.as_str()));
+        }
+        let days: BTreeSet<Day> = state.open.keys().chain(state.closed.keys()).copied().collect();
+        for day in days {
+            let mut bytes = Vec::new();
+            let mut add = |role: Role, id: &ActorId, figures: &[u8]| {
+                hash.update(day.0.to_le_bytes());
+                hash.update([role as u8]);
+                hash_text(&mut hash, id.as_str());
+                hash.update((figures.len() as u64).to_le_bytes());
+                hash.update(figures);
+            };
+            if let Some(open) = state.open.get(&day) {
+                for (role, id, counters) in sorted_entries(&state, open) {
+                    bytes.clear();
+                    counters.encode(&mut bytes);
+                    add(role, &id, &bytes);
+                }
+            } else if let Some(closed) = state.closed.get(&day) {
+                let file = self.shared.files.get(day, *closed)?;
+                for role in Role::ALL {
+                    file.scan(role, None, |id, figures| {
+                        add(role, &id, figures);
+                        Some(ControlFlow::Continue(()))
+                    })?;
+                }
+            }
+        }
+        Ok(hash.finalize().into())
+    }
+
+    /// Reads and checks every file of a closed day, and tells how many there are. (The catalog was
+    /// read and checked wholly when it was opened.)
+    ///
+    /// # Errors
+    /// [`FoldError::DayFile`] for the first that is damaged.
+    pub fn verify_day_files(&self) -> Result<u64, FoldError> {
+        Ok(self.shared.files.verify()?)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        read(&self.shared)
+    }
+}
+
+impl Drop for Fold {
+    fn drop(&mut self) {
+        // Whoever waits for a later watermark waits in vain.
+        self.shared.stop();
+    }
+}
+
+/// Deletes what the fold made, so that it is made again from the journal: the catalog and the
+/// files of closed days. (What was moved aside stays.)
+///
+/// # Errors
+/// [`CatalogError::Io`].
+pub fn erase_derived(catalog_dir: &Path, archive_dir: &Path) -> Result<(), CatalogError> {
+    for folder in [catalog_dir.to_owned(), archive_dir.join(SUMMARY_FOLDER)] {
+        remove_folder(folder)?;
+    }
+    Ok(())
+}
+
+fn remove_folder(path: PathBuf) -> Result<(), CatalogError> {
+    match fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(CatalogError::Io { doing: "remove", path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn load(
+    catalog_dir: &Path,
+    files: &DayFiles,
+    options: &FoldOptions,
+    identity: [u8; 16],
+) -> Result<(Catalog, Loader), NotOpened> {
+    let mut loader = Loader::new(ACTORS_MAX_DEFAULT);
+    let take = |key: &[u8], value: &[u8], mark| loader.take(key, value, mark);
+    let catalog = Catalog::open(catalog_dir, identity, options.catalog_cache_bytes, take)?;
+    let loader = loader.finish().map_err(NotOpened::Unusable)?;
+    for (day, closed) in loader.state.closed.iter() {
+        let checked: Result<_, DayFileError> = files.get(*day, *closed);
+        checked.map_err(|error| NotOpened::Unusable(error.to_string()))?;
+    }
+    Ok((catalog, loader))
+}
+
+/// The entries of an open day by role and id.
+fn sorted_entries<'a>(state: &State, open: &'a OpenDay) -> Vec<(Role, ActorId, &'a Counters)> {
+    let mut sorted = Vec::new();
+    for (role, role_day) in Role::ALL.into_iter().zip(&open.roles) {
+        let actors = state.actors(role);
+        let entries = role_day.entries.iter();
+        sorted.extend(
+            entries.filter_map(|entry| Some((role, actors.id(entry.number)?, &entry.counters))),
+        );
+    }
+    sorted.sort_unstable_by_key(|(role, id, _)| (*role, *id));
+    sorted
+}
+
+fn hash_text(hash: &mut Sha256, text: &str) {
+    hash.update([text.len() as u8]);
+    hash.update(text.as_bytes());
+}
+
+// Only this thread writes. Should it have panicked with the lock held, readers refuse (see
+// `Board`); it is not here to go on.
+fn write(shared: &Shared) -> RwLockWriteGuard<'_, State> {
+    shared.state.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read(shared: &Shared) -> RwLockReadGuard<'_, State> {
+    shared.state.read().unwrap_or_else(PoisonError::into_inner)
+}

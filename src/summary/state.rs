@@ -1,0 +1,216 @@
+//! The folded state in memory: known ids, open days, and which days are closed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::Mark;
+use crate::day::Day;
+use crate::summary::actors::Actors;
+use crate::summary::day_files::ClosedDay;
+use crate::summary::{ActorId, Counters, Delta, Period, Role};
+
+/// Everything folded so far.
+#[derive(Debug)]
+pub(crate) struct State {
+    /// How many records are folded in.
+    pub(crate) watermark: u64,
+    /// The newest day of a batch.
+    pub(crate) newest: Option<Day>,
+    /// How many ids of a role get figures of their own.
+    pub(crate) actors_max: u32,
+    /// By [`Role::index`].
+    pub(crate) actors: [Actors; 3],
+    /// Days whose entries are here and in the catalog. No day is both open and closed.
+    pub(crate) open: BTreeMap<Day, OpenDay>,
+    /// Days whose entries are in a file. Replaced, never changed, so that a reader can tell
+    /// whether it has become another set.
+    pub(crate) closed: Arc<BTreeMap<Day, ClosedDay>>,
+}
+
+/// A day whose entries may still change.
+#[derive(Debug, Default)]
+pub(crate) struct OpenDay {
+    /// Of the file it was reopened from; 0 where it never was closed.
+    pub(crate) generation: u32,
+    /// By [`Role::index`].
+    pub(crate) roles: [RoleDay; 3],
+}
+
+/// The entries of one role on one day.
+#[derive(Debug, Default)]
+pub(crate) struct RoleDay {
+    /// By actor number: 1 + the entry's place, or 0. An array, so that the many holders of IOSS
+    /// numbers cost one small load each and no second hash table.
+    slots: Vec<u32>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+/// An actor's figures on one day, and what the catalog knows of them.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) number: u32,
+    /// Changed since the last checkpoint, and noted for the next.
+    pub(crate) dirty: bool,
+    /// Of what the catalog holds, where it holds this entry.
+    pub(crate) mark: Option<Mark>,
+    pub(crate) counters: Counters,
+}
+
+/// An entry that the next checkpoint must write.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dirty {
+    pub(crate) day: Day,
+    pub(crate) role: Role,
+    pub(crate) place: u32,
+}
+
+impl RoleDay {
+    /// The entry of actor `number`, where it has one.
+    pub(crate) fn get(&self, number: u32) -> Option<&Entry> {
+        let slot = *self.slots.get(number as usize)?;
+        self.entries.get(slot.checked_sub(1)? as usize)
+    }
+
+    /// The place of actor `number`'s entry, which is made where there is none.
+    #[inline]
+    pub(crate) fn place(&mut self, number: u32) -> u32 {
+        match self.slots.get(number as usize) {
+            Some(slot) if *slot != 0 => *slot - 1,
+            _ => self.add(number, Counters::default(), None),
+        }
+    }
+
+    /// Adds an entry for actor `number`, which must have none, and tells its place.
+    #[cold]
+    pub(crate) fn add(&mut self, number: u32, counters: Counters, mark: Option<Mark>) -> u32 {
+        let index = number as usize;
+        if self.slots.len() <= index {
+            // By half more at least, so that growing costs a constant per actor.
+            let length = (index + 1).max(self.slots.len() + self.slots.len() / 2);
+            self.slots.resize(length, 0);
+        }
+        // At most one entry per known id and one for the others: fewer than 2^32.
+        let place = u32::try_from(self.entries.len()).unwrap_or(u32::MAX - 1);
+        if let Some(slot) = self.slots.get_mut(index) {
+            *slot = place + 1;
+        }
+        self.entries.push(Entry { number, dirty: false, mark, counters });
+        place
+    }
+}
+
+impl State {
+    pub(crate) fn new(actors_max: u32) -> Self {
+        Self {
+            watermark: 0,
+            newest: None,
+            actors_max,
+            actors: [Actors::new(), Actors::new(), Actors::new()],
+            open: BTreeMap::new(),
+            closed: Arc::new(BTreeMap::new()),
+        }
+    }
+
+    /// The ids of `role`.
+    pub(crate) fn actors(&self, role: Role) -> &Actors {
+        let [declarants, representatives, ioss_holders] = &self.actors;
+        match role {
+            Role::Declarant => declarants,
+            Role::Representative => representatives,
+            Role::IossHolder => ioss_holders,
+        }
+    }
+
+    /// Folds in one batch as record `watermark`; its day must not be closed. Entries that were
+    /// clean are appended to `dirty`.
+    pub(crate) fn fold(&mut self, delta: &Delta, watermark: u64, dirty: &mut Vec<Dirty>) {
+        self.newest = self.newest.max(Some(delta.day));
+        if delta.whole.is_empty() {
+            // An empty batch makes no actor and opens no day.
+            return;
+        }
+        let (day, actors_max) = (delta.day, self.actors_max);
+        let open = self.open.entry(day).or_default();
+        let [declarants, representatives, ioss_holders] = &mut self.actors;
+        let [declarant_day, representative_day, ioss_day] = &mut open.roles;
+
+        let mut fold = Fold { actors: declarants, role_day: declarant_day, actors_max, watermark };
+        let entry =
+            fold.entry(&delta.declarant, |place| dirty.push(at(day, Role::Declarant, place)));
+        if let Some(entry) = entry {
+            entry.counters.merge(&delta.whole);
+        }
+
+        if let Some(representative) = &delta.representative {
+            let mut fold = Fold {
+                actors: representatives,
+                role_day: representative_day,
+                actors_max,
+                watermark,
+            };
+            let mark = |place| dirty.push(at(day, Role::Representative, place));
+            if let Some(entry) = fold.entry(representative, mark) {
+                entry.counters.merge(&delta.whole);
+            }
+        }
+
+        let mut fold = Fold { actors: ioss_holders, role_day: ioss_day, actors_max, watermark };
+        for (share, reasons) in delta.shares() {
+            let mark = |place| dirty.push(at(day, Role::IossHolder, place));
+            if let Some(entry) = fold.entry(&share.holder, mark) {
+                entry.counters.add(share.outcome, &share.facts, reasons);
+            }
+        }
+    }
+
+    /// The sum over the open days of `period`; empty where the actor has no entry there.
+    pub(crate) fn sum_open(&self, role: Role, id: &ActorId, period: Period) -> Counters {
+        let mut sum = Counters::default();
+        let Some(number) = self.actors(role).number(id) else { return sum };
+        for (_, role_day) in self.open_days(role, period) {
+            if let Some(entry) = role_day.get(number) {
+                sum.merge(&entry.counters);
+            }
+        }
+        sum
+    }
+
+    /// The open days of `period`, in order, as far as `role` goes.
+    pub(crate) fn open_days(
+        &self,
+        role: Role,
+        period: Period,
+    ) -> impl Iterator<Item = (Day, &RoleDay)> {
+        self.open.iter().filter(move |(day, _)| period.contains(**day)).filter_map(
+            move |(day, open)| open.roles.get(role.index()).map(|role_day| (*day, role_day)),
+        )
+    }
+}
+
+/// One role of one day, while a batch is folded in.
+struct Fold<'a> {
+    actors: &'a mut Actors,
+    role_day: &'a mut RoleDay,
+    actors_max: u32,
+    watermark: u64,
+}
+
+impl Fold<'_> {
+    /// The entry of `id`, marked as changed; `mark` gets its place where it was clean.
+    #[inline]
+    fn entry(&mut self, id: &ActorId, mark: impl FnOnce(u32)) -> Option<&mut Entry> {
+        let number = self.actors.number_or_add(id, self.actors_max);
+        self.actors.mark_changed(number, self.watermark);
+        let place = self.role_day.place(number);
+        let entry = self.role_day.entries.get_mut(place as usize)?;
+        if !entry.dirty {
+            entry.dirty = true;
+            mark(place);
+        }
+        Some(entry)
+    }
+}
+
+fn at(day: Day, role: Role, place: u32) -> Dirty {
+    Dirty { day, role, place }
+}
