@@ -250,7 +250,7 @@ impl DayFile {
         let footer_at = footer_at.ok_or_else(|| damaged("it is too short for a footer"))?;
         let footer = Footer::parse(&read(footer_at, FOOTER_BYTES)?)
             .ok_or_else(|| damaged("the checksum of its footer is wrong"))?;
-        let index_bytes = footer_at.checked_sub(footer.index_at).unwrap_or_default();
+        let index_bytes = footer_at.saturating_sub(footer.index_at);
         if index_bytes != u64::from(footer.blocks) * INDEX_ENTRY_BYTES as u64
             || header.last_chunk() != Some(&footer.header_crc.to_le_bytes())
         {

@@ -26,7 +26,8 @@ pub struct Delta {
     pub(crate) day: Day,
     pub(crate) declarant: ActorId,
     pub(crate) representative: Option<ActorId>,
-    pub(crate) whole: Counters,
+    /// On the heap, so that a delta is cheap to hand over.
+    pub(crate) whole: Box<Counters>,
     pub(crate) by_ioss_number: Vec<IossShare>,
     /// The reasons of all in `by_ioss_number`, one after another.
     reasons: Vec<(Reason, u32)>,
@@ -50,7 +51,7 @@ impl Delta {
             day,
             declarant: declarant.into(),
             representative: representative.map(ActorId::from),
-            whole: Counters::default(),
+            whole: Box::default(),
             by_ioss_number: Vec::new(),
             reasons: Vec::new(),
         }

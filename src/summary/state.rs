@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::catalog::Mark;
 use crate::day::Day;
 use crate::summary::actors::Actors;
 use crate::summary::day_files::ClosedDay;
 use crate::summary::{ActorId, Counters, Delta, Period, Role};
+
+/// So many entries of IOSS holders are looked up before the first of them is added to: they lie far
+/// apart in memory, and looked up together they are fetched together.
+const LOOK_AHEAD: usize = 32;
 
 /// Everything folded so far.
 #[derive(Debug)]
@@ -155,10 +161,18 @@ impl State {
         }
 
         let mut fold = Fold { actors: ioss_holders, role_day: ioss_day, actors_max, watermark };
-        for (share, reasons) in delta.shares() {
-            let mark = |place| dirty.push(at(day, Role::IossHolder, place));
-            if let Some(entry) = fold.entry(&share.holder, mark) {
-                entry.counters.add(share.outcome, &share.facts, reasons);
+        let mut shares = delta.shares();
+        let mut places: SmallVec<[u32; LOOK_AHEAD]> = SmallVec::new();
+        for ahead in delta.by_ioss_number.chunks(LOOK_AHEAD) {
+            places.clear();
+            places.extend(ahead.iter().map(|share| {
+                fold.place(&share.holder, |place| dirty.push(at(day, Role::IossHolder, place)))
+            }));
+            // `places` ends first, so that no share is taken and dropped.
+            for (place, (share, reasons)) in places.iter().zip(shares.by_ref()) {
+                if let Some(entry) = fold.role_day.entries.get_mut(*place as usize) {
+                    entry.counters.add(share.outcome, &share.facts, reasons);
+                }
             }
         }
     }
@@ -197,17 +211,24 @@ struct Fold<'a> {
 
 impl Fold<'_> {
     /// The entry of `id`, marked as changed; `mark` gets its place where it was clean.
-    #[inline]
     fn entry(&mut self, id: &ActorId, mark: impl FnOnce(u32)) -> Option<&mut Entry> {
+        let place = self.place(id, mark);
+        self.role_day.entries.get_mut(place as usize)
+    }
+
+    /// The place of that entry.
+    #[inline]
+    fn place(&mut self, id: &ActorId, mark: impl FnOnce(u32)) -> u32 {
         let number = self.actors.number_or_add(id, self.actors_max);
         self.actors.mark_changed(number, self.watermark);
         let place = self.role_day.place(number);
-        let entry = self.role_day.entries.get_mut(place as usize)?;
-        if !entry.dirty {
+        if let Some(entry) = self.role_day.entries.get_mut(place as usize)
+            && !entry.dirty
+        {
             entry.dirty = true;
             mark(place);
         }
-        Some(entry)
+        place
     }
 }
 

@@ -236,6 +236,7 @@ proptest! {
         let mut model = Model::default();
         let mut journal = Journal::new();
         let mut kept = Kept::new();
+        let mut checkpointed = None;
         for step in &steps {
             match step {
                 Step::Batch { day: on, declarant, representative, declarations } => {
@@ -243,13 +244,21 @@ proptest! {
                 }
                 Step::ActorsMax(most) => model.actors_max = Some(*most as usize),
                 Step::OtherRecord => {}
-                Step::Checkpoint => kept.checkpoint(),
-                Step::CloseDays(newest) => { kept.close_before(day(*newest)); }
+                Step::Checkpoint => {
+                    kept.checkpoint();
+                    checkpointed = Some(journal.len() as u64);
+                }
+                Step::CloseDays(newest) => {
+                    // Closing makes a checkpoint, where there is a day to close.
+                    if kept.close_before(day(*newest)) > 0 {
+                        checkpointed = Some(journal.len() as u64);
+                    }
+                }
                 Step::Stop => {
                     let opened = kept.reopen(&journal);
-                    prop_assert!(
-                        opened.rebuilt_because.is_none(), "{:?}", opened.rebuilt_because
-                    );
+                    prop_assert_eq!(opened.watermark, Watermark(checkpointed.unwrap_or(0)));
+                    let reason = opened.rebuilt_because;
+                    prop_assert_eq!(reason.is_none(), checkpointed.is_some(), "{:?}", reason);
                 }
             }
             journal.extend(event(step));
