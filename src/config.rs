@@ -256,7 +256,8 @@ impl std::str::FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is no size: write 3GiB, 512MiB, 64KiB or a number of bytes");
+        let wrong =
+            || format!("{text:?} is no size: write 3GiB, 512MiB, 64KiB or a number of bytes");
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
         let number: u64 = digits.trim().parse().map_err(|_| wrong())?;
         let unit = text.get(digits.len()..).unwrap_or_default();

@@ -26,7 +26,8 @@ fn check(case: &Value, answer: &SubmitBatchResponse, how: &str) {
         if let Some(of) = expected.get("replay_of") {
             assert_eq!(verdict.replay_of().as_str_name(), of, "{name}\n{text}");
         }
-        let (rejects, flags) = (reasons(verdict, Severity::Reject), reasons(verdict, Severity::Flag));
+        let (rejects, flags) =
+            (reasons(verdict, Severity::Reject), reasons(verdict, Severity::Flag));
         if let Some(reject) = expected.get("reject") {
             assert_eq!(rejects, names(reject), "{name}\n{text}");
         }
@@ -72,8 +73,7 @@ async fn every_case_through_the_server() {
         let (_outer, data) = folder();
         let clock = format!("{}T12:00", case["on"].as_str().unwrap());
         let server = Start::at(&data, &clock).run();
-        let request: SubmitBatchRequest =
-            serde_json::from_value(case["request"].clone()).unwrap();
+        let request: SubmitBatchRequest = serde_json::from_value(case["request"].clone()).unwrap();
         let mut client = server.lodgement().await;
         let answer = client.submit_batch(request.clone()).await.unwrap().into_inner();
         check(&case, &answer, "server");

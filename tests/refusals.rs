@@ -87,7 +87,8 @@ async fn each_refusal_names_field_and_bound_and_stores_nothing() {
         requests.push(batch("good", vec![declaration(&format!("S{number}"))]));
     }
     let answers = client.submit_batches(tokio_stream::iter(requests.clone())).await.unwrap();
-    let items: Vec<_> = answers.into_inner().map(|item| item.unwrap().result.unwrap()).collect().await;
+    let items: Vec<_> =
+        answers.into_inner().map(|item| item.unwrap().result.unwrap()).collect().await;
     assert_eq!(items.len(), requests.len());
     for ((pair, request), (_, field, text)) in
         items.chunks(2).zip(requests.chunks(2)).zip(refused())

@@ -1,6 +1,5 @@
 //! `waag rules`: check, show and write out rule files.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -49,9 +48,7 @@ pub fn run(args: &RulesArgs) -> Result<(), Failure> {
         }
         Action::Export { dir } => {
             let written = check::export(dir)?;
-            output(|out| {
-                written.iter().try_for_each(|path| writeln!(out, "{}", path.display()))
-            })
+            output(|out| written.iter().try_for_each(|path| writeln!(out, "{}", path.display())))
         }
     }
 }

@@ -99,7 +99,8 @@ impl Index {
     pub fn new(keys: Keys, bits: u32) -> std::io::Result<Self> {
         let table = Table::new(bits)?;
         // Each batch takes room for one declaration and its overhead at least.
-        let batches = usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
+        let batches =
+            usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
         Ok(Self {
             keys,
             table,

@@ -16,10 +16,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::filed::{Filed, Owner, Placing, Settled};
-use super::table::{Claim, Place};
 pub use super::Claimed;
 use super::Index;
+use super::filed::{Filed, Owner, Placing, Settled};
+use super::table::{Claim, Place};
 use crate::outcome::Outcome;
 use crate::wire::digest::{Digest, Key, MemoryKind};
 
@@ -97,9 +97,12 @@ impl Settler {
         replays: &mut Vec<(u16, Owner)>,
     ) -> u64 {
         let place = usize::from(index);
-        let (Some(key), Some(content), Some(with_fallback), Some(judged)) =
-            (filed.key(place), filed.content(place), filed.with_fallback(place), filed.settled(place))
-        else {
+        let (Some(key), Some(content), Some(with_fallback), Some(judged)) = (
+            filed.key(place),
+            filed.content(place),
+            filed.with_fallback(place),
+            filed.settled(place),
+        ) else {
             return 0;
         };
         let mine = Owner::new(filed.sequence, index);
@@ -178,9 +181,8 @@ impl Settler {
     fn remember(&self, kind: MemoryKind, key: Key, digest: Digest, owner: Owner) {
         let index = &self.index;
         let memory = index.keys.memory_key(kind, key, digest);
-        let claim = index.table.claim(memory, owner.word(), |word| {
-            index.is_remembered(word, memory, kind)
-        });
+        let claim =
+            index.table.claim(memory, owner.word(), |word| index.is_remembered(word, memory, kind));
         debug_assert!(matches!(claim, Claim::New(_)), "a content is remembered once");
     }
 }

@@ -71,7 +71,8 @@ impl Committer {
     pub(super) fn run(mut self, work: &Receiver<Work>) {
         let mut group = Group::default();
         while let Ok(first) = work.recv() {
-            let written = self.gather(first, work, &mut group).and_then(|()| self.flush(&mut group));
+            let written =
+                self.gather(first, work, &mut group).and_then(|()| self.flush(&mut group));
             if let Err(error) = written {
                 self.fail(&error);
                 return;

@@ -23,16 +23,14 @@ use super::refusal::Refusal;
 use super::work::{Caller, Finisher, Job, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
-use crate::disk::LocalDisk;
-use crate::disk::lock::{FolderLock, LockError};
+use crate::disk::{FolderLock, LocalDisk, LockError};
 use crate::id::Watermark;
 use crate::index::Index;
 use crate::journal::{self, JournalError};
 use crate::mrn::Mint;
-use crate::rules::law::{Law, LawError};
-use crate::rules::shelf::Shelf;
+use crate::rules::{Law, LawError, Shelf};
 use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Board, CatalogError, Fold, FoldOptions};
+use crate::summary::{Board, Fold, FoldError, FoldOptions};
 use crate::wire::digest::Keys;
 
 /// Why the engine does not start.
@@ -56,9 +54,9 @@ pub enum StartError {
     /// Its records do not make a state to go on from.
     #[error(transparent)]
     Recover(#[from] RecoverError),
-    /// The catalog cannot be written.
+    /// The fold or its catalog failed.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Fold(#[from] FoldError),
     /// The rules are not in order.
     #[error(transparent)]
     Law(#[from] LawError),
@@ -79,6 +77,15 @@ pub enum StartError {
         behind_s: u64,
         /// The bound in seconds.
         max_s: u64,
+    },
+    /// The oldest segments are gone.
+    #[error(
+        "the journal begins with record {first}: its oldest segments are missing. Restore them \
+         from a backup; without them nothing can be answered rightly"
+    )]
+    Beginning {
+        /// The first record there is.
+        first: u64,
     },
     /// The catalog knows more than the journal has.
     #[error(
@@ -102,7 +109,7 @@ pub enum StartError {
     },
 }
 
-fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
+pub(super) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
     let what = what.to_string();
     move |source| StartError::Io { what, source }
 }
@@ -143,6 +150,19 @@ pub struct Engine {
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
     _lock: FolderLock,
+}
+
+/// A stage that panicked leaves batches half done that others wait for: nothing could be vouched
+/// for any more. Everything durable is on disk, so the process ends at once and recovers.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a thread of the engine panicked: the process ends");
+            std::process::abort();
+        }
+    }
 }
 
 /// Bytes in flight are counted in units of this, since a semaphore counts to 2^29 on small systems.
@@ -213,9 +233,10 @@ impl Engine {
         let is_new = is_empty(&folder(folders::JOURNAL))?;
         let secrets = Secrets::open(&folder(folders::SECRETS), is_new)?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
-        let shelf = Shelf::open(&folder(folders::RULES)).map_err(io("the folder of rules"))?;
-        let laws = Arc::new(Laws::new(shelf));
-        let index = Index::new(keys.clone(), sizes.table_bits).map_err(io("memory for the index"))?;
+        let shelf = Shelf::open(&folder(folders::RULES))?;
+        let laws = Arc::new(Laws::over(shelf));
+        let index =
+            Index::new(keys.clone(), sizes.table_bits).map_err(io("memory for the index"))?;
         let index = Arc::new(index);
         let (fold, board, opened) = Fold::open(
             &folder(folders::CATALOG),
@@ -243,6 +264,9 @@ impl Engine {
             Some(recoverer) => recoverer.finish()?,
             None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
         };
+        if recovery.first_record.0 > 1 {
+            return Err(StartError::Beginning { first: recovery.first_record.0 });
+        }
         let mut fold = recovered.fold;
         if fold.watermark().0 > recovered.seen.records {
             return Err(StartError::Ahead {
@@ -256,7 +280,7 @@ impl Engine {
         let first_law = match laws.is_newest(&law) {
             Some(number) => number,
             None => {
-                laws.keep(&law).map_err(io("the folder of rules"))?;
+                laws.keep(&law)?;
                 let record = laws.record(&law);
                 append(&mut journal, &mut fold, record::LAW, &record.body())?;
                 laws.note(record)?;
@@ -293,6 +317,10 @@ impl Engine {
         let mut threads = Vec::new();
         let mut spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             let builder = std::thread::Builder::new().name(format!("waag-{name}"));
+            let run = || {
+                let _abort = AbortOnPanic;
+                run();
+            };
             builder.spawn(run).map(|thread| threads.push(thread)).map_err(io("a thread"))
         };
         for number in 0..config.worker_count() {
@@ -550,9 +578,9 @@ fn is_empty(folder: &Path) -> Result<bool, StartError> {
 }
 
 /// Logs the progress of a long recovery now and then.
-fn report() -> Box<dyn FnMut(&Progress, &Fold) + Send> {
+pub(super) fn report() -> Box<dyn FnMut(&Progress) + Send> {
     let mut next = std::time::Instant::now() + Duration::from_secs(2);
-    Box::new(move |progress, _| {
+    Box::new(move |progress| {
         if std::time::Instant::now() >= next {
             next += Duration::from_secs(2);
             let Progress { records, declarations, .. } = progress;
@@ -601,6 +629,6 @@ fn append(
         }
         _ => crate::summary::Event::Other,
     };
-    fold.apply(placed.number, event);
+    fold.apply(placed.number, &event)?;
     Ok(placed.number)
 }

@@ -13,9 +13,9 @@ use tokio::sync::watch;
 
 use super::commit::Folding;
 use crate::id::Watermark;
-use crate::summary::{Event, Fold};
+use crate::summary::{Event, Fold, FoldError};
 
-/// Runs until every sender is gone, then makes a last checkpoint.
+/// Runs until every sender is gone, then makes a last checkpoint. An error stops the server.
 pub(super) fn run(
     mut fold: Fold,
     items: &Receiver<Folding>,
@@ -23,35 +23,37 @@ pub(super) fn run(
     failed: &Arc<AtomicBool>,
     stop: &watch::Sender<Option<String>>,
 ) {
+    if let Err(error) = merge(&mut fold, items, interval) {
+        tracing::error!(error = &error as &dyn std::error::Error, "the fold failed: stopping");
+        failed.store(true, Ordering::Release);
+        stop.send_replace(Some(format!("the fold failed: {error}")));
+    }
+}
+
+fn merge(fold: &mut Fold, items: &Receiver<Folding>, interval: Duration) -> Result<(), FoldError> {
     let mut early: BTreeMap<Watermark, Event> = BTreeMap::new();
     let mut next_checkpoint = Instant::now() + interval;
     loop {
         let wait = next_checkpoint.saturating_duration_since(Instant::now());
-        let is_last = match items.recv_timeout(wait) {
+        match items.recv_timeout(wait) {
             Ok((number, event)) => {
                 early.insert(number, event);
                 while let Some(entry) = early.first_entry()
                     && entry.key().0 == fold.watermark().0 + 1
                 {
                     let (number, event) = entry.remove_entry();
-                    fold.apply(number, event);
+                    fold.apply(number, &event)?;
                 }
-                false
             }
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => true,
-        };
-        if is_last || Instant::now() >= next_checkpoint {
-            next_checkpoint = Instant::now() + interval;
-            if let Err(error) = fold.checkpoint() {
-                tracing::error!(error = &error as &dyn std::error::Error, "checkpoint failed");
-                failed.store(true, Ordering::Release);
-                stop.send_replace(Some(format!("the catalog failed: {error}")));
-                return;
-            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return fold.checkpoint(),
         }
-        if is_last {
-            return;
+        if Instant::now() >= next_checkpoint {
+            fold.checkpoint()?;
+            if let Some(newest) = fold.newest_day() {
+                fold.close_days(newest)?;
+            }
+            next_checkpoint = Instant::now() + interval;
         }
     }
 }

@@ -9,8 +9,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use arc_swap::ArcSwapOption;
 
 use super::record::LawRecord;
-use crate::rules::law::Law;
-use crate::rules::shelf::Shelf;
+use crate::rules::{Law, LawError, Shelf};
 
 /// A law with its number.
 #[derive(Debug, Clone)]
@@ -30,7 +29,8 @@ struct Known {
 /// All laws of a data folder.
 #[derive(Debug)]
 pub struct Laws {
-    shelf: Shelf,
+    /// None where judging is offline and nothing is kept.
+    shelf: Option<Shelf>,
     known: RwLock<Vec<Arc<Known>>>,
     current: ArcSwapOption<Numbered>,
 }
@@ -62,8 +62,14 @@ pub enum LawsError {
 impl Laws {
     /// No law yet, over this shelf.
     #[must_use]
-    pub fn new(shelf: Shelf) -> Self {
-        Self { shelf, known: RwLock::new(Vec::new()), current: ArcSwapOption::empty() }
+    pub fn over(shelf: Shelf) -> Self {
+        Self { shelf: Some(shelf), ..Self::passing() }
+    }
+
+    /// No law yet, and none that will be kept.
+    #[must_use]
+    pub fn passing() -> Self {
+        Self { shelf: None, known: RwLock::new(Vec::new()), current: ArcSwapOption::empty() }
     }
 
     /// Takes note of a law record of the journal.
@@ -93,8 +99,8 @@ impl Laws {
         if let Some(law) = known.law.get() {
             return Ok(Arc::clone(law));
         }
-        let law = self
-            .shelf
+        let shelf = self.shelf.as_ref().ok_or(LawsError::Unknown(number))?;
+        let law = shelf
             .load(known.record.rules_hash, known.record.reference_hash)
             .map_err(|error| LawsError::Shelf { number, reason: error.to_string() })?;
         Ok(Arc::clone(known.law.get_or_init(|| Arc::new(law))))
@@ -104,8 +110,8 @@ impl Laws {
     pub fn is_newest(&self, law: &Law) -> Option<u32> {
         let known = self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let newest = &known.last()?.record;
-        let same = newest.rules_hash == law.rules_hash()
-            && newest.reference_hash == law.reference_hash();
+        let same =
+            newest.rules_hash == law.rules_hash() && newest.reference_hash == law.reference_hash();
         same.then_some(newest.number)
     }
 
@@ -123,8 +129,8 @@ impl Laws {
     ///
     /// # Errors
     /// Where that fails.
-    pub fn keep(&self, law: &Law) -> std::io::Result<()> {
-        self.shelf.keep(law)
+    pub fn keep(&self, law: &Law) -> Result<(), LawError> {
+        self.shelf.as_ref().map_or(Ok(()), |shelf| shelf.keep(law))
     }
 
     /// From here on batches are judged under `law`, whose record is durable.

@@ -21,9 +21,9 @@ use crate::proto::v1;
 use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::finding::Findings;
-use crate::rules::judge::lrn_is_usable;
-use crate::wire::reader::Batch;
+use crate::rules::lrn_is_usable;
 use crate::wire::normalise::{normalise_id, normalise_lrn};
+use crate::wire::reader::Batch;
 use crate::wire::view::Declaration;
 
 /// Looks up declarations; it has a journal reader and a judge of its own.
@@ -128,11 +128,7 @@ impl Lookup {
         Ok(found.filter(|found| found.mrn.is_some_and(|given| given.as_str() == mrn)))
     }
 
-    fn show(
-        &mut self,
-        filed: &Arc<Filed>,
-        place: usize,
-    ) -> Result<Option<Found>, LookupError> {
+    fn show(&mut self, filed: &Arc<Filed>, place: usize) -> Result<Option<Found>, LookupError> {
         // In flight: not lodged yet, as far as anybody has been told.
         let Some(placing) = filed.placing() else { return Ok(None) };
         if placing.number > *self.durable.borrow() {
@@ -154,11 +150,10 @@ impl Lookup {
             .judge_again(message, place, &self.laws, law, under, is_conflict, &mut findings)
             .map_err(LookupError::Damaged)?;
         let arena = Bump::new();
-        let batch = Batch::read(message, Bounds::NONE.of_reader()).map_err(|error| damaged(&error))?;
+        let batch =
+            Batch::read(message, Bounds::NONE.of_reader()).map_err(|error| damaged(&error))?;
         let mut declaration = Declaration::default();
-        batch
-            .declaration(place, &arena, &mut declaration)
-            .map_err(|error| damaged(&error))?;
+        batch.declaration(place, &arena, &mut declaration).map_err(|error| damaged(&error))?;
         let mrn = (settled.outcome == Outcome::Accepted)
             .then(|| self.mint.mrn_of(filed.admission().day, placing.first_ordinal, place));
         Ok(Some(Found {

@@ -17,10 +17,12 @@
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
+//! - [`inspect`]: `waag verify` and `waag rebuild`.
 
 pub mod answer;
 pub mod clock;
 pub mod engine;
+pub mod inspect;
 pub mod laws;
 pub mod lookup;
 pub mod offline;

@@ -18,8 +18,7 @@ use crate::index::settle::Settler;
 use crate::journal::Position;
 use crate::mrn::Mint;
 use crate::proto::v1;
-use crate::rules::law::Law;
-use crate::rules::shelf::Shelf;
+use crate::rules::Law;
 use crate::secrets::Secrets;
 use crate::wire::digest::Keys;
 
@@ -44,13 +43,11 @@ impl Offline {
         let sizes = config.check()?;
         let secrets = Secrets::passing()?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
-        let index = Index::new(keys.clone(), sizes.table_bits).map_err(|source| StartError::Io {
-            what: "memory for the index".into(),
-            source,
-        })?;
+        let index = Index::new(keys.clone(), sizes.table_bits)
+            .map_err(|source| StartError::Io { what: "memory for the index".into(), source })?;
         let index = Arc::new(index);
         let law = Arc::new(law);
-        let laws = Laws::new(Shelf::none());
+        let laws = Laws::passing();
         let record = laws.record(&law);
         laws.note(record)?;
         laws.put_in_force(record.number, Arc::clone(&law));
@@ -88,8 +85,7 @@ impl Offline {
         let claimed = self.index.claim(prepared.admission, draft, room);
         let decided = self.settler.settle(claimed);
         let position = Position::default();
-        let placing =
-            Placing { number: Watermark(0), position, first_ordinal: self.next_ordinal };
+        let placing = Placing { number: Watermark(0), position, first_ordinal: self.next_ordinal };
         self.settler.place(&decided.filed, placing);
         self.next_ordinal.0 += declarations as u64;
         let failed = |reason: String| Refusal::unavailable(reason, 0);

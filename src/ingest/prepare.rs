@@ -13,18 +13,20 @@ use super::refusal::Refusal;
 use crate::day::{Calendar, Day, Moment};
 use crate::id::Eori;
 use crate::index::filed::{Admission, Draft};
+use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
-use crate::rules::finding::{Element, Findings, Reason};
-use crate::rules::judge::{Judge, lrn_is_usable};
-use crate::rules::Judgement;
-use crate::summary::facts::{Facts, IossNumber};
-use crate::wire::reader::{self, Batch};
-use crate::wire::malformed::{Defect, Malformed};
+use crate::rules::finding::{Element, Findings, Reason, Severity};
+use crate::rules::{Judge, Limits, lrn_is_usable};
+use crate::summary::{Facts, IossNumber};
 use crate::wire::digest::{Digester, Keys, MemoryKind};
+use crate::wire::malformed::{Defect, Malformed};
 use crate::wire::normalise::normalise_lodger;
+use crate::wire::reader::{self, Batch};
 use crate::wire::view::{Declaration, Lodger};
 
+const LIMITS: Limits = Limits { goods_items_max: 999 };
+const FALLBACK_DAYS_MAX: u16 = 30;
 /// How large a batch may be, as configured. What is in the journal was taken under the settings of
 /// its time and is judged again without bounds.
 #[derive(Debug, Clone, Copy)]
@@ -177,7 +179,7 @@ impl Preparer {
                     ),
                 ));
             }
-            let check = FallbackCheck::of(&declaration.fallback, at, day_law.fallback_days_max());
+            let check = FallbackCheck::of(&declaration.fallback, at, FALLBACK_DAYS_MAX);
             let lodged = Moment(declaration.fallback.lodged_at_ms);
             let law_day = if check.usable() { self.calendar.day(lodged) } else { day };
             let digests = self.digester.digests(&lodger, &declaration);
@@ -196,7 +198,7 @@ impl Preparer {
                 &older
             };
             let judgement =
-                self.judge.judge(in_force, &lodger, &declaration, check, &mut findings);
+                self.judge.judge(in_force, &LIMITS, &lodger, &declaration, check, &mut findings);
             let found = start..findings.list.len();
             let facts = Facts::of(
                 &declaration,
@@ -287,7 +289,8 @@ impl Preparer {
         let result = (|| {
             let law = laws.law(law).map_err(|error| error.to_string())?;
             let day_law = law.on(law_day).map_err(|error| error.to_string())?;
-            let batch = Batch::read(message, Bounds::NONE.of_reader()).map_err(|e| e.to_string())?;
+            let batch =
+                Batch::read(message, Bounds::NONE.of_reader()).map_err(|e| e.to_string())?;
             let mut declaration = Declaration::default();
             batch.declaration(index, &arena, &mut declaration).map_err(|e| e.to_string())?;
             let (declarant, representative) =
@@ -300,10 +303,11 @@ impl Preparer {
             };
             if is_conflict {
                 let reason = Reason::LrnContentConflict;
-                findings.add(reason, day_law.severity(reason), Element::Lrn, 0, declaration.lrn);
+                let severity = day_law.severity(reason).unwrap_or(Severity::Reject);
+                findings.add(reason, severity, Element::Lrn, 0, declaration.lrn);
             }
             let judgement =
-                self.judge.judge(&day_law, &lodger, &declaration, check, findings);
+                self.judge.judge(&day_law, &LIMITS, &lodger, &declaration, check, findings);
             Ok((judgement, day_law))
         })();
         arena.reset();

@@ -19,7 +19,7 @@ use crate::index::settle::{Decided, Settler};
 use crate::journal::{Position, Record};
 use crate::outcome::Outcome;
 use crate::rules::finding::Findings;
-use crate::summary::{Delta, Event, Fold};
+use crate::summary::{Delta, Event, Fold, FoldError};
 
 /// Why the journal's records do not make a state to go on from.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ pub enum RecoverError {
     Full(#[from] crate::index::Full),
     /// The fold failed.
     #[error(transparent)]
-    Fold(Box<dyn std::error::Error + Send + Sync>),
+    Fold(#[from] FoldError),
 }
 
 /// A record that has been taken from the journal and waits for its bunch to be full.
@@ -101,8 +101,10 @@ pub(crate) struct Recoverer {
     next_ordinal: Ordinal,
     newest: Option<Moment>,
     actors_max: Option<u32>,
-    progress: Box<dyn FnMut(&Progress, &Fold) + Send>,
+    progress: Box<dyn FnMut(&Progress) + Send>,
     seen: Progress,
+    mark: Option<Watermark>,
+    digest_at_mark: Option<[u8; 32]>,
 }
 
 /// How far recovery is.
@@ -126,6 +128,8 @@ pub(crate) struct Recovered {
     /// The value of `actors_max` that the journal has, if it has one.
     pub(crate) actors_max: Option<u32>,
     pub(crate) seen: Progress,
+    /// The fold's digest at the mark, where there was one and it was reached.
+    pub(crate) digest_at_mark: Option<[u8; 32]>,
 }
 
 /// Records and bytes of a bunch: enough for all processors, little beside the table.
@@ -138,7 +142,7 @@ impl Recoverer {
         laws: Arc<Laws>,
         preparers: Vec<Preparer>,
         fold: Fold,
-        progress: Box<dyn FnMut(&Progress, &Fold) + Send>,
+        progress: Box<dyn FnMut(&Progress) + Send>,
     ) -> Self {
         Self {
             settler: Settler::new(Arc::clone(&index)),
@@ -153,7 +157,14 @@ impl Recoverer {
             actors_max: None,
             progress,
             seen: Progress::default(),
+            mark: None,
+            digest_at_mark: None,
         }
+    }
+
+    /// Takes the fold's digest when it stands at `mark`.
+    pub(crate) fn with_mark(self, mark: Option<Watermark>) -> Self {
+        Self { mark, ..self }
     }
 
     /// Takes the next record.
@@ -197,6 +208,7 @@ impl Recoverer {
             newest: self.newest,
             actors_max: self.actors_max,
             seen: self.seen,
+            digest_at_mark: self.digest_at_mark,
         })
     }
 
@@ -207,7 +219,16 @@ impl Recoverer {
         for (waiting, prepared) in bunch.into_iter().zip(prepared.drain(..)) {
             self.apply(waiting, prepared)?;
         }
-        (self.progress)(&self.seen, &self.fold);
+        self.close_days()?;
+        (self.progress)(&self.seen);
+        Ok(())
+    }
+
+    /// A long journal has many days: those that are closed need not stay in memory.
+    fn close_days(&mut self) -> Result<(), RecoverError> {
+        if let Some(newest) = self.fold.newest_day() {
+            self.fold.close_days(newest)?;
+        }
         Ok(())
     }
 
@@ -253,7 +274,10 @@ impl Recoverer {
         };
         self.seen.records = number.0;
         if number > self.fold.watermark() {
-            self.fold.apply(number, event);
+            self.fold.apply(number, &event)?;
+        }
+        if self.mark == Some(number) {
+            self.digest_at_mark = Some(self.fold.digest()?);
         }
         Ok(())
     }

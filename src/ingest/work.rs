@@ -194,7 +194,8 @@ impl Worker {
                 tracing::error!(reason, record = number.0, "a durable batch cannot be answered");
                 self.failed.store(true, Ordering::Release);
                 self.stop.send_replace(Some(format!("record {}: {reason}", number.0)));
-                let sentence = format!("the server stops, since it cannot tell its answer: {reason}");
+                let sentence =
+                    format!("the server stops, since it cannot tell its answer: {reason}");
                 let _ = caller.reply.send(Err(Refusal::unavailable(sentence, 60_000)));
             }
         }
@@ -240,19 +241,13 @@ impl Finisher {
         let mut verdicts = Vec::with_capacity(prepared.judged.len());
         let mut totals = Totals::default();
         for (index, judged) in prepared.judged.iter().enumerate() {
-            let settled = decided
-                .filed
-                .settled(index)
-                .unwrap_or(Settled::first(Outcome::Rejected));
+            let settled = decided.filed.settled(index).unwrap_or(Settled::first(Outcome::Rejected));
             let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
             let again = agains.next_if(|(i, _)| *i == index).map(|(_, again)| again);
             let (judgement, findings, values, law) = match again {
-                Some(again) => (
-                    again.judgement,
-                    &again.findings.list[..],
-                    &again.findings,
-                    again.law.as_ref(),
-                ),
+                Some(again) => {
+                    (again.judgement, &again.findings.list[..], &again.findings, again.law.as_ref())
+                }
                 None => (
                     judged.judgement,
                     prepared.findings.list.get(judged.findings.clone()).unwrap_or_default(),
@@ -326,8 +321,8 @@ fn again(
     for index in 0..prepared.judged.len() {
         let Some(settled) = decided.filed.settled(index) else { continue };
         let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
-        let is_conflict = settled.outcome == Outcome::Conflict
-            || settled.replay_of == Some(Outcome::Conflict);
+        let is_conflict =
+            settled.outcome == Outcome::Conflict || settled.replay_of == Some(Outcome::Conflict);
         let here = (prepared.admission.law, decided.filed.judged_under(index));
         let then = first.map_or(here, |first| {
             (first.filed.admission().law, first.filed.judged_under(first.index))

@@ -58,16 +58,12 @@ impl LodgementService {
     }
 
     /// Reads a stream until it ends, breaks, or the server stops.
-    async fn read(
-        self,
-        mut requests: Streaming<RequestBytes>,
-        answers: mpsc::Sender<Pending>,
-    ) {
+    async fn read(self, mut requests: Streaming<RequestBytes>, answers: mpsc::Sender<Pending>) {
         let mut stopping = self.stopping.clone();
         loop {
             let message = tokio::select! {
                 biased;
-                _ = stopping.wait_for(|is_stopping| *is_stopping) => {
+                () = stopped(&mut stopping) => {
                     let refusal = Refusal::unavailable(
                         "the server is stopping: send what has no answer again, to a running one",
                         1_000,
@@ -99,6 +95,11 @@ impl LodgementService {
             place.send(pending);
         }
     }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // The sender gone is a stop as well.
+    let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
 }
 
 type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
@@ -203,12 +204,12 @@ impl Lodgement for LodgementService {
 /// Every reason of a day's law as the contract shows it.
 fn reasons(law: &DayLaw) -> Vec<v1::Reason> {
     law.reasons()
-        .map(|reason| v1::Reason {
-            reason: reason.reason.name().into(),
-            severity: reason.severity as i32,
-            text: reason.text.into(),
-            legal_basis: reason.legal_basis.into(),
-            data_element: reason.data_element.unwrap_or_default().into(),
+        .map(|(reason, severity, text, legal_basis, element)| v1::Reason {
+            reason: reason.name().into(),
+            severity: severity as i32,
+            text: text.into(),
+            legal_basis: legal_basis.into(),
+            data_element: element.unwrap_or_default().into(),
         })
         .collect()
 }

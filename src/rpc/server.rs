@@ -11,13 +11,14 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
-use super::compliance::ComplianceService;
+use super::compliance::{ComplianceOptions, ComplianceService};
 use super::framing::{Bound, BoundLayer};
 use super::lodgement::LodgementService;
 use crate::config::Config;
 use crate::ingest::engine::Engine;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
+use crate::summary::Board;
 
 /// Names under which the health service knows our services; the empty one is the whole server.
 const HEALTH_NAMES: [&str; 3] = ["", "waag.v1.Lodgement", "waag.v1.Compliance"];
@@ -53,6 +54,7 @@ pub struct Running {
     task: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     health: HealthReporter,
     drain: Duration,
+    board: Board,
 }
 
 /// Starts to listen.
@@ -64,8 +66,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
-    let address =
-        listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     let (stopping, is_stopping) = watch::channel(false);
     let bound = Bound::new(engine.bytes_max())?;
 
@@ -73,16 +74,18 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::Serving).await;
     }
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let lodgement = LodgementService::new(
         Arc::clone(&engine),
         bound,
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );
-    let compliance = ComplianceService::new(engine.board().clone(), is_stopping.clone());
+    let compliance = ComplianceService::new(engine.board().clone(), &ComplianceOptions::default());
     // Two of the largest batches fit in a stream's window, so that one is read while the other
     // arrives; a connection's window holds several streams'.
     let window = u32::try_from(2 * engine.bytes_max()).unwrap_or(u32::MAX).min(1 << 30);
@@ -95,11 +98,9 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .layer(BoundLayer(bound))
         .add_service(health_service)
-        .add_service(reflection.clone().build_v1()?)
-        .add_service(reflection.build_v1alpha()?)
-        .add_service(
-            LodgementServer::new(lodgement).max_decoding_message_size(engine.bytes_max()),
-        )
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(LodgementServer::new(lodgement).max_decoding_message_size(engine.bytes_max()))
         .add_service(ComplianceServer::new(compliance));
     let mut until = is_stopping;
     let shutdown = async move {
@@ -107,9 +108,10 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     };
     let incoming = TcpListenerStream::new(listener);
     let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
+    let board = engine.board().clone();
     tokio::spawn(watch_health(engine, health.clone(), config.clock_behind_s_max));
     let drain = Duration::from_secs(config.drain_s_max);
-    Ok(Running { address, stopping, task, health, drain })
+    Ok(Running { address, stopping, task, health, drain, board })
 }
 
 /// A clock that falls behind the journal, or a journal that failed, makes the server unhealthy.
@@ -140,6 +142,7 @@ impl Running {
             self.health.set_service_status(name, ServingStatus::NotServing).await;
         }
         self.stopping.send_replace(true);
+        self.board.stop();
         let mut task = self.task;
         match tokio::time::timeout(self.drain, &mut task).await {
             Ok(Ok(Ok(()))) => {}

@@ -231,7 +231,11 @@ pub async fn summary_of(
 }
 
 /// All summaries of a role, without their watermarks, ordered by actor.
-pub async fn summaries(server: &Server, role: v1::ActorRole, at_least: u64) -> Vec<v1::ActorSummary> {
+pub async fn summaries(
+    server: &Server,
+    role: v1::ActorRole,
+    at_least: u64,
+) -> Vec<v1::ActorSummary> {
     let mut client = server.compliance().await;
     let mut all = Vec::new();
     let mut page_token = String::new();

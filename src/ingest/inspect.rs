@@ -1,0 +1,347 @@
+//! Looking at a data folder that no server holds: `waag verify` and `waag rebuild`.
+//!
+//! Both read the whole journal and judge every batch again, as recovery does: outcomes that come
+//! out otherwise than they stand there are damage. `verify` changes nothing in the folder: it folds
+//! into a folder of its own, and opens a copy of the catalog, since opening one may mend it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::engine::{self, StartError, folders, io};
+use super::laws::Laws;
+use super::prepare::{Bounds, Preparer};
+use super::recover::{Recovered, Recoverer};
+use crate::config::Config;
+use crate::disk::{FolderLock, LocalDisk};
+use crate::id::Watermark;
+use crate::index::Index;
+use crate::journal::{self, Verified};
+use crate::rules::Shelf;
+use crate::secrets::Secrets;
+use crate::summary::{Fold, FoldOptions, erase_derived};
+use crate::wire::digest::Keys;
+
+/// What was looked at, and what was found.
+#[derive(Debug, Serialize)]
+pub struct Inspection {
+    /// Part by part.
+    pub parts: Vec<Part>,
+    /// Records of the journal, where it could be read to its end.
+    pub records: u64,
+    /// Declarations in them, of whatever outcome.
+    pub declarations: u64,
+    /// Of them accepted.
+    pub accepted: u64,
+    /// Digest over all summaries, in hexadecimal.
+    pub summaries_digest: String,
+}
+
+impl Inspection {
+    /// Nothing is wrong.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.parts.iter().all(|part| part.is_sound)
+    }
+}
+
+/// One part of a data folder.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    /// As `journal`.
+    pub name: &'static str,
+    /// Nothing is wrong with it.
+    pub is_sound: bool,
+    /// A sentence.
+    pub found: String,
+}
+
+impl Part {
+    fn sound(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, is_sound: true, found: found.into() }
+    }
+
+    fn unsound(name: &'static str, found: impl Into<String>) -> Self {
+        Self { name, is_sound: false, found: found.into() }
+    }
+}
+
+/// Checks everything in the data folder of `config` and changes nothing.
+///
+/// # Errors
+/// Where a check could not be made. What a check found is in the [`Inspection`].
+pub fn verify(config: &Config) -> Result<Inspection, StartError> {
+    let opened = Opened::of(config)?;
+    let mut parts = vec![opened.secrets_part.clone_part()];
+    parts.push(match opened.shelf.verify() {
+        Ok(report) if report.problems.is_empty() => Part::sound(
+            "rules",
+            format!("{} files of {} laws, as their hashes say", report.files, report.lists),
+        ),
+        Ok(report) => Part::unsound("rules", report.problems.join("; ")),
+        Err(error) => Part::unsound("rules", error.to_string()),
+    });
+
+    let outside = Passing::new()?;
+    let folder = |name: &str| config.data_dir.join(name);
+    let copies = [outside.0.join("catalog"), outside.0.join("archive")];
+    for (from, to) in [folders::CATALOG, folders::ARCHIVE].iter().zip(&copies) {
+        copy(&folder(from), to).map_err(io(folder(from).display()))?;
+    }
+    // A catalog is made at the first checkpoint: an empty folder is none yet.
+    let [catalog, archive] = &copies;
+    let has_catalog = has_files(&folder(folders::CATALOG));
+    let kept = Fold::open(catalog, archive, &FoldOptions::default(), opened.secrets.identity());
+    let (watermark, digest, reason) = match kept {
+        Ok((fold, _, kept)) => (kept.watermark, Some(fold.digest()?), kept.rebuilt_because),
+        Err(error) => (Watermark(0), None, Some(error.to_string())),
+    };
+
+    let own = outside.0.join("own");
+    let (fold, ..) = Fold::open(&own, &own, &FoldOptions::default(), opened.secrets.identity())?;
+    match opened.recover(config, fold, (watermark.0 > 0).then_some(watermark)) {
+        Ok((recovered, verified)) => {
+            parts.push(Part::sound("journal", tell(&verified, &recovered)));
+            parts.push(match (reason, digest) {
+                (Some(_), _) if !has_catalog => {
+                    Part::sound("catalog", "none yet: it is made at the first checkpoint")
+                }
+                (Some(reason), _) => Part::unsound(
+                    "catalog",
+                    format!("{reason}; the next start, or `waag rebuild`, makes it again"),
+                ),
+                (None, digest) if digest == recovered.digest_at_mark || watermark.0 == 0 => {
+                    Part::sound(
+                        "catalog",
+                        format!("equals the fold of the first {} records", watermark.0),
+                    )
+                }
+                (None, _) if watermark.0 > recovered.seen.records => Part::unsound(
+                    "catalog",
+                    format!(
+                        "it has folded {} records, and the journal holds {}",
+                        watermark.0, recovered.seen.records
+                    ),
+                ),
+                (None, _) => Part::unsound(
+                    "catalog",
+                    format!(
+                        "it is not the fold of the first {} records; `waag rebuild` makes it again",
+                        watermark.0
+                    ),
+                ),
+            });
+            Ok(inspection(parts, &recovered)?)
+        }
+        Err(error) => {
+            parts.push(Part::unsound("journal", error.to_string()));
+            Ok(Inspection {
+                parts,
+                records: 0,
+                declarations: 0,
+                accepted: 0,
+                summaries_digest: String::new(),
+            })
+        }
+    }
+}
+
+/// Throws the catalog away and makes it again.
+///
+/// # Errors
+/// Where the journal cannot be read to its end, or the catalog not be written: nothing is thrown
+/// away before the journal has been read.
+pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
+    let opened = Opened::of(config)?;
+    let (catalog, archive) =
+        (config.data_dir.join(folders::CATALOG), config.data_dir.join(folders::ARCHIVE));
+    let options = FoldOptions::default();
+    let identity = opened.secrets.identity();
+
+    // The journal first, into a folder of its own: damage must not cost the catalog.
+    let outside = Passing::new()?;
+    let had = has_files(&catalog);
+    let before = Fold::open(&catalog, &archive, &options, identity)
+        .ok()
+        .filter(|(.., kept)| kept.rebuilt_because.is_none())
+        .map(|(fold, ..)| fold.digest().map(|digest| (fold.watermark(), digest)))
+        .transpose()?;
+    let mark = before.map(|(watermark, _)| watermark);
+    let (fold, ..) = Fold::open(&outside.0, &outside.0, &options, identity)?;
+    let (checked, _) = opened.recover(config, fold, mark)?;
+    drop(checked.fold);
+
+    erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
+    let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
+    let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
+    let (mut recovered, verified) = again.recover(config, fold, mark)?;
+    recovered.fold.checkpoint()?;
+    if let Some(newest) = recovered.fold.newest_day() {
+        recovered.fold.close_days(newest)?;
+    }
+    let mut parts = vec![Part::sound("journal", tell(&verified, &recovered))];
+    parts.push(match before {
+        Some((_, digest)) if Some(digest) == recovered.digest_at_mark => {
+            Part::sound("catalog", "made again, the same bit for bit")
+        }
+        Some((watermark, _)) => Part::sound(
+            "catalog",
+            format!("made again; what stood there at watermark {} was wrong", watermark.0),
+        ),
+        None if had => Part::sound("catalog", "made again; what stood there was unusable"),
+        None => Part::sound("catalog", "made; there was none"),
+    });
+    inspection(parts, &recovered)
+}
+
+fn inspection(parts: Vec<Part>, recovered: &Recovered) -> Result<Inspection, StartError> {
+    let digest = recovered.fold.digest()?;
+    Ok(Inspection {
+        parts,
+        records: recovered.seen.records,
+        declarations: recovered.seen.declarations,
+        accepted: recovered.seen.accepted,
+        summaries_digest: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+    })
+}
+
+fn tell(verified: &Verified, recovered: &Recovered) -> String {
+    let tail = match &verified.torn {
+        Some(torn) => format!(
+            "the last group ({} bytes at byte {} of {}) was not completely written, and no answer \
+             rests on it",
+            torn.bytes,
+            torn.offset,
+            torn.path.display()
+        ),
+        None if verified.ended_clean => "ended cleanly".into(),
+        None => "not ended cleanly, and whole".into(),
+    };
+    format!(
+        "{} records in {} groups and {} segments ({} bytes), every outcome derived again; \
+         {} declarations, {} accepted; {tail}",
+        verified.records,
+        verified.groups,
+        verified.segments,
+        verified.bytes,
+        recovered.seen.declarations,
+        recovered.seen.accepted
+    )
+}
+
+/// A data folder, locked, with what is needed to read it.
+struct Opened {
+    secrets: Secrets,
+    secrets_part: SecretsPart,
+    shelf: Shelf,
+    laws: Arc<Laws>,
+    _lock: Arc<FolderLock>,
+}
+
+struct SecretsPart(Option<String>);
+
+impl SecretsPart {
+    fn clone_part(&self) -> Part {
+        match &self.0 {
+            None => Part::sound("secrets", "two whole files of the same keys"),
+            Some(reason) => Part::unsound(
+                "secrets",
+                format!("{reason}; the next start mends it from the other file"),
+            ),
+        }
+    }
+}
+
+impl Opened {
+    fn of(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
+        let journal = config.data_dir.join(folders::JOURNAL);
+        if !journal.is_dir() {
+            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+            return Err(io(format!("{}: no data folder", config.data_dir.display()))(source));
+        }
+        let lock = FolderLock::take(&config.data_dir)?;
+        let (secrets, damaged) = Secrets::check(&config.data_dir.join(folders::SECRETS))?;
+        let rules = config.data_dir.join(folders::RULES);
+        Ok(Self {
+            secrets,
+            secrets_part: SecretsPart(damaged),
+            shelf: Shelf::open(&rules)?,
+            laws: Arc::new(Laws::over(Shelf::open(&rules)?)),
+            _lock: Arc::new(lock),
+        })
+    }
+
+    fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
+        Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
+    }
+
+    /// Reads the journal, changing nothing of it, into `fold`.
+    fn recover(
+        &self,
+        config: &Config,
+        fold: Fold,
+        mark: Option<Watermark>,
+    ) -> Result<(Recovered, Verified), StartError> {
+        let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
+        let bits = config.check()?.table_bits;
+        let index = Index::new(keys.clone(), bits).map_err(io("memory for the index"))?;
+        let calendar = engine::calendar(config)?;
+        let preparers = (0..config.worker_count())
+            .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
+            .collect();
+        let laws = Arc::clone(&self.laws);
+        let report = engine::report();
+        let mut recoverer =
+            Recoverer::new(Arc::new(index), laws, preparers, fold, report).with_mark(mark);
+        let verified = journal::verify(
+            &LocalDisk::new(),
+            &config.data_dir.join(folders::JOURNAL),
+            Some(self.secrets.identity()),
+            &mut |record| recoverer.take(&record).map_err(Into::into),
+        )?;
+        Ok((recoverer.finish()?, verified))
+    }
+}
+
+/// A folder that goes when this does.
+struct Passing(PathBuf);
+
+impl Passing {
+    fn new() -> Result<Self, StartError> {
+        let name = format!("waag-inspect-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).map_err(io(path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "a passing folder was not removed");
+        }
+    }
+}
+
+fn has_files(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    if !from.is_dir() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
