@@ -271,6 +271,9 @@ mod tests {
                 prop_assert_eq!(header.pages as usize, count);
                 prop_assert_eq!(header.payload_check, frame::payload_check(page));
             }
+            let used = buffer.payload_bytes - (count - 1) * PAGE_PAYLOAD_BYTES;
+            let padding = &frame::payload(&pages[count - 1])[used..];
+            prop_assert!(padding.iter().all(|byte| *byte == 0), "padding is zeros");
             let mut payload = Vec::new();
             let view = GroupView::read(pages, 8, &mut payload).unwrap();
             let mut read = Model::new();

@@ -259,6 +259,23 @@ fn a_group_of_another_past_is_damage() {
 }
 
 #[test]
+fn a_segment_of_another_past_is_damage() {
+    let disk = rolled();
+    let other = SimulatedDisk::new(3, u64::MAX);
+    let (mut journal, _, _) = open_simulated(&other).unwrap();
+    for _ in 0..16 {
+        push(&mut journal, 1, &[0x66; 9_000]).unwrap();
+        journal.commit().unwrap();
+    }
+    for number in 0..20 {
+        write(&disk, 2, number, &page(&other, 2, usize::try_from(number).unwrap()));
+    }
+    let told = damage(&disk);
+    assert_eq!((told.path, told.offset), (path(2), 0));
+    assert!(told.what.contains("does not follow"), "{}", told.what);
+}
+
+#[test]
 fn a_missing_segment_is_damage() {
     let disk = rolled();
     let segments = verify_simulated(&disk).unwrap().0.segments;

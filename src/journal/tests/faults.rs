@@ -149,6 +149,21 @@ fn what_is_reserved_can_always_be_pushed() {
 }
 
 #[test]
+fn a_group_is_closed_where_its_segment_ends_however_large_it_may_be() {
+    let options = Options { group_bytes_max: 1 << 20, segments_ahead: 4, ..options() };
+    let disk = SimulatedDisk::new(1, u64::MAX);
+    let opened = open_with(Arc::new(disk.clone()), Path::new(DIR), &options);
+    let (mut journal, _, _) = opened.unwrap();
+    for _ in 0..60 {
+        push(&mut journal, 1, &[1; 3_000]).unwrap();
+    }
+    journal.end().unwrap();
+    let (verified, found) = verify_simulated(&disk).unwrap();
+    assert_eq!(found, vec![(1, vec![1; 3_000]); 60]);
+    assert!(verified.segments >= 3, "{verified:?}");
+}
+
+#[test]
 fn a_full_disk_still_starts_and_still_ends() {
     let disk = SimulatedDisk::new(1, u64::MAX);
     let (mut journal, _, _) = open_simulated(&disk).unwrap();
