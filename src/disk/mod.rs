@@ -1,5 +1,5 @@
 //! The seam through which everything durable is written, so that a disk that lies can be put below
-//! it ([`simulated`]); [`local`] is the real one.
+//! it ([`simulated`]); [`LocalDisk`] is the real one.
 //!
 //! What callers may rely on, and no more:
 //! - A file's bytes are on the device once [`DiskFile::write_durable_at`] or
