@@ -227,7 +227,7 @@ fn event(step: &Step) -> Option<Event> {
 
 proptest! {
     // Each case opens a catalog a few times, with its syncs.
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn the_fold_is_the_model_whatever_happens_between(
