@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use common::{Start, folder, summaries};
 use tokio_stream::StreamExt;
+use waag::day::Day;
 use waag::generate::{Generator, Options};
 use waag::proto::v1::submit_batches_response::Result as Item;
 use waag::proto::v1::{
@@ -28,21 +29,20 @@ fn batches() -> Vec<SubmitBatchRequest> {
         conflicts: 0.02,
         invalid: 0.06,
         batch: 100,
-        ..Options::default()
+        ..Options::on(Day::parse("2026-11-05").unwrap())
     };
     Generator::new(&options).unwrap().map(|generated| generated.request).collect()
 }
 
 /// Sends `batches` over one stream and gives what was answered before it broke.
 async fn send(
-    server: &common::Server,
+    url: String,
     batches: Vec<(usize, SubmitBatchRequest)>,
 ) -> (Vec<(usize, SubmitBatchResponse)>, bool) {
     let numbers: Vec<usize> = batches.iter().map(|(number, _)| *number).collect();
     let requests = tokio_stream::iter(batches.into_iter().map(|(_, request)| request));
     let mut answers = Vec::new();
-    let Ok(channel) = tonic::transport::Channel::from_shared(server.url()).unwrap().connect().await
-    else {
+    let Ok(channel) = tonic::transport::Channel::from_shared(url).unwrap().connect().await else {
         return (answers, false);
     };
     let mut client = v1::lodgement_client::LodgementClient::new(channel);
@@ -123,7 +123,7 @@ async fn killed_in_the_middle_of_a_stream() {
         let from = random(batches.len() as u64 / 2) as usize;
         let part: Vec<_> = batches.iter().cloned().enumerate().skip(from).collect();
         let delay = Duration::from_micros(random(250_000));
-        let sending = send(&server, part);
+        let sending = send(server.url(), part);
         tokio::pin!(sending);
         let early = tokio::select! {
             result = &mut sending => Some(result),
@@ -143,7 +143,7 @@ async fn killed_in_the_middle_of_a_stream() {
     // After all that, everything once more.
     let server = Start::at(&data, CLOCK).run();
     let everything: Vec<_> = batches.iter().cloned().enumerate().collect();
-    let (answers, whole) = send(&server, everything.clone()).await;
+    let (answers, whole) = send(server.url(), everything).await;
     assert!(whole, "{}", server.log());
     note(&answers);
     let watermark = answers.iter().map(|(_, answer)| answer.watermark).max().unwrap();
@@ -194,7 +194,7 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
         let server = Start::at(&data, CLOCK).run();
         // Unanswered batches may have been lodged; sending from the last answer on is enough.
         let part = batches[answered.min(batches.len() - 1)..].to_vec();
-        let sending = send(&server, part);
+        let sending = send(server.url(), part);
         tokio::pin!(sending);
         let delay = Duration::from_micros(random(60_000));
         let early = tokio::select! {
@@ -209,7 +209,7 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
         answered += answers.len();
     }
     let server = Start::at(&data, CLOCK).run();
-    let (answers, whole) = send(&server, batches.clone()).await;
+    let (answers, whole) = send(server.url(), batches.clone()).await;
     assert!(whole);
     let watermark = answers.iter().map(|(_, answer)| answer.watermark).max().unwrap();
     let with_crashes = all_summaries(&server, watermark).await;
@@ -217,7 +217,7 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
 
     let (_outer, data) = folder();
     let server = Start::at(&data, CLOCK).run();
-    let (without, whole) = send(&server, batches).await;
+    let (without, whole) = send(server.url(), batches).await;
     assert!(whole);
     let watermark = without.iter().map(|(_, answer)| answer.watermark).max().unwrap();
     assert_eq!(with_crashes, all_summaries(&server, watermark).await);

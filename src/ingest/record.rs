@@ -195,8 +195,8 @@ mod tests {
         assert_eq!(Entry::read(BATCH, &body).unwrap(), Entry::Batch(batch));
         let law = LawRecord { number: 3, rules_hash: [1; 32], reference_hash: [2; 32] };
         assert_eq!(Entry::read(LAW, &law.body()).unwrap(), Entry::Law(law));
-        let actors = Entry::read(ACTORS_MAX, &100_000_u32.to_le_bytes()).unwrap();
-        assert_eq!(actors, Entry::ActorsMax(100_000));
+        let actors_max = 100_000_u32.to_le_bytes();
+        assert_eq!(Entry::read(ACTORS_MAX, &actors_max).unwrap(), Entry::ActorsMax(100_000));
         for cut in 0..body.len() {
             assert!(Entry::read(BATCH, &body[..cut]).is_err(), "{cut}");
         }

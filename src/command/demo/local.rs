@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::super::generate::progress;
 use super::super::{Failure, output, runtime};
 use super::{DemoArgs, DemoReport, drive};
-use crate::config::Config;
+use crate::config::{ByteSize, Config};
 use crate::day::Moment;
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::{self, Engine};
@@ -21,6 +21,8 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let config = Config {
         data_dir: folder.path.clone(),
         listen: ([127, 0, 0, 1], 0).into(),
+        // 512 MiB hold two million declarations; more lines get more, 200 bytes each.
+        memory_max: ByteSize((512 << 20) + args.lines.saturating_mul(200)),
         ..Config::default()
     };
     let report = drive_own_server(args, &config)?;

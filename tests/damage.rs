@@ -1,0 +1,184 @@
+//! Damage is told with its place and never served; what is derived costs a rebuild and no more.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{CLOCK, Server, Start, batch, declaration, folder, summary, waag};
+use waag::proto::v1::SubmitBatchResponse;
+
+/// Lodges a few batches, a rejection and a replay among them; gives the last answer.
+async fn lodge(server: &Server) -> SubmitBatchResponse {
+    let mut client = server.lodgement().await;
+    let mut last = None;
+    for n in 0..6 {
+        let mut bad = declaration(&format!("BAD{n}"));
+        bad.goods_items[0].hs6 = "771000".into();
+        let all = vec![declaration(&format!("A{n}")), bad, declaration("A0")];
+        last = Some(client.submit_batch(batch("b", all)).await.unwrap().into_inner());
+    }
+    last.unwrap()
+}
+
+fn verify(data: &Path) -> Result<String, String> {
+    let output = waag(&["verify", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
+    let (told, log) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    if output.status.success() { Ok(told) } else { Err(told + &log) }
+}
+
+fn segment(data: &Path) -> PathBuf {
+    let entries = std::fs::read_dir(data.join("journal")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == "segment"));
+    paths.sort();
+    paths.remove(0)
+}
+
+/// Bytes of the segment up to its last byte that is not 0: what the journal wrote.
+fn written(path: &Path) -> usize {
+    let content = std::fs::read(path).unwrap();
+    let used = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    used.next_multiple_of(4096)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_anywhere_is_told_with_its_place_and_the_server_does_not_start() {
+    for ends_cleanly in [true, false] {
+        let (_outer, data) = folder();
+        let server = Start::at(&data, CLOCK).run();
+        let last = lodge(&server).await;
+        summary(&server, "NL810000003", last.watermark).await;
+        if ends_cleanly {
+            assert_eq!(server.stop(), 0);
+        } else {
+            server.kill();
+        }
+        verify(&data).unwrap();
+        let path = segment(&data);
+        let whole = std::fs::read(&path).unwrap();
+        let length = written(&path);
+        // Every part of every page, headers most of all; the journal's own tests go through every
+        // header bit.
+        let places = (0..length).step_by(509).chain((0..length).step_by(4096)).chain([length - 1]);
+        for (n, place) in places.enumerate() {
+            let mut damaged = whole.clone();
+            damaged[place] ^= 1 << (n % 8);
+            std::fs::write(&path, &damaged).unwrap();
+            let told = verify(&data).unwrap_err();
+            let page = place / 4096 * 4096;
+            assert!(told.contains("DAMAGED"), "byte {place}: {told}");
+            assert!(told.contains(&format!("at byte {page}")), "byte {place}: {told}");
+            if n % 40 == 0 {
+                let log = Start::at(&data, CLOCK).try_run().err().expect("damage is refused");
+                assert!(log.contains(&format!("at byte {page}")), "byte {place}: {log}");
+            }
+        }
+        std::fs::write(&path, &whole).unwrap();
+        verify(&data).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_catalog_deleted_or_damaged_costs_a_rebuild_and_nothing_else() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let last = lodge(&server).await;
+    let before = summary(&server, "NL810000003", last.watermark).await;
+    assert_eq!(server.stop(), 0);
+    let sound = verify(&data).unwrap();
+    let catalog = data.join("catalog");
+    let database = catalog.join("db");
+    let whole = data.with_file_name("whole");
+    copy(&catalog, &whole);
+
+    let damages: [&dyn Fn(); 4] = [
+        &|| std::fs::remove_dir_all(&catalog).unwrap(),
+        &|| std::fs::write(&database, b"rubbish").unwrap(),
+        &|| {
+            let mut content = std::fs::read(&database).unwrap();
+            content.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x55);
+            std::fs::write(&database, content).unwrap();
+        },
+        &|| {
+            let content = std::fs::read(&database).unwrap();
+            std::fs::write(&database, &content[..content.len() / 2]).unwrap();
+        },
+    ];
+    for (n, damage) in damages.iter().enumerate() {
+        damage();
+        let server = Start::at(&data, CLOCK).run();
+        let after = summary(&server, "NL810000003", last.watermark).await;
+        assert_eq!(after, before, "damage {n}");
+        assert_eq!(server.stop(), 0);
+        assert_eq!(verify(&data).unwrap(), sound, "damage {n}");
+    }
+
+    // By hand: the same, bit for bit.
+    let data_dir = data.to_str().unwrap();
+    let told = common::waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data_dir]);
+    assert!(told.contains("the same bit for bit"), "{told}");
+    // A catalog that is whole, but another's or an older one with other figures, is told by verify.
+    assert_eq!(verify(&data).unwrap(), sound);
+}
+
+#[tokio::test]
+async fn a_second_server_and_a_rebuild_beside_a_live_one_are_refused() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    lodge(&server).await;
+    let log = Start::at(&data, CLOCK).try_run().err().expect("the folder is locked");
+    assert!(log.contains("in use by another process"), "{log}");
+    let data_dir = data.to_str().unwrap();
+    for command in ["rebuild", "verify"] {
+        let output = waag(&[command, "--data-dir", data_dir]);
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("in use"), "{output:?}");
+    }
+    assert_eq!(server.stop(), 0);
+}
+
+#[tokio::test]
+async fn a_clock_behind_the_journal_is_refused() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    lodge(&server).await;
+    assert_eq!(server.stop(), 0);
+    let log = Start::at(&data, "2026-11-05T11:50").try_run().err().expect("it is behind");
+    assert!(log.contains("before the newest record"), "{log}");
+    Start::at(&data, "2026-11-05T11:59:30").run();
+}
+
+#[tokio::test]
+async fn secrets_that_are_lost_are_told_and_one_file_is_mended_from_the_other() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let first = lodge(&server).await;
+    assert_eq!(server.stop(), 0);
+    let secrets = data.join("secrets");
+    std::fs::write(secrets.join("keys-1"), b"rubbish").unwrap();
+    assert!(verify(&data).unwrap_err().contains("keys-1"));
+    let server = Start::at(&data, CLOCK).run();
+    let again = lodge(&server).await;
+    assert_eq!(again.verdicts[2].mrn, first.verdicts[2].mrn);
+    assert_eq!(server.stop(), 0);
+    verify(&data).unwrap();
+    std::fs::remove_dir_all(&secrets).unwrap();
+    let log = Start::at(&data, CLOCK).try_run().err().expect("the keys are gone");
+    assert!(log.contains("restore the folder from a backup"), "{log}");
+}
