@@ -26,8 +26,6 @@ const CHARACTERS_MAX: usize = 512;
 /// The word stands in some stop term, or is a connector.
 const STOP: u8 = 1;
 const CONNECTOR: u8 = 2;
-/// The word ends a phrase of several words in the keyword list.
-const ENDS_PHRASE: u8 = 4;
 const NO_ROW: u16 = u16::MAX;
 
 /// What is known of one word.
@@ -36,6 +34,12 @@ struct Word {
     flags: u8,
     /// The first row of keywords that the word alone matches.
     row: u16,
+    /// Where in [`Vague::phrases`] those that it ends stand.
+    phrases: (u16, u16),
+}
+
+impl Word {
+    const NONE: Self = Self { flags: 0, row: NO_ROW, phrases: (0, 0) };
 }
 
 /// The lists about descriptions and names, compiled.
@@ -46,7 +50,7 @@ pub(super) struct Vague {
     words: Vec<Word>,
     /// Stop terms, sorted.
     terms: Vec<Vec<u16>>,
-    /// Keyword phrases of several words with their row.
+    /// Keyword phrases of several words with their row, sorted by the last word.
     phrases: Vec<(Vec<u16>, u16)>,
     /// HS headings by row, sorted.
     headings: Vec<Vec<u16>>,
@@ -72,7 +76,7 @@ impl Vague {
             fitting.sort_unstable();
             headings.push(fitting);
         }
-        let mut words = vec![Word { flags: 0, row: NO_ROW }; builder.len() + 1];
+        let mut words = vec![Word::NONE; builder.len() + 1];
         let mut set = |id: u16, flag: u8, row: u16| {
             if let Some(word) = words.get_mut(usize::from(id)) {
                 word.flags |= flag;
@@ -86,13 +90,22 @@ impl Vague {
             set(*id, CONNECTOR, NO_ROW);
         }
         for (phrase, row) in &rows {
-            match phrase.as_slice() {
-                [word] => set(*word, 0, *row),
-                [.., last] => set(*last, ENDS_PHRASE, NO_ROW),
-                [] => {}
+            if let [word] = phrase.as_slice() {
+                set(*word, 0, *row);
             }
         }
         rows.retain(|(phrase, _)| phrase.len() > 1);
+        rows.sort_by_key(|(phrase, _)| phrase.last().copied());
+        for (place, (phrase, _)) in rows.iter().enumerate() {
+            let place = u16::try_from(place).unwrap_or(u16::MAX);
+            let last = phrase.last().and_then(|last| words.get_mut(usize::from(*last)));
+            if let Some(Word { phrases: (first, end), .. }) = last {
+                if *end == 0 {
+                    *first = place;
+                }
+                *end = place.saturating_add(1);
+            }
+        }
         terms.sort();
         let mut companies = VocabularyBuilder::default();
         let company_terms =
@@ -120,7 +133,7 @@ impl Vague {
 
     #[inline]
     fn word(&self, id: u16) -> Word {
-        self.words.get(usize::from(id)).copied().unwrap_or(Word { flags: 0, row: NO_ROW })
+        self.words.get(usize::from(id)).copied().unwrap_or(Word::NONE)
     }
 
     /// What the words of a description come to: whether each may belong to a stop term, and the
@@ -137,18 +150,26 @@ impl Vague {
             let word = self.word(id);
             vague &= word.flags & (STOP | CONNECTOR) != 0 || id == NUMBER;
             row = row.min(word.row);
-            if word.flags & ENDS_PHRASE != 0 {
-                row = row.min(self.phrase_row(ids.get(..=place).unwrap_or_default()));
+            if word.phrases.1 != 0 {
+                row = row.min(self.phrase_row(word, ids.get(..place).unwrap_or_default()));
             }
         }
         (vague, row)
     }
 
-    /// The first row of which a phrase ends these words.
-    #[cold]
-    fn phrase_row(&self, ids: &[u16]) -> u16 {
-        let ending = self.phrases.iter().filter(|(phrase, _)| ids.ends_with(phrase));
-        ending.map(|(_, row)| *row).min().unwrap_or(NO_ROW)
+    /// The first row of which a phrase consists of the end of `before` and then `last`.
+    fn phrase_row(&self, last: Word, before: &[u16]) -> u16 {
+        let (first, end) = last.phrases;
+        let phrases = self.phrases.get(usize::from(first)..usize::from(end)).unwrap_or_default();
+        let mut row = NO_ROW;
+        for (phrase, of) in phrases {
+            let words = phrase.split_last().map_or(&[][..], |(_, words)| words);
+            let there = words.iter().rev().zip(before.iter().rev()).all(|(a, b)| a == b);
+            if there && words.len() <= before.len() {
+                row = row.min(*of);
+            }
+        }
+        row
     }
 
     /// Whether the words are a row of stop terms, connectors and numbers, with at least one term.
@@ -244,7 +265,9 @@ fn form(edition: &Edition, item: &GoodsItem<'_>, reading: Reading) -> Option<Rea
         _ => false,
     };
     let repeated = alike && is_one_character_repeated(text);
-    if repeated || reading.words <= 8 && is_file_name(edition, text) {
+    // So is the first word, by a space.
+    let spaced = text.as_bytes().get(reading.first_run as usize) == Some(&b' ');
+    if repeated || !spaced && is_file_name(edition, text) {
         return Some(Reason::DescriptionFormat);
     }
     None

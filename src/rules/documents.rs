@@ -16,7 +16,6 @@ use super::form::{is_text, text};
 use super::judge::{Case, Found};
 use super::lists::{DocumentKind, ReferenceCheck};
 use super::parties::is_listed;
-use crate::id::mrn_check_digit;
 use crate::wire::view::DocumentReference;
 
 const REFERENCE_MAX: usize = 70;
@@ -49,6 +48,19 @@ const SUPPORTING: Elements = Elements {
 pub(super) fn is_type(text: &str) -> bool {
     (1..=4).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+}
+
+/// A type's bytes and their number as a number; 0 for what is longer than four.
+#[inline]
+pub(super) fn type_key(text: &str) -> u64 {
+    let bytes = match text.as_bytes() {
+        [a, b, c, d] => [*a, *b, *c, *d],
+        [a, b, c] => [*a, *b, *c, 0],
+        [a, b] => [*a, *b, 0, 0],
+        [a] => [*a, 0, 0, 0],
+        _ => return 0,
+    };
+    (text.len() as u64) << 32 | u64::from(u32::from_le_bytes(bytes))
 }
 
 pub(super) fn judge(case: &Case<'_, '_>, found: &mut Found<'_>) {
@@ -99,17 +111,15 @@ fn document(
         return ReferenceCheck::None;
     }
     let types = case.edition.document_types.get(kind as usize).map_or(&[][..], Vec::as_slice);
-    let listed = types.binary_search_by(|(code, _)| code.as_str().cmp(document.r#type));
+    let key = type_key(document.r#type);
+    let listed = types.binary_search_by_key(&key, |(code, _)| *code);
     let mut check = listed.ok().and_then(|at| types.get(at)).map_or(ReferenceCheck::None, |t| t.1);
     if listed.is_err() {
-        let closed = case.edition.closed_kinds.get(kind as usize).copied().unwrap_or(false);
-        if document.r#type.is_empty() {
-            found.add(Reason::FieldMissing, elements.kind, 0, "");
-        } else if !is_type(document.r#type) {
-            found.add(Reason::FieldFormat, elements.kind, 0, document.r#type);
-        } else if closed {
-            found.add(Reason::CodeUnknown, elements.kind, 0, document.r#type);
-        }
+        unlisted(case, found, kind, elements, document.r#type);
+    }
+    // An MRN is short enough by its form.
+    if check == ReferenceCheck::Mrn && !document.reference.is_empty() {
+        return check;
     }
     if document.reference.is_empty() {
         found.add(Reason::FieldMissing, elements.reference, 0, "");
@@ -121,29 +131,86 @@ fn document(
     check
 }
 
-/// `^[0-9]{2}[A-Z]{2}[A-Z0-9]{13}[0-9F]$`.
-fn is_mrn(reference: &[u8]) -> bool {
-    let [y1, y2, c1, c2, middle @ .., last] = reference else { return false };
-    y1.is_ascii_digit()
+#[cold]
+fn unlisted(
+    case: &Case<'_, '_>,
+    found: &mut Found<'_>,
+    kind: DocumentKind,
+    elements: &Elements,
+    code: &str,
+) {
+    if code.is_empty() {
+        found.add(Reason::FieldMissing, elements.kind, 0, "");
+    } else if !is_type(code) {
+        found.add(Reason::FieldFormat, elements.kind, 0, code);
+    } else if case.edition.closed_kinds.get(kind as usize).copied().unwrap_or(false) {
+        found.add(Reason::CodeUnknown, elements.kind, 0, code);
+    }
+}
+
+/// What an MRN's last character is found to be.
+#[derive(Debug, PartialEq, Eq)]
+enum MrnCheck {
+    Right,
+    Wrong,
+    /// Not of the form `^[0-9]{2}[A-Z]{2}[A-Z0-9]{13}[0-9F]$`.
+    Malformed,
+}
+
+/// Value of each character in an MRN's check digit (see [`crate::id::mrn_check_digit`]); 0xff for
+/// those that an MRN may not contain.
+const MRN_VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut c = 0;
+    while c < 36 {
+        let (place, value) = if c < 10 {
+            (b'0' + c, c)
+        } else {
+            (b'A' + c - 10, c + (c >= 11) as u8 + (c >= 21) as u8 + (c >= 31) as u8)
+        };
+        #[allow(clippy::indexing_slicing, reason = "at compile time; a u8 is below 256")]
+        {
+            values[place as usize] = value;
+        }
+        c += 1;
+    }
+    values
+};
+
+#[inline]
+fn check_mrn(reference: &str) -> MrnCheck {
+    let Ok(mrn) = <&[u8; 18]>::try_from(reference.as_bytes()) else { return MrnCheck::Malformed };
+    let [y1, y2, c1, c2, .., last] = mrn;
+    let (mut sum, mut all) = (0_u32, 0);
+    for (place, character) in mrn.iter().take(17).enumerate() {
+        let value = MRN_VALUES.get(usize::from(*character)).copied().unwrap_or(0xff);
+        all |= value;
+        sum += u32::from(value) << place;
+    }
+    let formed = all & 0x80 == 0
+        && y1.is_ascii_digit()
         && y2.is_ascii_digit()
         && c1.is_ascii_uppercase()
         && c2.is_ascii_uppercase()
-        && middle.len() == 13
-        && middle.iter().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
-        && (last.is_ascii_digit() || *last == b'F')
+        && (last.is_ascii_digit() || *last == b'F');
+    if !formed {
+        MrnCheck::Malformed
+    } else if *last == b'F' || u32::from(last - b'0') == sum % 11 % 10 {
+        MrnCheck::Right
+    } else {
+        MrnCheck::Wrong
+    }
 }
 
 #[inline]
 fn mrn(found: &mut Found<'_>, elements: &Elements, reference: &str) {
-    let bytes = reference.as_bytes();
-    if !is_mrn(bytes) {
-        found.add(Reason::FieldFormat, elements.reference, 0, reference);
-        return;
-    }
-    let (digit, last) = (mrn_check_digit(bytes).map(|digit| b'0' + digit), bytes.last().copied());
-    if last != Some(b'F') && last != digit {
-        let reason = Reason::PreviousDocumentMrnCheckDigit;
-        found.add(reason, elements.reference, 0, reference);
+    match check_mrn(reference) {
+        MrnCheck::Right => {}
+        MrnCheck::Wrong => {
+            let reason = Reason::PreviousDocumentMrnCheckDigit;
+            found.add(reason, elements.reference, 0, reference);
+        }
+        MrnCheck::Malformed => found.add(Reason::FieldFormat, elements.reference, 0, reference),
     }
 }
 
@@ -251,11 +318,40 @@ mod tests {
     }
 
     #[test]
-    fn mrn_forms() {
-        assert!(is_mrn(b"21NL8TDE2PO02TAER9"));
-        assert!(is_mrn(b"21NL8TDE2PO02TAERF"));
-        for bad in [&b"21NL8TDE2PO02TAER"[..], b"21NL8TDE2PO02TAERX", b"2NNL8TDE2PO02TAER9", b""] {
-            assert!(!is_mrn(bad));
+    fn mrn_vectors() {
+        use MrnCheck::{Malformed, Right, Wrong};
+        for (reference, check) in [
+            ("21NL8TDE2PO02TAER9", Right),
+            ("25NL000000000008R0", Right),
+            ("21NL8TDE2PO02TAERF", Right),
+            ("21NL8TDE2PO02TAER8", Wrong),
+            ("21NL8TDE2PO02TAER", Malformed),
+            ("21NL8TDE2PO02TAERX", Malformed),
+            ("2NNL8TDE2PO02TAER9", Malformed),
+            ("211L8TDE2PO02TAER9", Malformed),
+            ("21NL8TDE2PO02-AER9", Malformed),
+            ("", Malformed),
+        ] {
+            assert_eq!(check_mrn(reference), check, "{reference}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_check_digit_is_that_of_the_id_module(mrn in "[0-9]{2}[A-Z]{2}[A-Z0-9]{13}") {
+            let digit = crate::id::mrn_check_digit(mrn.as_bytes()).unwrap_or(99);
+            proptest::prop_assert_eq!(check_mrn(&format!("{mrn}{digit}")), MrnCheck::Right);
+            let other = (digit + 1) % 10;
+            proptest::prop_assert_eq!(check_mrn(&format!("{mrn}{other}")), MrnCheck::Wrong);
+        }
+    }
+
+    #[test]
+    fn keys_of_types_differ() {
+        for (a, b) in
+            [("S10", "S1"), ("S10", "S10\0"), ("N337", "N338"), ("", "A"), ("N3378", "N337")]
+        {
+            assert_ne!(type_key(a), type_key(b));
         }
     }
 }

@@ -81,8 +81,8 @@ pub(super) struct Edition {
     pub(super) product_gtin: bool,
     /// By character.
     pub(super) codes: Vec<u8>,
-    /// By kind, then sorted by code.
-    pub(super) document_types: [Vec<(String, ReferenceCheck)>; 3],
+    /// By kind, then sorted by `documents::type_key`.
+    pub(super) document_types: [Vec<(u64, ReferenceCheck)>; 3],
     pub(super) closed_kinds: [bool; 3],
     countries: Vec<u8>,
     currencies: Vec<u8>,
@@ -135,8 +135,7 @@ pub(super) fn boundaries(lists: &Lists) -> Vec<Day> {
 
 /// Place of a country in the table; `None` unless it is two upper-case letters.
 #[inline]
-fn country_place(code: &str) -> Option<usize> {
-    let [a, b]: [u8; 2] = code.as_bytes().try_into().ok()?;
+fn country_place([a, b]: [u8; 2]) -> Option<usize> {
     let (a, b) = (a.wrapping_sub(b'A'), b.wrapping_sub(b'A'));
     (a < 26 && b < 26).then(|| usize::from(a) * 26 + usize::from(b))
 }
@@ -150,8 +149,7 @@ fn currency_place(code: &str) -> Option<usize> {
 }
 
 fn set_country(countries: &mut [u8], code: [u8; 2], flag: u8) {
-    let place = std::str::from_utf8(&code).ok().and_then(country_place);
-    if let Some(country) = place.and_then(|place| countries.get_mut(place)) {
+    if let Some(country) = country_place(code).and_then(|place| countries.get_mut(place)) {
         *country |= flag;
     }
 }
@@ -215,6 +213,11 @@ impl Edition {
     /// The flags of a country; `None` where the code is not two upper-case letters.
     #[inline]
     pub(super) fn country(&self, code: &str) -> Option<u8> {
+        self.country_by_bytes(code.as_bytes().try_into().ok()?)
+    }
+
+    #[inline]
+    pub(super) fn country_by_bytes(&self, code: [u8; 2]) -> Option<u8> {
         self.countries.get(country_place(code)?).copied()
     }
 
@@ -331,11 +334,12 @@ fn codes(lists: &Lists, set: &RuleSet, day: Day) -> Vec<u8> {
     codes
 }
 
-fn document_types(lists: &Lists, day: Day) -> [Vec<(String, ReferenceCheck)>; 3] {
+fn document_types(lists: &Lists, day: Day) -> [Vec<(u64, ReferenceCheck)>; 3] {
     [DocumentKind::Transport, DocumentKind::Previous, DocumentKind::Supporting].map(|kind| {
         let rows = holding(&lists.document_types, day).filter(|row| row.kind == kind);
-        let mut types: Vec<_> = rows.map(|row| (row.code.clone(), row.check)).collect();
-        types.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut types: Vec<_> =
+            rows.map(|row| (super::documents::type_key(&row.code), row.check)).collect();
+        types.sort_unstable_by_key(|(code, _)| *code);
         types
     })
 }

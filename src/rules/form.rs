@@ -19,7 +19,8 @@ const HIGHS: u64 = 0x8080_8080_8080_8080;
 pub fn lrn_is_usable(lrn: &str) -> bool {
     let bytes = lrn.as_bytes();
     (1..=22).contains(&bytes.len())
-        && bytes.iter().all(|b| (b' '..=b'~').contains(b))
+        && bytes.is_ascii()
+        && !has_control(lrn)
         && bytes.first() != Some(&b' ')
         && bytes.last() != Some(&b' ')
 }
@@ -31,23 +32,33 @@ pub(super) fn is_text(text: &str, max: usize) -> bool {
     (text.len() <= max || text.chars().count() <= max) && !has_control(text)
 }
 
-/// Whether a byte is below 0x20 or 0x7f, eight at a time.
+/// Marks bytes below 0x20 and 0x7f; exact as to whether there are any.
+#[inline]
+pub(super) fn controls(eight: u64) -> u64 {
+    let del = eight ^ (ONES * 0x7f);
+    (eight.wrapping_sub(ONES * 0x20) & !eight | del.wrapping_sub(ONES) & !del) & HIGHS
+}
+
+/// Whether a byte is below 0x20 or 0x7f: eight at a time, the last eight perhaps a second time.
 #[inline]
 fn has_control(text: &str) -> bool {
-    let control = |eight: u64| {
-        let del = eight ^ (ONES * 0x7f);
-        (eight.wrapping_sub(ONES * 0x20) & !eight | del.wrapping_sub(ONES) & !del) & HIGHS != 0
-    };
     let bytes = text.as_bytes();
     let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut found = false;
+    let mut found = 0;
     for chunk in chunks {
-        found |= control(u64::from_le_bytes(*chunk));
+        found |= controls(u64::from_le_bytes(*chunk));
     }
-    for byte in rest {
-        found |= *byte < 0x20 || *byte == 0x7f;
+    if !rest.is_empty() {
+        found |= match (bytes.last_chunk::<8>(), rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+            (Some(last), ..) => controls(u64::from_le_bytes(*last)),
+            (None, Some(first), Some(last)) => {
+                let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+                controls(u64::from(first) << 32 | u64::from(last))
+            }
+            _ => u64::from(rest.iter().any(|byte| *byte < 0x20 || *byte == 0x7f)),
+        };
     }
-    found
+    found != 0
 }
 
 /// FIELD_FORMAT where `text` is longer than `max` characters or contains a control character.

@@ -9,13 +9,14 @@ use crate::day::Day;
 /// Whether the first three are a country that identifies sellers is for the list to say. The check
 /// digit's algorithm is not public, so it is not tested.
 pub(super) fn digits(number: &str) -> Option<u64> {
-    let digits = number.strip_prefix("IM")?;
-    if digits.len() != 10 {
-        return None;
+    let digits: [u8; 10] = number.strip_prefix("IM")?.as_bytes().try_into().ok()?;
+    let (mut sum, mut wrong) = (0, false);
+    for digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        wrong |= digit > 9;
+        sum = sum * 10 + u64::from(digit);
     }
-    digits
-        .bytes()
-        .try_fold(0_u64, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u64::from(b - b'0')))
+    (!wrong).then_some(sum)
 }
 
 /// The number of the country that identified the seller, from a number's ten digits.

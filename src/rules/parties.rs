@@ -37,9 +37,10 @@ pub(super) fn judge(case: &Case<'_, '_>, found: &mut Found<'_>) {
 #[inline]
 fn lodger(case: &Case<'_, '_>, found: &mut Found<'_>) {
     let lodger = case.lodger;
-    let declarant = lodger.declarant.as_str();
-    let prefix = declarant.get(..2).and_then(|code| case.edition.country(code)).unwrap_or(0);
+    let prefix = lodger.declarant.as_bytes().first_chunk::<2>();
+    let prefix = prefix.and_then(|code| case.edition.country_by_bytes(*code)).unwrap_or(0);
     if prefix & GIVES_EORI == 0 {
+        let declarant = lodger.declarant.as_str();
         found.add(Reason::DeclarantEoriInvalid, Element::Declarant, 0, declarant);
     }
     let (representative, status) = (lodger.representative, lodger.representative_status);
@@ -52,7 +53,7 @@ fn lodger(case: &Case<'_, '_>, found: &mut Found<'_>) {
     }
     if !is_eori(representative) {
         found.add(Reason::FieldFormat, Element::Representative, 0, representative);
-    } else if representative == declarant {
+    } else if representative.as_bytes() == lodger.declarant.as_bytes() {
         let reason = Reason::RepresentativeSameAsDeclarant;
         found.add(reason, Element::Representative, 0, representative);
     }

@@ -29,6 +29,9 @@ pub(super) struct Reading {
     pub(super) letters: u32,
     /// Words.
     pub(super) words: u32,
+    /// How many bytes of the text are before the first that belongs to no word (up to 64); 0 where
+    /// the text had to be folded.
+    pub(super) first_run: u32,
 }
 
 /// Space for the words of one text, used over and over.
@@ -37,6 +40,8 @@ pub(super) struct Scratch {
     /// The words' numbers, in order.
     pub(super) ids: Vec<u16>,
     folded: String,
+    /// The text in lower case, with room for 16 bytes to be read from any place in it.
+    lower: Vec<u8>,
 }
 
 /// Numbers for the words of some lists.
@@ -178,30 +183,62 @@ fn key(word: &[u8]) -> u128 {
     key
 }
 
-/// The first `length` bytes in lower case, the others 0. (Setting 0x20 leaves digits and bytes
-/// from 0x80 alone: those keep their own.)
-#[inline]
+/// The first `length` bytes in lower case, the others 0.
 fn lower(bytes: u128, length: usize) -> u128 {
-    let ones = 0x0101_0101_0101_0101_0101_0101_0101_0101_u128;
-    let mask = u128::MAX >> (8 * (16 - length.clamp(1, 16)));
-    (bytes | ((ones * 0x20) & !(bytes >> 2))) & mask
+    let (low, high) = (bytes as u64, (bytes >> 64) as u64);
+    let lower = u128::from(lower8(low)) | u128::from(lower8(high)) << 64;
+    lower & MASKS.get(length).copied().unwrap_or(u128::MAX)
 }
+
+/// Eight bytes in lower case. (Setting 0x20 leaves digits alone, and makes letters lower case;
+/// bytes from 0x80 are kept; what others become does not matter, since they end words.)
+#[inline]
+fn lower8(eight: u64) -> u64 {
+    eight | ((ONES * 0x20) & !(eight >> 2))
+}
+
+/// The first so many bytes.
+const MASKS: [u128; 17] = {
+    let mut masks = [0; 17];
+    let mut length = 1;
+    while length <= 16 {
+        #[allow(clippy::indexing_slicing, reason = "at compile time, within bounds")]
+        {
+            masks[length] = u128::MAX >> (8 * (16 - length));
+        }
+        length += 1;
+    }
+    masks
+};
 
 #[inline]
 fn hash(key: u128) -> u64 {
     let (low, high) = (key as u64, (key >> 64) as u64);
-    let mixed = low.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ high.wrapping_mul(0xc2b2_ae3d_27d4_eb4f);
-    (mixed ^ (mixed >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    let mixed = (low ^ high.rotate_left(23)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ mixed >> 29
 }
 
-/// The word in `bytes[start..end]` in lower case, as a number.
+/// The word in `lower[start..end]`, which is in lower case and padded, as a number.
 #[inline]
-fn key_at(bytes: &[u8], start: usize, end: usize) -> u128 {
-    let length = end - start;
-    match bytes.get(start..start + 16).and_then(|window| <[u8; 16]>::try_from(window).ok()) {
-        Some(window) if length <= 16 => lower(u128::from_le_bytes(window), length),
-        _ => key(bytes.get(start..end).unwrap_or_default()),
+fn key_at(lower: &[u8], start: usize, end: usize) -> u128 {
+    let window = lower.get(start..).and_then(<[u8]>::first_chunk::<16>);
+    match (window, MASKS.get(end - start)) {
+        (Some(window), Some(mask)) => u128::from_le_bytes(*window) & mask,
+        _ => key(lower.get(start..end).unwrap_or_default()),
     }
+}
+
+/// Eight bytes from `at` on, 0 past the end.
+#[inline]
+fn eight_at(bytes: &[u8], at: usize) -> u64 {
+    if let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        return u64::from_le_bytes(*eight);
+    }
+    if let Some(eight) = bytes.last_chunk::<8>() {
+        // One to seven bytes are left from `at` on.
+        return u64::from_le_bytes(*eight) >> (8 * (at + 8 - bytes.len()));
+    }
+    bytes.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b))
 }
 
 impl Vocabulary {
@@ -251,11 +288,7 @@ impl Vocabulary {
     pub(super) fn read(&self, text: &str, scratch: &mut Scratch) -> Reading {
         scratch.ids.clear();
         if text.is_ascii() {
-            let letters = self.cut(text.as_bytes(), false, &mut scratch.ids);
-            return Reading {
-                letters,
-                words: u32::try_from(scratch.ids.len()).unwrap_or(u32::MAX),
-            };
+            return self.cut(text.as_bytes(), 0, &mut scratch.lower, &mut scratch.ids);
         }
         self.read_folded(text, scratch)
     }
@@ -263,74 +296,85 @@ impl Vocabulary {
     #[cold]
     fn read_folded(&self, text: &str, scratch: &mut Scratch) -> Reading {
         fold_into(text, &mut scratch.folded);
-        self.cut(scratch.folded.as_bytes(), true, &mut scratch.ids);
+        let bytes = scratch.folded.as_bytes();
+        let reading = self.cut(bytes, HIGHS, &mut scratch.lower, &mut scratch.ids);
         let letters = scratch.folded.chars().filter(|c| c.is_alphabetic()).count();
-        Reading {
-            letters: u32::try_from(letters).unwrap_or(u32::MAX),
-            words: u32::try_from(scratch.ids.len()).unwrap_or(u32::MAX),
-        }
+        let letters = u32::try_from(letters).unwrap_or(u32::MAX);
+        Reading { letters, first_run: 0, ..reading }
     }
 
-    /// Cuts into words; where `wide`, bytes from 0x80 belong to words (all others were made into
-    /// spaces). Gives how many ASCII letters there are.
+    /// Cuts into words. Bytes with a bit of `wide` belong to words: [`HIGHS`] for folded text, all
+    /// of whose bytes from 0x80 are of letters or digits. Gives ASCII letters.
     #[inline]
-    fn cut(&self, bytes: &[u8], wide: bool, ids: &mut Vec<u16>) -> u32 {
-        let mut letters = 0;
+    fn cut(&self, bytes: &[u8], wide: u64, lower: &mut Vec<u8>, ids: &mut Vec<u16>) -> Reading {
+        let mut reading = Reading::default();
+        // Eight bytes may be written past the end, and sixteen read after the last.
+        if lower.len() < bytes.len() + 24 {
+            lower.resize((bytes.len() + 24).next_power_of_two(), 0);
+        }
         let mut open: Option<usize> = None;
         let mut base = 0;
-        let mut push = |start: usize, end: usize| {
-            if ids.len() < WORDS_MAX {
-                let key = key_at(bytes, start, end);
-                let mut id = self.id(key);
-                // Lower-case letters have bit 6, digits do not.
-                if id == UNKNOWN && key & (u128::MAX / 255 * 0xc0) == 0 && end - start <= 16 {
-                    id = NUMBER;
-                }
-                ids.push(id);
-            }
-        };
-        for block in bytes.chunks(64) {
-            let (mut word, mut letter) = (0_u64, 0_u64);
+        while base < bytes.len() {
+            let left = bytes.len() - base;
+            let (mut word, mut letters) = (0_u64, 0_u64);
             let mut place = 0;
-            for chunk in block.chunks(8) {
-                let eight = match <[u8; 8]>::try_from(chunk) {
-                    Ok(eight) => u64::from_le_bytes(eight),
-                    Err(_) => chunk.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b)),
-                };
-                let (letters, digits) = classify(eight);
-                let wide = if wide { eight & HIGHS } else { 0 };
-                letter |= bits_of(letters) << place;
-                word |= bits_of(letters | digits | wide) << place;
+            while place < left.min(64) {
+                let eight = eight_at(bytes, base + place);
+                let (letter, digit) = classify(eight);
+                // Each of the eight sums counts up to 8.
+                letters += letter >> 7;
+                word |= bits_of(letter | digit | eight & wide) << place;
+                let written = lower.get_mut(base + place..).and_then(<[u8]>::first_chunk_mut::<8>);
+                if let Some(written) = written {
+                    *written = lower8(eight).to_le_bytes();
+                }
                 place += 8;
             }
-            letters += letter.count_ones();
-            let mut left = word;
+            reading.letters += (letters.wrapping_mul(ONES) >> 56) as u32;
+            if base == 0 {
+                reading.first_run = word.trailing_ones();
+            }
             if let Some(start) = open {
-                let run = left.trailing_ones();
+                let run = word.trailing_ones();
                 if run == 64 {
                     base += 64;
                     continue;
                 }
-                push(start, base + run as usize);
+                self.push(lower, start, base + run as usize, ids);
                 open = None;
-                left &= u64::MAX << run;
+                word &= u64::MAX << run;
             }
-            while left != 0 {
-                let start = left.trailing_zeros();
-                let run = (left >> start).trailing_ones();
+            while word != 0 {
+                let start = word.trailing_zeros();
+                let run = (word >> start).trailing_ones();
                 if start + run == 64 {
                     open = Some(base + start as usize);
                     break;
                 }
-                push(base + start as usize, base + (start + run) as usize);
-                left &= u64::MAX << (start + run);
+                self.push(lower, base + start as usize, base + (start + run) as usize, ids);
+                word &= u64::MAX << (start + run);
             }
             base += 64;
         }
         if let Some(start) = open {
-            push(start, bytes.len());
+            self.push(lower, start, bytes.len(), ids);
         }
-        letters
+        reading.words = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        reading
+    }
+
+    #[inline]
+    fn push(&self, lower: &[u8], start: usize, end: usize, ids: &mut Vec<u16>) {
+        if ids.len() >= WORDS_MAX {
+            return;
+        }
+        let key = key_at(lower, start, end);
+        let mut id = self.id(key);
+        // Lower-case letters have bit 6, digits do not.
+        if id == UNKNOWN && key & (u128::MAX / 255 * 0xc0) == 0 && end - start <= 16 {
+            id = NUMBER;
+        }
+        ids.push(id);
     }
 }
 
