@@ -25,7 +25,7 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
     fn judging_never_panics_and_repeats_itself(
         texts in prop::collection::vec(text(), 64),
