@@ -8,13 +8,16 @@ use bumpalo::Bump;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
-use proptest::test_runner::{Config, RngSeed, TestCaseError, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
 use prost::Message;
+use waag::id::Eori;
 use waag::proto::v1;
+use waag::wire::canonical::write_content;
 use waag::wire::malformed::{Defect, Malformed};
 use waag::wire::message::to_message;
-use waag::wire::reader::{Batch, Bounds, Held};
-use waag::wire::view::Declaration;
+use waag::wire::reader::{Batch, Bounds, declaration_of_content};
+use waag::wire::segments::Held;
+use waag::wire::view::{Declaration, Lodger};
 
 mod proto {
     pub(crate) use waag::proto::v1;
@@ -121,6 +124,7 @@ fn compare(message: &[u8]) -> Result<bool, TestCaseError> {
 }
 
 /// Shows a message on one line.
+#[derive(PartialEq)]
 struct Hex(Vec<u8>);
 
 impl std::fmt::Debug for Hex {
@@ -129,22 +133,25 @@ impl std::fmt::Debug for Hex {
     }
 }
 
+/// `percent` of 256 cases, or of `PROPTEST_CASES`.
+fn config(percent: u32) -> Config {
+    Config {
+        cases: Config::default().cases * percent / 100,
+        failure_persistence: None,
+        max_shrink_iters: 2_000,
+        ..Config::default()
+    }
+}
+
 /// Compares over all that `messages` gives, of which at least `sound` in a hundred must be sound and
-/// `unsound` in a hundred not: a generator of nothing but rubbish would show nothing. Of 256 cases
-/// (or `PROPTEST_CASES`) it takes `percent`.
+/// `unsound` in a hundred not: a generator of nothing but rubbish would show nothing.
 fn compare_all(
     percent: u32,
     messages: impl Strategy<Value = Vec<u8>>,
     sound: usize,
     unsound: usize,
 ) {
-    let mut runner = TestRunner::new(Config {
-        cases: Config::default().cases * percent / 100,
-        failure_persistence: None,
-        rng_seed: RngSeed::Random,
-        max_shrink_iters: 2_000,
-        ..Config::default()
-    });
+    let mut runner = TestRunner::new(config(percent));
     let counts = std::cell::Cell::new((0, 0));
     let result = runner.run(&messages.prop_map(Hex), |message| {
         let (yes, no) = counts.get();
@@ -497,11 +504,7 @@ fn normal(mut declaration: v1::Declaration) -> v1::Declaration {
 }
 
 proptest! {
-    #![proptest_config(Config {
-        cases: Config::default().cases * 40 / 100,
-        failure_persistence: None,
-        ..Config::default()
-    })]
+    #![proptest_config(config(40))]
 
     #[test]
     fn what_is_common_is_applied_by_whole_fields_and_all_is_normalised(
@@ -509,6 +512,69 @@ proptest! {
     ) {
         common_is_applied(batch)?;
     }
+}
+
+/// Every declaration's canonical content, quickly from how it was sent and plainly from what it is;
+/// and how often the quick way was open.
+fn compare_contents(message: &[u8]) -> Result<(usize, usize), TestCaseError> {
+    let arena = Bump::new();
+    let Ok(batch) = Batch::read(message, Bounds::default()) else { return Ok((0, 0)) };
+    let declarant = Eori::parse("NL810000003").expect("well formed");
+    let lodger = Lodger { declarant, representative: "NL1", representative_status: 2 };
+    let (mut view, mut again) = (Declaration::default(), Declaration::default());
+    let (mut quickly, mut plainly) = (Vec::new(), Vec::new());
+    let (mut quick, mut all) = (0, 0);
+    for index in 0..batch.len() {
+        let Ok(encoded) = batch.declaration(index, &arena, &mut view) else { break };
+        let plain = write_content(&lodger, &view, None, &mut plainly);
+        all += 1;
+        if encoded.is_some() {
+            quick += 1;
+            prop_assert_eq!(write_content(&lodger, &view, encoded, &mut quickly), plain);
+            prop_assert_eq!(Hex(quickly.clone()), Hex(plainly.clone()));
+        }
+        // Content gives back what it was made of. (`plainly` is reused: hence the copy.)
+        let content = arena.alloc_slice_copy(&plainly);
+        declaration_of_content(content, &mut again).expect("sound");
+        prop_assert_eq!(&again, &view);
+    }
+    Ok((quick, all))
+}
+
+#[test]
+fn content_copied_is_content_written() {
+    // What most senders send: normal texts, and no empty message.
+    let normal_batch = arbitrary::batch()
+        .prop_map(|batch| {
+            let tidy = |declaration| pruned(normal(declaration));
+            let declarations = batch.declarations.into_iter().map(tidy).collect();
+            v1::SubmitBatchRequest { declarations, ..batch }.encode_to_vec()
+        })
+        .boxed();
+    // And what is encoded in other ways, a little or wholly.
+    let other = (normal_batch, vec((any::<proptest::sample::Index>(), any::<u8>()), 0..5));
+    let messages = prop_oneof![
+        4 => other.prop_map(|(mut bytes, changes)| {
+            for (at, byte) in changes {
+                let at = at.index(bytes.len() + 1);
+                bytes.splice(at..(at + 1).min(bytes.len()), [byte]);
+            }
+            bytes
+        }),
+        1 => message(&BATCH, 0),
+    ];
+    let counts = std::cell::Cell::new((0, 0));
+    let mut runner = TestRunner::new(config(150));
+    let result = runner.run(&messages.prop_map(Hex), |message| {
+        let (quick, all) = compare_contents(&message.0)?;
+        counts.set((counts.get().0 + quick, counts.get().1 + all));
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
+    }
+    let (quick, all) = counts.get();
+    assert!(quick * 10 > all * 2 && quick < all, "{quick} of {all} the quick way");
 }
 
 fn common_is_applied(batch: v1::SubmitBatchRequest) -> TestCaseResult {

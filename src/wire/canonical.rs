@@ -25,6 +25,7 @@
 //! The declarant is not part of it: contents are compared under one key, which holds it. Neither is
 //! `batch_id`.
 
+use super::segments::Encoded;
 use super::view::{
     Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Lodger, Money,
     Party, ProductIdentifiers,
@@ -37,14 +38,47 @@ pub const REPRESENTATIVE: u32 = 19_000;
 pub const REPRESENTATIVE_STATUS: u32 = 19_001;
 
 /// Replaces what `bytes` holds by the canonical content of `declaration`, which must be normalised,
-/// as lodged by `lodger`. Returns the length of the part before `fallback`, which is all of it
-/// where there is none.
+/// as lodged by `lodger`. Where the reader gave `encoded` with it, it is made of that, with the same
+/// result. Returns the length of the part before `fallback`, which is all of it where there is none.
 pub fn write_content(
     lodger: &Lodger<'_>,
     declaration: &Declaration<'_>,
+    encoded: Option<Encoded<'_>>,
     bytes: &mut Vec<u8>,
 ) -> usize {
     bytes.clear();
+    match &encoded {
+        Some(encoded) => encoded.write_declaration(bytes),
+        None => write_declaration(declaration, bytes),
+    }
+    let Lodger { declarant: _, representative, representative_status } = lodger;
+    let mut content = Content { bytes };
+    content.text(REPRESENTATIVE, representative);
+    content.number(REPRESENTATIVE_STATUS, u64::from(*representative_status));
+    let length = bytes.len();
+    match &encoded {
+        Some(encoded) => encoded.write_fallback(bytes),
+        None => write_fallback(&declaration.fallback, bytes),
+    }
+    length
+}
+
+/// Appends the canonical encoding of what declarations have in common, which must be normalised.
+pub(super) fn write_common(common: &Declaration<'_>, bytes: &mut Vec<u8>) {
+    write_declaration(common, bytes);
+    write_fallback(&common.fallback, bytes);
+}
+
+fn write_fallback(fallback: &FallbackLodgement<'_>, bytes: &mut Vec<u8>) {
+    Content { bytes }.message(13, |content| {
+        let FallbackLodgement { reference, lodged_at_ms } = fallback;
+        content.text(1, reference);
+        content.number(2, lodged_at_ms.cast_unsigned());
+    });
+}
+
+/// Appends all but `fallback`.
+fn write_declaration(declaration: &Declaration<'_>, bytes: &mut Vec<u8>) {
     let mut content = Content { bytes };
     let Declaration {
         lrn,
@@ -59,7 +93,7 @@ pub fn write_content(
         location_of_goods,
         ucr,
         supporting_documents,
-        fallback,
+        fallback: _,
     } = declaration;
     content.text(1, lrn);
     for item in goods_items {
@@ -79,16 +113,6 @@ pub fn write_content(
     for supporting in supporting_documents {
         content.element(12, |content| document(content, supporting));
     }
-    let Lodger { declarant: _, representative, representative_status } = lodger;
-    content.text(REPRESENTATIVE, representative);
-    content.number(REPRESENTATIVE_STATUS, u64::from(*representative_status));
-    let length = content.bytes.len();
-    content.message(13, |content| {
-        let FallbackLodgement { reference, lodged_at_ms } = fallback;
-        content.text(1, reference);
-        content.number(2, lodged_at_ms.cast_unsigned());
-    });
-    length
 }
 
 fn goods_item(content: &mut Content<'_>, item: &GoodsItem<'_>) {
@@ -165,24 +189,15 @@ impl Content<'_> {
 
     #[inline]
     fn element_text(&mut self, number: u32, text: &str) {
-        let key = number << 3 | LENGTH_DELIMITED;
-        match short_word(text.as_bytes()) {
-            Some(word) if key < 0x80 => {
-                let head = u128::from(key) | (text.len() as u128) << 8;
-                self.word(head | word << 16, 2 + text.len());
-            }
-            _ => {
-                self.varint(u64::from(key));
-                self.varint(text.len() as u64);
-                self.bytes.extend_from_slice(text.as_bytes());
-            }
-        }
+        self.key(number, LENGTH_DELIMITED);
+        self.varint(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     #[inline]
     fn number(&mut self, number: u32, value: u64) {
         if value != 0 {
-            self.varint(u64::from(number << 3 | VARINT));
+            self.key(number, VARINT);
             self.varint(value);
         }
     }
@@ -204,7 +219,7 @@ impl Content<'_> {
     /// after it: a byte is kept for it, which does for all messages but some goods items.
     #[inline]
     fn nested(&mut self, number: u32, write: impl FnOnce(&mut Self)) -> usize {
-        self.varint(u64::from(number << 3 | LENGTH_DELIMITED));
+        self.key(number, LENGTH_DELIMITED);
         self.bytes.push(0);
         let start = self.bytes.len();
         write(self);
@@ -216,74 +231,37 @@ impl Content<'_> {
         length
     }
 
-    /// Puts a length of more bytes where one was kept.
+    /// Puts a length of several bytes where one was kept.
     fn insert_length(&mut self, at: usize, length: usize) {
         let end = self.bytes.len();
         self.varint(length as u64);
-        let more = self.bytes.len() - end - 1;
-        // The varint now stands at the end; the message moves up, and the varint to its place.
-        let mut varint = [0; VARINT_BYTES_MAX];
-        if let (Some(to), Some(from)) = (varint.get_mut(..=more), self.bytes.get(end..)) {
-            to.copy_from_slice(from);
+        // The varint stands at the end; turned round it, the message comes after it, and the byte
+        // that was kept comes last.
+        let varint_length = self.bytes.len() - end;
+        if let Some(moved) = self.bytes.get_mut(at..) {
+            moved.rotate_right(varint_length);
+            if let Some(rest) = moved.get_mut(varint_length..) {
+                rest.rotate_left(1);
+            }
         }
-        self.bytes.truncate(end + more);
-        self.bytes.copy_within(at + 1..end, at + 1 + more);
-        if let (Some(to), Some(from)) = (self.bytes.get_mut(at..=at + more), varint.get(..=more)) {
-            to.copy_from_slice(from);
-        }
+        self.bytes.pop();
     }
 
     #[inline]
-    fn varint(&mut self, value: u64) {
-        if value < 0x80 {
-            self.bytes.push(value as u8);
-        } else {
-            self.long_varint(value);
-        }
+    fn key(&mut self, number: u32, wire_type: u32) {
+        self.varint(u64::from(number << 3 | wire_type));
     }
 
     #[inline]
-    fn long_varint(&mut self, mut value: u64) {
-        let mut word = 0_u128;
-        let mut length = 0;
+    fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            word |= u128::from(0x80 | value & 0x7f) << (8 * length);
+            self.bytes.push(0x80 | (value & 0x7f) as u8);
             value >>= 7;
-            length += 1;
         }
-        self.word(word | u128::from(value) << (8 * length), length + 1);
-    }
-
-    /// Appends the first `length` bytes of `word`, lowest first: one store of fixed size, where
-    /// copying a few bytes costs a call.
-    #[inline]
-    fn word(&mut self, word: u128, length: usize) {
-        let end = self.bytes.len() + length;
-        self.bytes.extend_from_slice(&word.to_le_bytes());
-        self.bytes.truncate(end);
+        self.bytes.push(value as u8);
     }
 }
 
-/// The bytes of a text of 14 bytes at most, which with key and length make a word; the first byte
-/// lowest. Both halves are read where they lie and overlap: what they share is the same.
-#[inline]
-fn short_word(text: &[u8]) -> Option<u128> {
-    let length = text.len();
-    if length > 14 {
-        None
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
-        Some(u128::from(first) | u128::from(last) << (8 * (length - 8)))
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        Some(u128::from(u64::from(first) | u64::from(last) << (8 * (length - 4))))
-    } else {
-        let bytes = text.iter().rev().fold(0, |word, &byte| word << 8 | u32::from(byte));
-        Some(u128::from(bytes))
-    }
-}
-
-const VARINT_BYTES_MAX: usize = 10;
 const VARINT: u32 = 0;
 const LENGTH_DELIMITED: u32 = 2;
 
@@ -330,7 +308,7 @@ mod tests {
         let mut view = Declaration::default();
         batch.declaration(0, &arena, &mut view).unwrap();
         let mut bytes = Vec::new();
-        let length = write_content(&lodger(representative, status), &view, &mut bytes);
+        let length = write_content(&lodger(representative, status), &view, None, &mut bytes);
         (to_message(&view), bytes, length)
     }
 

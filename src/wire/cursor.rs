@@ -9,7 +9,10 @@
 //! Texts: checking each one for UTF-8 by itself costs a call for a dozen bytes. Keys and lengths
 //! below 128 are ASCII, so that a whole run of short fields is one UTF-8 text. The cursor checks
 //! from the text it is asked for to the first byte that is not UTF-8 (a varint of two bytes, as a
-//! rule), and cuts the texts that follow from what it has checked. No byte is checked twice.
+//! rule), and cuts the texts that follow from what it has checked.
+//!
+//! On the way it notices whether all it reads is encoded as [`super::canonical`] would: fields in
+//! the order of their numbers, shortest varints, nothing empty, nothing unknown.
 
 use super::malformed::{Defect, Fault};
 
@@ -45,6 +48,9 @@ pub(super) struct Cursor<'a> {
     /// What is known to be UTF-8, and where in `whole` it begins.
     text: &'a str,
     text_start: usize,
+    /// The number of the last field in the message now being read, less 1 where it may be repeated.
+    last: u32,
+    canonical: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -58,12 +64,19 @@ impl<'a> Cursor<'a> {
             depth: DEPTH_MAX - above,
             text: "",
             text_start: usize::MAX,
+            last: 0,
+            canonical: true,
         }
     }
 
     /// Where it stands.
     pub(super) fn at(&self) -> usize {
         self.at
+    }
+
+    /// Whether all that was read was encoded in the canonical way.
+    pub(super) fn is_canonical(&self) -> bool {
+        self.canonical
     }
 
     /// The next field's tag; none where the message ends.
@@ -75,7 +88,12 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let key = self.varint()?;
         match u32::try_from(key) {
-            Ok(key) => Ok(Some(Tag { number: key >> 3, wire_type: (key & 7) as u8 })),
+            Ok(key) => {
+                let tag = Tag { number: key >> 3, wire_type: (key & 7) as u8 };
+                self.canonical &= tag.number > self.last;
+                self.last = tag.number;
+                Ok(Some(tag))
+            }
             Err(_) => Err(Fault::new(Defect::KeyTooLong { key }, start)),
         }
     }
@@ -102,6 +120,7 @@ impl<'a> Cursor<'a> {
             }
             value |= u64::from(byte & 0x7f) << (7 * place);
             if byte < 0x80 {
+                self.canonical &= byte != 0;
                 self.at = start + place + 1;
                 return Ok(value);
             }
@@ -115,7 +134,19 @@ impl<'a> Cursor<'a> {
         if tag.wire_type != VARINT {
             return Err(self.wrong_wire_type(tag, VARINT).within(field));
         }
-        self.varint().map_err(|fault| fault.within(field))
+        let value = self.varint().map_err(|fault| fault.within(field))?;
+        self.canonical &= value != 0;
+        Ok(value)
+    }
+
+    /// The value of a `uint32` field: the low half of its varint.
+    #[inline]
+    pub(super) fn number32(&mut self, tag: Tag, field: &'static str) -> Result<u32, Fault> {
+        let value = self.number(tag, field)?;
+        let low = (value & 0xffff_ffff) as u32;
+        // A low half of 0 with a high half that is not is caught here too.
+        self.canonical &= u64::from(low) == value;
+        Ok(low)
     }
 
     /// The bounds of a length-delimited value, past which the cursor then stands.
@@ -149,21 +180,41 @@ impl<'a> Cursor<'a> {
         tag: Tag,
         read: impl FnOnce(&mut Self) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
+        let before = self.at;
+        self.element(tag, read)?;
+        self.last = tag.number;
+        // An empty message takes nothing but its length, in one byte.
+        self.canonical &= self.at - before > 1;
+        Ok(())
+    }
+
+    /// The same for an element of a repeated field.
+    #[inline]
+    pub(super) fn element(
+        &mut self,
+        tag: Tag,
+        read: impl FnOnce(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
         let (start, end) = self.message_span(tag)?;
         let outer = self.bytes;
         self.bytes = outer.get(..end).unwrap_or_default();
         self.at = start;
         self.depth -= 1;
+        self.last = 0;
         read(self)?;
         self.depth += 1;
         self.bytes = outer;
+        self.last = tag.number.saturating_sub(1);
         Ok(())
     }
 
     /// The value of a string field.
     #[inline]
     pub(super) fn text(&mut self, tag: Tag, field: &'static str) -> Result<&'a str, Fault> {
-        self.element_text(tag).map_err(|fault| fault.within(field))
+        let text = self.element_text(tag).map_err(|fault| fault.within(field))?;
+        self.last = tag.number;
+        self.canonical &= !text.is_empty();
+        Ok(text)
     }
 
     /// The same for an element of a repeated field, whose place the caller adds to a fault.
@@ -172,6 +223,7 @@ impl<'a> Cursor<'a> {
         if tag.wire_type != LENGTH_DELIMITED {
             return Err(self.wrong_wire_type(tag, LENGTH_DELIMITED));
         }
+        self.last = tag.number.saturating_sub(1);
         let (start, end) = self.span()?;
         // A cut that is no boundary of characters, or lies past what was checked, gives nothing.
         if let Some(from) = start.checked_sub(self.text_start)
@@ -207,6 +259,7 @@ impl<'a> Cursor<'a> {
     /// Steps over an unknown field.
     #[inline(never)]
     pub(super) fn skip(&mut self, tag: Tag) -> Result<(), Fault> {
+        self.canonical = false;
         if self.depth == 0 {
             return Err(Fault::new(Defect::TooDeep { max: DEPTH_MAX }, self.at));
         }

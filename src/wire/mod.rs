@@ -1,8 +1,8 @@
 //! From the bytes of a batch to what is judged, and what its content amounts to.
 //!
 //! ```text
-//! bytes ── reader ──> view (borrowed) ── normalise ──> view ── canonical, digest ──> 128 bits
-//!          cursor                                        └──── message ──> prost's tree
+//! bytes ── reader ──────> view (borrowed) ── normalise ──> view ── canonical, digest ──> 128 bits
+//!          parse, cursor       segments                     └──── message ──> prost's tree
 //! ```
 //!
 //! A message is read where it lies: a text that is in normal form already, as nearly all are, is
@@ -14,7 +14,9 @@ pub mod digest;
 pub mod malformed;
 pub mod message;
 pub mod normalise;
+mod parse;
 pub mod reader;
+pub mod segments;
 pub mod view;
 
 #[cfg(test)]

@@ -22,94 +22,11 @@ use super::view::{
 };
 
 /// Normalises every text of `declaration`; what changes is built in `arena`, or cut from itself
-/// where cutting is enough.
-pub fn normalise<'a>(declaration: &mut Declaration<'a>, arena: &'a Bump) {
-    // Taken apart, so that a new field cannot be forgotten here.
-    let Declaration {
-        lrn,
-        goods_items,
-        additional_declaration_type,
-        exporter,
-        importer,
-        ioss_number,
-        transport_document,
-        previous_documents,
-        transport_costs,
-        location_of_goods: LocationOfGoods { r#type: location_type, qualifier, identification },
-        ucr,
-        supporting_documents,
-        fallback: FallbackLodgement { reference: fallback_reference, lodged_at_ms: _ },
-    } = declaration;
-    *lrn = normalise_lrn(lrn);
-    for item in goods_items {
-        goods_item(item, arena);
-    }
-    code(additional_declaration_type, arena);
-    party(exporter, arena);
-    party(importer, arena);
-    code(ioss_number, arena);
-    document(transport_document, arena);
-    for previous in previous_documents {
-        document(previous, arena);
-    }
-    money(transport_costs, arena);
-    code(location_type, arena);
-    code(qualifier, arena);
-    text(identification, arena);
-    text(ucr, arena);
-    for supporting in supporting_documents {
-        document(supporting, arena);
-    }
-    text(fallback_reference, arena);
-}
-
-fn goods_item<'a>(item: &mut GoodsItem<'a>, arena: &'a Bump) {
-    let GoodsItem {
-        goods_item_number: _,
-        hs6,
-        description,
-        intrinsic_value,
-        gross_mass_mg: _,
-        packages: _,
-        additional_procedures,
-        product: ProductIdentifiers { merchant, manufacturer, gtin },
-        country_of_origin,
-    } = item;
-    text(hs6, arena);
-    text(description, arena);
-    money(intrinsic_value, arena);
-    for procedure in additional_procedures {
-        code(procedure, arena);
-    }
-    text(merchant, arena);
-    text(manufacturer, arena);
-    text(gtin, arena);
-    code(country_of_origin, arena);
-}
-
-fn money<'a>(money: &mut Money<'a>, arena: &'a Bump) {
-    let Money { currency, hundredths: _ } = money;
-    code(currency, arena);
-}
-
-fn party<'a>(party: &mut Party<'a>, arena: &'a Bump) {
-    let Party { name, street, postcode, city, country, identification } = party;
-    text(name, arena);
-    text(street, arena);
-    text(postcode, arena);
-    text(city, arena);
-    code(country, arena);
-    code(identification, arena);
-}
-
-fn document<'a>(document: &mut DocumentReference<'a>, arena: &'a Bump) {
-    let DocumentReference { r#type, reference } = document;
-    code(r#type, arena);
-    if matches!(*r#type, "N337" | "NMRN" | "S10" | "N740") {
-        code(reference, arena);
-    } else {
-        text(reference, arena);
-    }
+/// where cutting is enough. Says whether anything changed.
+pub fn normalise<'a>(declaration: &mut Declaration<'a>, arena: &'a Bump) -> bool {
+    let mut normaliser = Normaliser { arena, changed: false };
+    normaliser.declaration(declaration);
+    normaliser.changed
 }
 
 /// Declarant and representative of a batch in normal form.
@@ -126,7 +43,7 @@ pub fn normalise_lodger<'a>(
 #[must_use]
 pub fn normalise_id<'a>(id: &'a str, arena: &'a Bump) -> &'a str {
     let mut id = id;
-    code(&mut id, arena);
+    Normaliser { arena, changed: false }.code(&mut id);
     id
 }
 
@@ -137,17 +54,122 @@ pub fn normalise_lrn(lrn: &str) -> &str {
     lrn.trim()
 }
 
-#[inline]
-fn text<'a>(text: &mut &'a str, arena: &'a Bump) {
-    if !is_normal::<false>(text.as_bytes()) {
-        *text = collapsed(text, arena);
-    }
+struct Normaliser<'a> {
+    arena: &'a Bump,
+    /// Whether any text was not normal.
+    changed: bool,
 }
 
-#[inline]
-fn code<'a>(text: &mut &'a str, arena: &'a Bump) {
-    if !is_normal::<true>(text.as_bytes()) {
-        *text = upper(collapsed(text, arena), arena);
+// Messages are taken apart, so that a new field cannot be forgotten here.
+impl<'a> Normaliser<'a> {
+    fn declaration(&mut self, declaration: &mut Declaration<'a>) {
+        let Declaration {
+            lrn,
+            goods_items,
+            additional_declaration_type,
+            exporter,
+            importer,
+            ioss_number,
+            transport_document,
+            previous_documents,
+            transport_costs,
+            location_of_goods: LocationOfGoods { r#type: location_type, qualifier, identification },
+            ucr,
+            supporting_documents,
+            fallback: FallbackLodgement { reference: fallback_reference, lodged_at_ms: _ },
+        } = declaration;
+        self.take(lrn, normalise_lrn(lrn));
+        for item in goods_items {
+            self.goods_item(item);
+        }
+        self.code(additional_declaration_type);
+        self.party(exporter);
+        self.party(importer);
+        self.code(ioss_number);
+        self.document(transport_document);
+        for previous in previous_documents {
+            self.document(previous);
+        }
+        self.money(transport_costs);
+        self.code(location_type);
+        self.code(qualifier);
+        self.text(identification);
+        self.text(ucr);
+        for supporting in supporting_documents {
+            self.document(supporting);
+        }
+        self.text(fallback_reference);
+    }
+
+    fn goods_item(&mut self, item: &mut GoodsItem<'a>) {
+        let GoodsItem {
+            goods_item_number: _,
+            hs6,
+            description,
+            intrinsic_value,
+            gross_mass_mg: _,
+            packages: _,
+            additional_procedures,
+            product: ProductIdentifiers { merchant, manufacturer, gtin },
+            country_of_origin,
+        } = item;
+        self.text(hs6);
+        self.text(description);
+        self.money(intrinsic_value);
+        for procedure in additional_procedures {
+            self.code(procedure);
+        }
+        self.text(merchant);
+        self.text(manufacturer);
+        self.text(gtin);
+        self.code(country_of_origin);
+    }
+
+    fn money(&mut self, money: &mut Money<'a>) {
+        let Money { currency, hundredths: _ } = money;
+        self.code(currency);
+    }
+
+    fn party(&mut self, party: &mut Party<'a>) {
+        let Party { name, street, postcode, city, country, identification } = party;
+        self.text(name);
+        self.text(street);
+        self.text(postcode);
+        self.text(city);
+        self.code(country);
+        self.code(identification);
+    }
+
+    fn document(&mut self, document: &mut DocumentReference<'a>) {
+        let DocumentReference { r#type, reference } = document;
+        self.code(r#type);
+        if matches!(*r#type, "N337" | "NMRN" | "S10" | "N740") {
+            self.code(reference);
+        } else {
+            self.text(reference);
+        }
+    }
+
+    #[inline]
+    fn text(&mut self, text: &mut &'a str) {
+        if !is_normal::<false>(text.as_bytes()) {
+            self.take(text, collapsed(text, self.arena));
+        }
+    }
+
+    #[inline]
+    fn code(&mut self, text: &mut &'a str) {
+        if !is_normal::<true>(text.as_bytes()) {
+            self.take(text, upper(collapsed(text, self.arena), self.arena));
+        }
+    }
+
+    /// Replaces `text`; one that was normal is given back as it was, the same bytes in the same
+    /// place.
+    #[inline]
+    fn take(&mut self, text: &mut &'a str, normal: &'a str) {
+        self.changed |= !std::ptr::eq(*text, normal);
+        *text = normal;
     }
 }
 
@@ -250,7 +272,7 @@ mod tests {
     fn as_text(given: &str) -> String {
         let arena = Bump::new();
         let mut normal = given;
-        text(&mut normal, &arena);
+        Normaliser { arena: &arena, changed: false }.text(&mut normal);
         normal.to_owned()
     }
 
@@ -287,11 +309,14 @@ mod tests {
         let arena = Bump::new();
         for normal in ["", "F48", "Ladies T-shirt, cotton", "Köln", "12345678 0"] {
             let mut after = normal;
-            text(&mut after, &arena);
-            assert!(std::ptr::eq(after, normal), "{normal}");
+            let mut normaliser = Normaliser { arena: &arena, changed: false };
+            normaliser.text(&mut after);
+            assert!(std::ptr::eq(after, normal) && !normaliser.changed, "{normal}");
         }
         let mut trimmed = " F48 ";
-        text(&mut trimmed, &arena);
+        let mut normaliser = Normaliser { arena: &arena, changed: false };
+        normaliser.text(&mut trimmed);
+        assert!(normaliser.changed);
         assert_eq!((trimmed, arena.allocated_bytes()), ("F48", 0), "cut, not copied");
     }
 
@@ -300,7 +325,7 @@ mod tests {
         let arena = Bump::new();
         let reference = |r#type: &'static str| {
             let mut of_type = DocumentReference { r#type, reference: "abc  1" };
-            document(&mut of_type, &arena);
+            Normaliser { arena: &arena, changed: false }.document(&mut of_type);
             (of_type.r#type.to_owned(), of_type.reference.to_owned())
         };
         for kind in ["n337", " NMRN", "s10", "N740 "] {
@@ -342,7 +367,7 @@ mod tests {
             supporting_documents: documents,
             fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
         };
-        normalise(&mut declaration, &arena);
+        assert!(normalise(&mut declaration, &arena));
         let party = Party { country: "E", identification: "F", ..party };
         let documents = vec![DocumentReference { r#type: "G", reference: "h" }];
         let money = Money { currency: "I", hundredths: 1 };
@@ -372,6 +397,7 @@ mod tests {
             fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
         };
         assert_eq!(declaration, expected);
+        assert!(!normalise(&mut declaration, &arena), "nothing more to change");
     }
 
     #[test]

@@ -14,13 +14,13 @@ use std::cell::OnceCell;
 
 use bumpalo::Bump;
 
-use super::cursor::{Cursor, Tag};
+use super::canonical::write_common;
+use super::cursor::Cursor;
 use super::malformed::{Defect, Fault, Malformed};
 use super::normalise::normalise;
-use super::view::{
-    Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Money, Party,
-    ProductIdentifiers,
-};
+use super::parse::{Room, clear, read_declaration};
+use super::segments::{Encoded, Fields, Held, Segments};
+use super::view::Declaration;
 
 /// How much one batch may make the reader hold. An element of a list takes two bytes of a message
 /// and up to 250 in memory, so that the bound on the message's size alone would not do.
@@ -39,28 +39,6 @@ impl Default for Bounds {
     /// Those of the contract, and room for ten elements of other lists to a goods item.
     fn default() -> Self {
         Self { declarations_max: 10_000, goods_items_max: 100_000, list_elements_max: 1_000_000 }
-    }
-}
-
-/// Which of a declaration's top-level fields are held for the common rule: a message that is there,
-/// even empty, and a text or list that is not empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Held(u16);
-
-impl Held {
-    /// Whether the field numbered `number` in `Declaration` is.
-    #[must_use]
-    pub fn has(self, number: u32) -> bool {
-        number < u16::BITS && self.0 & (1 << number) != 0
-    }
-
-    fn add(&mut self, number: u32) {
-        self.0 |= 1 << number;
-    }
-
-    /// Not only adds: a text may have been overwritten by an empty one.
-    fn set(&mut self, number: u32, held: bool) {
-        self.0 = self.0 & !(1 << number) | u16::from(held) << number;
     }
 }
 
@@ -99,11 +77,58 @@ pub fn batch_id(message: &[u8]) -> &str {
 #[derive(Debug, Default)]
 struct Common<'a> {
     raw: Declaration<'a>,
-    held: Held,
+    fields: Fields,
     /// Of its encoded form, in bytes.
     length: usize,
     /// Normalised once, not once a declaration: a large text in it would fill the arena.
-    normal: OnceCell<Declaration<'a>>,
+    normal: OnceCell<NormalCommon<'a>>,
+}
+
+/// The same in normal form, without what may not be shared.
+#[derive(Debug)]
+struct NormalCommon<'a> {
+    declaration: Declaration<'a>,
+    /// Its canonical encoding.
+    content: Vec<u8>,
+    fields: Fields,
+}
+
+impl<'a> NormalCommon<'a> {
+    fn new(raw: &Declaration<'a>, arena: &'a Bump) -> Self {
+        let mut declaration = Declaration { lrn: "", goods_items: Vec::new(), ..raw.clone() };
+        normalise(&mut declaration, arena);
+        let mut content = Vec::new();
+        write_common(&declaration, &mut content);
+        // What we have just written can be read; nothing is held if not, and then nothing is taken.
+        let fields = read_content(&content, &mut Declaration::default()).unwrap_or_default();
+        Self { declaration, content, fields }
+    }
+}
+
+/// Reads canonical content back (see [`super::canonical`]) into `into`; the lodger's part of it is
+/// stepped over.
+///
+/// # Errors
+/// [`Malformed`] where `content` is no declaration.
+pub fn declaration_of_content<'a>(
+    content: &'a [u8],
+    into: &mut Declaration<'a>,
+) -> Result<(), Malformed> {
+    clear(into);
+    read_content(content, into)?;
+    Ok(())
+}
+
+fn read_content<'a>(content: &'a [u8], into: &mut Declaration<'a>) -> Result<Fields, Fault> {
+    let mut fields = Fields::default();
+    let bounds = Bounds {
+        declarations_max: usize::MAX,
+        goods_items_max: usize::MAX,
+        list_elements_max: usize::MAX,
+    };
+    let mut cursor = Cursor::new(content, 0, 0);
+    read_declaration(&mut cursor, into, &mut fields, &mut Room::new(bounds))?;
+    Ok(fields)
 }
 
 impl<'a> Batch<'a> {
@@ -136,8 +161,7 @@ impl<'a> Batch<'a> {
                 2 => self.declarant = cursor.text(tag, "declarant")?,
                 3 => self.representative = cursor.text(tag, "representative")?,
                 4 => {
-                    self.representative_status =
-                        low_half(cursor.number(tag, "representative_status")?);
+                    self.representative_status = cursor.number32(tag, "representative_status")?;
                 }
                 5 => {
                     let index = self.declarations.len();
@@ -155,9 +179,9 @@ impl<'a> Batch<'a> {
                     let common = self.common.get_or_insert_default();
                     let start = cursor.at();
                     let room = &mut common_room;
-                    let (raw, held) = (&mut common.raw, &mut common.held);
+                    let (raw, fields) = (&mut common.raw, &mut common.fields);
                     cursor
-                        .message(tag, |cursor| read_declaration(cursor, raw, held, room))
+                        .message(tag, |cursor| read_declaration(cursor, raw, fields, room))
                         .map_err(|fault| fault.within("common"))?;
                     common.length += cursor.at() - start;
                 }
@@ -206,13 +230,13 @@ impl<'a> Batch<'a> {
     /// Whether `common` holds an LRN, which may not be shared.
     #[must_use]
     pub fn has_common_lrn(&self) -> bool {
-        self.common.as_ref().is_some_and(|common| common.held.has(1))
+        self.common.as_ref().is_some_and(|common| common.fields.held.has(1))
     }
 
     /// Whether `common` holds goods items, which may not be shared.
     #[must_use]
     pub fn has_common_goods_items(&self) -> bool {
-        self.common.as_ref().is_some_and(|common| common.held.has(2))
+        self.common.as_ref().is_some_and(|common| common.fields.held.has(2))
     }
 
     /// How many bytes `common` takes in the message. Every declaration without fields of its own is
@@ -224,7 +248,11 @@ impl<'a> Batch<'a> {
 
     /// Reads declaration `index` into `into`, whatever that held before: its own fields, for each
     /// top-level one that it does not hold that of `common`, all normalised. What normalising
-    /// changes is built in `arena`. Empty past the last declaration.
+    /// changes is built in `arena`, which must have been made before the batch was read, since the
+    /// batch keeps some of it. Empty past the last declaration.
+    ///
+    /// Returns its canonical encoding where it came in that form, which most do: taking its digest
+    /// is quicker with it.
     ///
     /// # Errors
     /// [`Malformed`] where prost would not decode it, or with [`Defect::TooMany`] past the bounds.
@@ -234,18 +262,17 @@ impl<'a> Batch<'a> {
         index: usize,
         arena: &'a Bump,
         into: &mut Declaration<'a>,
-    ) -> Result<(), Malformed> {
-        let held = self.raw_declaration(index, into)?;
-        normalise(into, arena);
+    ) -> Result<Option<Encoded<'_>>, Malformed> {
+        let (fields, canonical) = self.read_own(index, into)?;
+        let changed = normalise(into, arena);
+        let mut common_segments = None;
         if let Some(common) = &self.common {
-            let normal = common.normal.get_or_init(|| {
-                let mut normal = common.raw.clone();
-                normalise(&mut normal, arena);
-                normal
-            });
-            fill(into, held, normal);
+            let normal = common.normal.get_or_init(|| NormalCommon::new(&common.raw, arena));
+            fill(into, fields.held, &normal.declaration);
+            common_segments = Some(Segments::new(&normal.content, &normal.fields));
         }
-        Ok(())
+        Ok((canonical && !changed)
+            .then(|| Encoded::new(Segments::new(self.bytes_to(index), &fields), common_segments)))
     }
 
     /// Reads declaration `index` as it was sent: nothing taken from `common`, nothing normalised.
@@ -258,25 +285,41 @@ impl<'a> Batch<'a> {
         index: usize,
         into: &mut Declaration<'a>,
     ) -> Result<Held, Malformed> {
+        let (fields, _) = self.read_own(index, into)?;
+        Ok(fields.held)
+    }
+
+    /// Also says whether it is encoded in the canonical way.
+    fn read_own(
+        &self,
+        index: usize,
+        into: &mut Declaration<'a>,
+    ) -> Result<(Fields, bool), Malformed> {
         clear(into);
-        let mut held = Held::default();
-        let Some(&(start, end)) = self.declarations.get(index) else {
-            return Ok(held);
+        let mut fields = Fields::default();
+        let Some(&(start, _)) = self.declarations.get(index) else {
+            return Ok((fields, true));
         };
-        let mut cursor = Cursor::new(self.message.get(..end).unwrap_or_default(), start, 1);
-        read_declaration(&mut cursor, into, &mut held, &mut Room::new(self.bounds))
+        let mut cursor = Cursor::new(self.bytes_to(index), start, 1);
+        read_declaration(&mut cursor, into, &mut fields, &mut Room::new(self.bounds))
             .map_err(|fault| fault.within_element("declarations", index))?;
-        Ok(held)
+        Ok((fields, cursor.is_canonical()))
+    }
+
+    /// The message up to the end of declaration `index`.
+    fn bytes_to(&self, index: usize) -> &'a [u8] {
+        let end = self.declarations.get(index).map_or(0, |&(_, end)| end);
+        self.message.get(..end).unwrap_or_default()
     }
 
     /// `common` as it was sent, and which fields it holds; none where there is none.
     #[must_use]
     pub fn raw_common(&self) -> Option<(&Declaration<'a>, Held)> {
-        self.common.as_ref().map(|common| (&common.raw, common.held))
+        self.common.as_ref().map(|common| (&common.raw, common.fields.held))
     }
 }
 
-/// Takes from `common` what `own` does not hold. An LRN and goods items are never shared.
+/// Takes from `common` what `own` does not hold.
 fn fill<'a>(own: &mut Declaration<'a>, held: Held, common: &Declaration<'a>) {
     if !held.has(3) {
         own.additional_declaration_type = common.additional_declaration_type;
@@ -311,301 +354,4 @@ fn fill<'a>(own: &mut Declaration<'a>, held: Held, common: &Declaration<'a>) {
     if !held.has(13) {
         own.fallback = common.fallback;
     }
-}
-
-/// Empties `declaration`, keeping its vectors' memory.
-fn clear(declaration: &mut Declaration<'_>) {
-    let Declaration {
-        lrn,
-        goods_items,
-        additional_declaration_type,
-        exporter,
-        importer,
-        ioss_number,
-        transport_document,
-        previous_documents,
-        transport_costs,
-        location_of_goods,
-        ucr,
-        supporting_documents,
-        fallback,
-    } = declaration;
-    *lrn = "";
-    goods_items.clear();
-    *additional_declaration_type = "";
-    *exporter = Party::default();
-    *importer = Party::default();
-    *ioss_number = "";
-    *transport_document = DocumentReference::default();
-    previous_documents.clear();
-    *transport_costs = Money::default();
-    *location_of_goods = LocationOfGoods::default();
-    *ucr = "";
-    supporting_documents.clear();
-    *fallback = FallbackLodgement::default();
-}
-
-/// How many more elements a declaration may have.
-struct Room {
-    bounds: Bounds,
-    list_elements: usize,
-}
-
-impl Room {
-    fn new(bounds: Bounds) -> Self {
-        Self { bounds, list_elements: bounds.list_elements_max }
-    }
-
-    #[inline]
-    fn take_list_element(&mut self, field: &'static str, offset: usize) -> Result<(), Fault> {
-        match self.list_elements.checked_sub(1) {
-            Some(left) => {
-                self.list_elements = left;
-                Ok(())
-            }
-            None => {
-                let max = self.bounds.list_elements_max;
-                Err(Fault::new(Defect::TooMany { max }, offset).within(field))
-            }
-        }
-    }
-}
-
-/// A `uint32` keeps the low half of its varint.
-#[inline]
-fn low_half(varint: u64) -> u32 {
-    (varint & 0xffff_ffff) as u32
-}
-
-fn read_declaration<'a>(
-    cursor: &mut Cursor<'a>,
-    into: &mut Declaration<'a>,
-    held: &mut Held,
-    room: &mut Room,
-) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.lrn = cursor.text(tag, "lrn")?,
-            2 => {
-                let index = into.goods_items.len();
-                let max = room.bounds.goods_items_max;
-                if index >= max {
-                    let fault = Fault::new(Defect::TooMany { max }, cursor.at());
-                    return Err(fault.within("goods_items"));
-                }
-                into.goods_items.push(GoodsItem::default());
-                if let Some(item) = into.goods_items.last_mut() {
-                    cursor
-                        .message(tag, |cursor| read_goods_item(cursor, item, room))
-                        .map_err(|fault| fault.within_element("goods_items", index))?;
-                }
-            }
-            3 => {
-                into.additional_declaration_type =
-                    cursor.text(tag, "additional_declaration_type")?;
-            }
-            4 => {
-                held.add(4);
-                read_party(cursor, tag, "exporter", &mut into.exporter)?;
-            }
-            5 => {
-                held.add(5);
-                read_party(cursor, tag, "importer", &mut into.importer)?;
-            }
-            6 => into.ioss_number = cursor.text(tag, "ioss_number")?,
-            7 => {
-                held.add(7);
-                let document = &mut into.transport_document;
-                cursor
-                    .message(tag, |cursor| read_document(cursor, document))
-                    .map_err(|fault| fault.within("transport_document"))?;
-            }
-            8 => {
-                let documents = &mut into.previous_documents;
-                add_document(cursor, tag, "previous_documents", documents, room)?;
-            }
-            9 => {
-                held.add(9);
-                read_money(cursor, tag, "transport_costs", &mut into.transport_costs)?;
-            }
-            10 => {
-                held.add(10);
-                let location = &mut into.location_of_goods;
-                cursor
-                    .message(tag, |cursor| read_location(cursor, location))
-                    .map_err(|fault| fault.within("location_of_goods"))?;
-            }
-            11 => into.ucr = cursor.text(tag, "ucr")?,
-            12 => {
-                let documents = &mut into.supporting_documents;
-                add_document(cursor, tag, "supporting_documents", documents, room)?;
-            }
-            13 => {
-                held.add(13);
-                let fallback = &mut into.fallback;
-                cursor
-                    .message(tag, |cursor| read_fallback(cursor, fallback))
-                    .map_err(|fault| fault.within("fallback"))?;
-            }
-            _ => cursor.skip(tag)?,
-        }
-    }
-    held.set(1, !into.lrn.is_empty());
-    held.set(2, !into.goods_items.is_empty());
-    held.set(3, !into.additional_declaration_type.is_empty());
-    held.set(6, !into.ioss_number.is_empty());
-    held.set(8, !into.previous_documents.is_empty());
-    held.set(11, !into.ucr.is_empty());
-    held.set(12, !into.supporting_documents.is_empty());
-    Ok(())
-}
-
-fn read_goods_item<'a>(
-    cursor: &mut Cursor<'a>,
-    into: &mut GoodsItem<'a>,
-    room: &mut Room,
-) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.goods_item_number = low_half(cursor.number(tag, "goods_item_number")?),
-            2 => into.hs6 = cursor.text(tag, "hs6")?,
-            3 => into.description = cursor.text(tag, "description")?,
-            4 => read_money(cursor, tag, "intrinsic_value", &mut into.intrinsic_value)?,
-            5 => into.gross_mass_mg = cursor.number(tag, "gross_mass_mg")?,
-            6 => into.packages = low_half(cursor.number(tag, "packages")?),
-            7 => {
-                const FIELD: &str = "additional_procedures";
-                let index = into.additional_procedures.len();
-                room.take_list_element(FIELD, cursor.at())?;
-                let code =
-                    cursor.element_text(tag).map_err(|fault| fault.within_element(FIELD, index))?;
-                into.additional_procedures.push(code);
-            }
-            8 => {
-                let product = &mut into.product;
-                cursor
-                    .message(tag, |cursor| read_product(cursor, product))
-                    .map_err(|fault| fault.within("product"))?;
-            }
-            9 => into.country_of_origin = cursor.text(tag, "country_of_origin")?,
-            _ => cursor.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_money<'a>(
-    cursor: &mut Cursor<'a>,
-    tag: Tag,
-    field: &'static str,
-    into: &mut Money<'a>,
-) -> Result<(), Fault> {
-    cursor
-        .message(tag, |cursor| {
-            while let Some(tag) = cursor.tag()? {
-                match tag.number {
-                    1 => into.currency = cursor.text(tag, "currency")?,
-                    2 => into.hundredths = cursor.number(tag, "hundredths")?,
-                    _ => cursor.skip(tag)?,
-                }
-            }
-            Ok(())
-        })
-        .map_err(|fault| fault.within(field))
-}
-
-fn read_party<'a>(
-    cursor: &mut Cursor<'a>,
-    tag: Tag,
-    field: &'static str,
-    into: &mut Party<'a>,
-) -> Result<(), Fault> {
-    cursor
-        .message(tag, |cursor| {
-            while let Some(tag) = cursor.tag()? {
-                match tag.number {
-                    1 => into.name = cursor.text(tag, "name")?,
-                    2 => into.street = cursor.text(tag, "street")?,
-                    3 => into.postcode = cursor.text(tag, "postcode")?,
-                    4 => into.city = cursor.text(tag, "city")?,
-                    5 => into.country = cursor.text(tag, "country")?,
-                    6 => into.identification = cursor.text(tag, "identification")?,
-                    _ => cursor.skip(tag)?,
-                }
-            }
-            Ok(())
-        })
-        .map_err(|fault| fault.within(field))
-}
-
-fn add_document<'a>(
-    cursor: &mut Cursor<'a>,
-    tag: Tag,
-    field: &'static str,
-    documents: &mut Vec<DocumentReference<'a>>,
-    room: &mut Room,
-) -> Result<(), Fault> {
-    room.take_list_element(field, cursor.at())?;
-    let mut document = DocumentReference::default();
-    cursor
-        .message(tag, |cursor| read_document(cursor, &mut document))
-        .map_err(|fault| fault.within_element(field, documents.len()))?;
-    documents.push(document);
-    Ok(())
-}
-
-fn read_document<'a>(
-    cursor: &mut Cursor<'a>,
-    into: &mut DocumentReference<'a>,
-) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.r#type = cursor.text(tag, "type")?,
-            2 => into.reference = cursor.text(tag, "reference")?,
-            _ => cursor.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_location<'a>(cursor: &mut Cursor<'a>, into: &mut LocationOfGoods<'a>) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.r#type = cursor.text(tag, "type")?,
-            2 => into.qualifier = cursor.text(tag, "qualifier")?,
-            3 => into.identification = cursor.text(tag, "identification")?,
-            _ => cursor.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_product<'a>(
-    cursor: &mut Cursor<'a>,
-    into: &mut ProductIdentifiers<'a>,
-) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.merchant = cursor.text(tag, "merchant")?,
-            2 => into.manufacturer = cursor.text(tag, "manufacturer")?,
-            3 => into.gtin = cursor.text(tag, "gtin")?,
-            _ => cursor.skip(tag)?,
-        }
-    }
-    Ok(())
-}
-
-fn read_fallback<'a>(
-    cursor: &mut Cursor<'a>,
-    into: &mut FallbackLodgement<'a>,
-) -> Result<(), Fault> {
-    while let Some(tag) = cursor.tag()? {
-        match tag.number {
-            1 => into.reference = cursor.text(tag, "reference")?,
-            // An int64 is its two's complement.
-            2 => into.lodged_at_ms = cursor.number(tag, "lodged_at_ms")?.cast_signed(),
-            _ => cursor.skip(tag)?,
-        }
-    }
-    Ok(())
 }
