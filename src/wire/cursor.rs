@@ -7,9 +7,9 @@
 //! run past its end prost reads on and fails afterwards; here they fail at once.
 //!
 //! Texts: checking each one for UTF-8 by itself costs a call for a dozen bytes. Keys and lengths
-//! below 128 are ASCII, so that a whole run of short fields is one UTF-8 text. The cursor checks
-//! from the text it is asked for to the first byte that is not UTF-8 (a varint of two bytes, as a
-//! rule), and cuts the texts that follow from what it has checked.
+//! below 128 are ASCII, so that a whole run of short fields is one ASCII text. The cursor checks
+//! from the text it is asked for to the first byte that is not ASCII (in a varint of two bytes, as
+//! a rule), and cuts the texts that follow from what it has checked.
 //!
 //! On the way it notices whether all it reads is encoded as [`super::canonical`] would: fields in
 //! the order of their numbers, shortest varints, nothing empty, nothing unknown.
@@ -237,23 +237,17 @@ impl<'a> Cursor<'a> {
     #[inline(never)]
     fn check_text(&mut self, start: usize, end: usize) -> Result<&'a str, Fault> {
         let rest = self.whole.get(start..).unwrap_or_default();
-        let valid = match std::str::from_utf8(rest) {
-            Ok(text) => text,
-            // The part before the first byte at fault is UTF-8 by the error's own word; asking
-            // once more is how to have it as a text without `unsafe`.
-            Err(error) => rest
-                .get(..error.valid_up_to())
-                .and_then(|valid| std::str::from_utf8(valid).ok())
-                .unwrap_or_default(),
-        };
-        self.text = valid;
-        self.text_start = start;
-        // Bytes that are wrong with more bytes after them are so without them, and a character
-        // that reaches past the text's end is cut by it: what has no cut here is not UTF-8.
-        valid.get(..end - start).ok_or_else(|| {
-            let sound = valid.len().min(end - start);
-            Fault::new(Defect::NotUtf8, start + sound)
-        })
+        let ascii = ascii_length(rest);
+        // Either the text lies in the run of ASCII that begins with it, or it is checked by itself.
+        let checked = rest.get(..ascii.max(end - start)).unwrap_or_default();
+        match std::str::from_utf8(checked) {
+            Ok(text) => {
+                self.text = text;
+                self.text_start = start;
+                Ok(text.get(..end - start).unwrap_or_default())
+            }
+            Err(error) => Err(Fault::new(Defect::NotUtf8, start + error.valid_up_to())),
+        }
     }
 
     /// Steps over an unknown field.
@@ -308,4 +302,12 @@ impl<'a> Cursor<'a> {
     fn wrong_wire_type(&self, tag: Tag, expected: u8) -> Fault {
         Fault::new(Defect::WireType { expected, found: tag.wire_type }, self.at)
     }
+}
+
+/// How many bytes of ASCII `bytes` begins with.
+fn ascii_length(bytes: &[u8]) -> usize {
+    let (chunks, _) = bytes.as_chunks::<16>();
+    let whole = 16 * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
+    let rest = bytes.get(whole..).unwrap_or_default();
+    whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
 }

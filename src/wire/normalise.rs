@@ -152,14 +152,14 @@ impl<'a> Normaliser<'a> {
 
     #[inline]
     fn text(&mut self, text: &mut &'a str) {
-        if !is_normal::<false>(text.as_bytes()) {
+        if !text.is_empty() && !is_normal::<false>(text.as_bytes()) {
             self.take(text, collapsed(text, self.arena));
         }
     }
 
     #[inline]
     fn code(&mut self, text: &mut &'a str) {
-        if !is_normal::<true>(text.as_bytes()) {
+        if !text.is_empty() && !is_normal::<true>(text.as_bytes()) {
             self.take(text, upper(collapsed(text, self.arena), self.arena));
         }
     }

@@ -19,7 +19,7 @@ use super::cursor::Cursor;
 use super::malformed::{Defect, Fault, Malformed};
 use super::normalise::normalise;
 use super::parse::{Room, clear, read_declaration};
-use super::segments::{Encoded, Fields, Held, Segments};
+use super::segments::{Encoded, Fields, Held};
 use super::view::Declaration;
 
 /// How much one batch may make the reader hold. An element of a list takes two bytes of a message
@@ -263,16 +263,17 @@ impl<'a> Batch<'a> {
         arena: &'a Bump,
         into: &mut Declaration<'a>,
     ) -> Result<Option<Encoded<'_>>, Malformed> {
-        let (fields, canonical) = self.read_own(index, into)?;
+        let mut fields = Fields::default();
+        let canonical = self.read_own(index, into, &mut fields)?;
         let changed = normalise(into, arena);
-        let mut common_segments = None;
+        let mut common_part = None;
         if let Some(common) = &self.common {
             let normal = common.normal.get_or_init(|| NormalCommon::new(&common.raw, arena));
             fill(into, fields.held, &normal.declaration);
-            common_segments = Some(Segments::new(&normal.content, &normal.fields));
+            common_part = Some((&normal.fields, normal.content.as_slice()));
         }
-        Ok((canonical && !changed)
-            .then(|| Encoded::new(Segments::new(self.bytes_to(index), &fields), common_segments)))
+        let quick = canonical && !changed;
+        Ok(quick.then(|| Encoded::new(fields, self.bytes_to(index), common_part)))
     }
 
     /// Reads declaration `index` as it was sent: nothing taken from `common`, nothing normalised.
@@ -285,25 +286,27 @@ impl<'a> Batch<'a> {
         index: usize,
         into: &mut Declaration<'a>,
     ) -> Result<Held, Malformed> {
-        let (fields, _) = self.read_own(index, into)?;
+        let mut fields = Fields::default();
+        self.read_own(index, into, &mut fields)?;
         Ok(fields.held)
     }
 
-    /// Also says whether it is encoded in the canonical way.
+    /// Says whether it is encoded in the canonical way.
     fn read_own(
         &self,
         index: usize,
         into: &mut Declaration<'a>,
-    ) -> Result<(Fields, bool), Malformed> {
+        fields: &mut Fields,
+    ) -> Result<bool, Malformed> {
         clear(into);
-        let mut fields = Fields::default();
-        let Some(&(start, _)) = self.declarations.get(index) else {
-            return Ok((fields, true));
+        let Some(&(start, end)) = self.declarations.get(index) else {
+            return Ok(true);
         };
         let mut cursor = Cursor::new(self.bytes_to(index), start, 1);
-        read_declaration(&mut cursor, into, &mut fields, &mut Room::new(self.bounds))
+        read_declaration(&mut cursor, into, fields, &mut Room::new(self.bounds))
             .map_err(|fault| fault.within_element("declarations", index))?;
-        Ok((fields, cursor.is_canonical()))
+        // Past that, `Fields` does not tell where they begin.
+        Ok(cursor.is_canonical() && u32::try_from(end).is_ok())
     }
 
     /// The message up to the end of declaration `index`.

@@ -45,70 +45,62 @@ const FIELDS: usize = 14;
 /// The number of `fallback`, which canonical content holds last and apart.
 const FALLBACK: usize = 13;
 
-/// The fields of one encoded declaration.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Segments<'a> {
-    /// Ends with the declaration.
-    bytes: &'a [u8],
-    /// Where in `bytes` each field begins, of those that are held.
-    starts: [usize; FIELDS],
-    held: Held,
-}
-
-impl<'a> Segments<'a> {
-    /// Of the declaration that ends with `bytes`, in canonical form.
-    pub(super) fn new(bytes: &'a [u8], fields: &Fields) -> Self {
-        Self { bytes, starts: fields.starts, held: fields.held }
-    }
-
-    fn start_of(&self, number: usize) -> usize {
-        // Past the highest number there is no start: there the declaration ends.
-        self.starts.get(number).copied().unwrap_or(self.bytes.len())
-    }
-
-    /// The fields from number `from` up to and without `to`.
-    fn between(&self, from: usize, to: usize) -> &'a [u8] {
-        let start = self.start_of(self.held.next_from(from));
-        let end = self.start_of(self.held.next_from(to));
-        self.bytes.get(start..end).unwrap_or_default()
-    }
-}
-
-/// The top-level fields of a declaration, noted while they are read.
+/// The top-level fields of an encoded declaration, noted while they are read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fields {
     pub(super) held: Held,
-    starts: [usize; FIELDS],
     last: u32,
+    /// Where each field begins. Of use for what is held, where the declaration has canonical form
+    /// and the message less than 4 GiB.
+    starts: [u32; FIELDS],
 }
 
 impl Fields {
-    /// A field begins at `at`. Starts are of use only where fields come in order and those that are
-    /// not repeated come once.
+    /// A field begins at `at`; of a repeated one the first element counts.
     #[inline]
     pub(super) fn begin(&mut self, number: u32, at: usize) {
         if number != self.last {
             self.last = number;
             if let Some(start) = self.starts.get_mut(number as usize) {
-                *start = at;
+                *start = at as u32;
             }
         }
+    }
+
+    /// The fields from number `from` up to and without `to`, of the declaration that ends with
+    /// `bytes`.
+    fn between<'b>(&self, bytes: &'b [u8], from: usize, to: usize) -> &'b [u8] {
+        let start_of = |number| {
+            // Past the highest number there is no start: there the declaration ends.
+            self.starts.get(number).map_or(bytes.len(), |&start| start as usize)
+        };
+        let start = start_of(self.held.next_from(from));
+        let end = start_of(self.held.next_from(to));
+        bytes.get(start..end).unwrap_or_default()
     }
 }
 
 /// The canonical encoding of an effective declaration, as it lies in the message and in `common`.
 #[derive(Debug, Clone, Copy)]
 pub struct Encoded<'b> {
-    own: Segments<'b>,
-    /// With what is taken from it: the fields that the declaration does not hold itself.
-    common: Option<(Segments<'b>, Held)>,
+    own: Fields,
+    /// Ends with the declaration.
+    own_bytes: &'b [u8],
+    common: Option<(&'b Fields, &'b [u8])>,
+    /// What is taken from `common`: the fields that the declaration does not hold itself.
+    taken: Held,
 }
 
 impl<'b> Encoded<'b> {
-    /// `common` has canonical form too, and neither an LRN nor goods items.
-    pub(super) fn new(own: Segments<'b>, common: Option<Segments<'b>>) -> Self {
-        let common = common.map(|common| (common, common.held.without(own.held)));
-        Self { own, common }
+    /// Of a declaration of canonical form that ends with `own_bytes`. `common` has that form too,
+    /// and neither an LRN nor goods items.
+    pub(super) fn new(
+        own: Fields,
+        own_bytes: &'b [u8],
+        common: Option<(&'b Fields, &'b [u8])>,
+    ) -> Self {
+        let taken = common.map_or(Held::default(), |(fields, _)| fields.held.without(own.held));
+        Self { own, own_bytes, common, taken }
     }
 
     /// Appends all but `fallback`.
@@ -123,22 +115,24 @@ impl<'b> Encoded<'b> {
 
     /// Appends the fields from number `from` up to and without `to`, in as few pieces as can be:
     /// from one source up to the next field that is the other's.
-    fn write(&self, bytes: &mut Vec<u8>, from: usize, to: usize) {
-        let Some((common, taken)) = &self.common else {
-            bytes.extend_from_slice(self.own.between(from, to));
-            return;
-        };
-        let mut from = from;
+    fn write(&self, bytes: &mut Vec<u8>, mut from: usize, to: usize) {
         while from < to {
             let of_own = self.own.held.next_from(from);
-            let of_common = taken.next_from(from);
-            let (source, stop) =
-                if of_own < of_common { (&self.own, of_common) } else { (common, of_own) };
-            // What `common` holds and is not taken is the declaration's own, and so not before
-            // `stop`.
-            let stop = stop.min(to);
-            bytes.extend_from_slice(source.between(from, stop));
-            from = stop;
+            let of_common = self.taken.next_from(from);
+            from = match self.common {
+                Some((fields, common_bytes)) if of_common < of_own => {
+                    // What `common` holds and is not taken is the declaration's own, and so not
+                    // before `stop`.
+                    let stop = of_own.min(to);
+                    bytes.extend_from_slice(fields.between(common_bytes, from, stop));
+                    stop
+                }
+                _ => {
+                    let stop = of_common.min(to);
+                    bytes.extend_from_slice(self.own.between(self.own_bytes, from, stop));
+                    stop
+                }
+            };
         }
     }
 }
