@@ -98,6 +98,6 @@ async fn every_case_through_the_server() {
                 assert_eq!(same, found);
             }
         }
-        assert_eq!(server.stop(), 0);
+        assert_eq!(server.stop().await, 0);
     }
 }

@@ -161,7 +161,7 @@ async fn killed_in_the_middle_of_a_stream() {
         assert_eq!(*by_mrn.entry(&verdict.mrn).or_insert(key), key);
         assert_eq!(*by_key.entry(key).or_insert(&verdict.mrn), &verdict.mrn);
     }
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
 
     // A run without a crash, in the same order as the records of the first one were placed, is one
     // in any order here but for what depends on order: corrections and conflicts. So replay the
@@ -170,7 +170,7 @@ async fn killed_in_the_middle_of_a_stream() {
     println!("{output}");
     let server = Start::at(&data, CLOCK).run();
     assert_eq!(all_summaries(&server, watermark).await, after_crashes);
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
     common::waag_ok(&["verify", "--data-dir", data.to_str().unwrap()]);
 }
 
@@ -213,7 +213,7 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
     assert!(whole);
     let watermark = answers.iter().map(|(_, answer)| answer.watermark).max().unwrap();
     let with_crashes = all_summaries(&server, watermark).await;
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
 
     let (_outer, data) = folder();
     let server = Start::at(&data, CLOCK).run();
@@ -228,5 +228,5 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
             assert_eq!(strip(with), strip(without));
         }
     }
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
 }

@@ -24,7 +24,7 @@ fn refused() -> Vec<(SubmitBatchRequest, &'static str, &'static str)> {
     vec![
         (batch(&"x".repeat(65), good()), "batch_id", "64"),
         (batch("empty", vec![]), "declarations", "1 at least"),
-        (batch("many", many.collect()), "declarations", "10000 at most"),
+        (batch("many", many.collect()), "declarations", "more than 10000"),
         (
             batch("items", vec![Declaration { goods_items: items, ..Declaration::default() }]),
             "declarations[0].goods_items",
@@ -138,7 +138,9 @@ async fn bytes_that_are_no_batch_are_invalid() {
     let before = watermark_after(&server, "FIRST").await;
     // A raw client that sends what it likes as the message.
     let mut client = tonic::client::Grpc::new(server.channel().await);
-    for rubbish in [&b"\xff\xff\xff"[..], b"\x0a\x05ab", b"\x2a\x02\x0a\xff", b"\x0a\x02\xc3\x28"] {
+    // A broken tag, a text cut short, a text that is no UTF-8, and a broken tag in a declaration.
+    let nested = [&b"\x12\x0bNL810000003"[..], b"\x2a\x02\x0a\xff"].concat();
+    for rubbish in [&b"\xff\xff\xff"[..], b"\x0a\x05ab", b"\x0a\x02\xc3\x28", &nested] {
         client.ready().await.unwrap();
         let path = "/waag.v1.Lodgement/SubmitBatch".parse().unwrap();
         let request = tonic::Request::new(rubbish.to_vec());
@@ -217,6 +219,6 @@ async fn a_full_index_refuses_and_loses_nothing() {
     if let Ok(again) = status {
         assert_eq!(again.into_inner().verdicts[7].replay_of(), first.verdicts[7].outcome());
     }
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
     common::waag_ok(&["verify", "--data-dir", data.to_str().unwrap()]);
 }

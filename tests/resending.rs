@@ -63,7 +63,7 @@ async fn two_clients_sending_the_same_and_crosswise_batches_get_one_acceptance_e
     let before = summary(&server, "NL810000003", watermark).await;
     assert_eq!(before.accepted, accepted as u64);
     assert_eq!(before.replayed, (4 * BATCHES * EACH - accepted) as u64);
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
 
     // A rebuild from the journal gives the same outcomes, or it would be refused as damage.
     let data = data.to_str().unwrap();
@@ -175,7 +175,7 @@ async fn a_replay_gets_the_first_answer_whatever_the_law_says_now() {
     let first = server.lodgement().await.submit_batch(request.clone()).await.unwrap().into_inner();
     assert_eq!(first.verdicts[0].outcome(), Outcome::Accepted);
     assert_eq!(reasons(&first.verdicts[0], Severity::Flag), ["PRODUCT_ID_MISSING"]);
-    assert_eq!(server.stop(), 0);
+    assert_eq!(server.stop().await, 0);
 
     let server = Start::at(&data, "2026-11-05T09:00").run();
     let mut client = server.lodgement().await;

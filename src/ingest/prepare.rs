@@ -17,7 +17,7 @@ use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
 use crate::rules::finding::{Element, Findings, Reason, Severity};
-use crate::rules::{Judge, Limits, lrn_is_usable};
+use crate::rules::{Judge, lrn_is_usable};
 use crate::summary::{Facts, IossNumber};
 use crate::wire::digest::{Digester, Keys, MemoryKind};
 use crate::wire::malformed::{Defect, Malformed};
@@ -25,8 +25,6 @@ use crate::wire::normalise::normalise_lodger;
 use crate::wire::reader::{self, Batch};
 use crate::wire::view::{Declaration, Lodger};
 
-const LIMITS: Limits = Limits { goods_items_max: 999 };
-const FALLBACK_DAYS_MAX: u16 = 30;
 /// How large a batch may be, as configured. What is in the journal was taken under the settings of
 /// its time and is judged again without bounds.
 #[derive(Debug, Clone, Copy)]
@@ -168,7 +166,7 @@ impl Preparer {
         let mut findings = Findings::default();
         let mut goods_items = 0;
         for index in 0..batch.len() {
-            batch.declaration(index, arena, &mut declaration).map_err(malformed)?;
+            let encoded = batch.declaration(index, arena, &mut declaration).map_err(malformed)?;
             goods_items += declaration.goods_items.len();
             if goods_items > self.bounds.goods_items_max {
                 return Err(Refusal::invalid(
@@ -179,10 +177,10 @@ impl Preparer {
                     ),
                 ));
             }
-            let check = FallbackCheck::of(&declaration.fallback, at, FALLBACK_DAYS_MAX);
+            let check = FallbackCheck::of(&declaration.fallback, at);
             let lodged = Moment(declaration.fallback.lodged_at_ms);
             let law_day = if check.usable() { self.calendar.day(lodged) } else { day };
-            let digests = self.digester.digests(&lodger, &declaration);
+            let digests = self.digester.digests(&lodger, &declaration, encoded);
             let key = if lrn_is_usable(declaration.lrn) {
                 self.keys.key_of(&declarant, declaration.lrn)
             } else {
@@ -197,8 +195,7 @@ impl Preparer {
                 older = self::day_law(law, law_day)?;
                 &older
             };
-            let judgement =
-                self.judge.judge(in_force, &LIMITS, &lodger, &declaration, check, &mut findings);
+            let judgement = self.judge.judge(in_force, &lodger, &declaration, check, &mut findings);
             let found = start..findings.list.len();
             let facts = Facts::of(
                 &declaration,
@@ -306,8 +303,7 @@ impl Preparer {
                 let severity = day_law.severity(reason).unwrap_or(Severity::Reject);
                 findings.add(reason, severity, Element::Lrn, 0, declaration.lrn);
             }
-            let judgement =
-                self.judge.judge(&day_law, &LIMITS, &lodger, &declaration, check, findings);
+            let judgement = self.judge.judge(&day_law, &lodger, &declaration, check, findings);
             Ok((judgement, day_law))
         })();
         arena.reset();

@@ -14,6 +14,9 @@ use crate::wire::view::FallbackLodgement;
 
 const REFERENCE_CHARACTERS_MAX: usize = 35;
 const DAY_MS: i64 = 86_400_000;
+/// How far a fallback lodgement may lie back: the contract says so, and what was judged under it is
+/// judged again the same, so it is no setting.
+const DAYS_BACK_MAX: i64 = 30;
 
 const PRESENT: u8 = 1;
 const MOMENT_WRONG: u8 = 2;
@@ -28,11 +31,11 @@ pub struct FallbackCheck(u8);
 impl FallbackCheck {
     /// Checks `fallback` of a declaration that arrives at `arrival`.
     #[must_use]
-    pub fn of(fallback: &FallbackLodgement<'_>, arrival: Moment, allowed_days_back: u16) -> Self {
+    pub fn of(fallback: &FallbackLodgement<'_>, arrival: Moment) -> Self {
         if fallback.reference.is_empty() && fallback.lodged_at_ms == 0 {
             return Self(0);
         }
-        let earliest = arrival.0.saturating_sub(i64::from(allowed_days_back) * DAY_MS);
+        let earliest = arrival.0.saturating_sub(DAYS_BACK_MAX * DAY_MS);
         let at = fallback.lodged_at_ms;
         let mut bits = PRESENT;
         if at <= 0 || at < earliest || at > arrival.0 {
@@ -95,7 +98,7 @@ mod tests {
 
     fn check(reference: &str, lodged_at_ms: i64) -> FallbackCheck {
         let arrival = Moment(1_000 * DAY_MS);
-        FallbackCheck::of(&FallbackLodgement { reference, lodged_at_ms }, arrival, 30)
+        FallbackCheck::of(&FallbackLodgement { reference, lodged_at_ms }, arrival)
     }
 
     #[test]
@@ -109,7 +112,7 @@ mod tests {
             assert_eq!(check("F1", at).bits(), PRESENT | MOMENT_WRONG);
         }
         let early = FallbackLodgement { reference: "F1", lodged_at_ms: 1 };
-        assert!(!FallbackCheck::of(&early, Moment(i64::MIN), 30).usable());
+        assert!(!FallbackCheck::of(&early, Moment(i64::MIN)).usable());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Judging one declaration: the order of the tests, and where findings go.
 //!
-//! Judging is a pure function of the day's law, the limits, the lodger, the normalised declaration
+//! Judging is a pure function of the day's law, the lodger, the normalised declaration
 //! and what its fallback is worth. Two principles hold throughout (the customs facts are in the
 //! data files, the choices in the families' own modules):
 //!
@@ -18,20 +18,6 @@ use super::words::Scratch;
 use super::{Judgement, description, documents, form, goods, parties, procedures, value};
 use crate::id::EurCents;
 use crate::wire::view::{Declaration, GoodsItem, Lodger};
-
-/// Bounds of this server, beside those of the law.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// At most this many goods items on a declaration are taken; the rule set has its own bound,
-    /// and the smaller one counts. More of them are FIELD_FORMAT, and only these are judged.
-    pub goods_items_max: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { goods_items_max: 999 }
-    }
-}
 
 /// Judges declarations, one after another. Holds scratch space only: one for each worker thread.
 #[derive(Debug, Default)]
@@ -109,7 +95,6 @@ impl Judge {
     pub fn judge(
         &mut self,
         law: &DayLaw,
-        limits: &Limits,
         lodger: &Lodger<'_>,
         declaration: &Declaration<'_>,
         fallback: FallbackCheck,
@@ -119,7 +104,7 @@ impl Judge {
         let first = findings.list.len();
         let case = Case { law, edition, lodger, declaration };
         let mut found = Found { edition, findings, rejected: false, flagged: false };
-        let items = self.items(&case, limits, &mut found);
+        let items = self.items(&case, &mut found);
 
         form::judge(&case, &mut found);
         fallback::judge(fallback, &declaration.fallback, &mut found);
@@ -153,15 +138,10 @@ impl Judge {
         &self.line_values
     }
 
-    /// The goods items that are judged: all, unless there are too many.
-    fn items<'a, 'd>(
-        &self,
-        case: &Case<'a, 'd>,
-        limits: &Limits,
-        found: &mut Found<'_>,
-    ) -> &'a [GoodsItem<'d>] {
+    /// The goods items that are judged: all, unless the rule set allows fewer.
+    fn items<'a, 'd>(&self, case: &Case<'a, 'd>, found: &mut Found<'_>) -> &'a [GoodsItem<'d>] {
         let items = &*case.declaration.goods_items;
-        let max = limits.goods_items_max.min(case.edition.goods_items_max).min(u32::from(u16::MAX));
+        let max = case.edition.goods_items_max.min(u32::from(u16::MAX));
         if items.is_empty() {
             found.add(Reason::FieldMissing, Element::GoodsItemNumber, 0, "");
         }

@@ -9,7 +9,7 @@
 //! - [`shelf::Shelf`] keeps every file ever used; [`check`] is behind `waag rules`.
 //!
 //! Invariant: findings are a pure function of the normalised declaration, the law of its day, the
-//! lodger, the limits and what the fallback is worth. Severities, thresholds, lists and sentences come
+//! lodger and what the fallback is worth. Severities, thresholds, lists and sentences come
 //! from the files, never from code.
 
 mod builtin;
@@ -44,7 +44,7 @@ pub use day_law::DayLaw;
 pub use error::{LawError, Problem};
 pub use fallback::FallbackCheck;
 pub use form::lrn_is_usable;
-pub use judge::{Judge, Limits};
+pub use judge::Judge;
 pub use law::Law;
 pub use shelf::Shelf;
 

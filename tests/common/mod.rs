@@ -138,10 +138,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// SIGTERM, and its exit code once it has stopped.
-    pub fn stop(mut self) -> i32 {
+    /// SIGTERM, and its exit code once it has stopped. Meanwhile the test's own clients must be able
+    /// to see that the server goes.
+    pub async fn stop(mut self) -> i32 {
         self.signal("-TERM");
-        self.child.wait().unwrap().code().unwrap()
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
+        waiting.await.unwrap().code().unwrap()
     }
 }
 

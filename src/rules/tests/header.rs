@@ -78,17 +78,6 @@ fn number_of_goods_items() {
     assert_eq!(judged.seen.len(), 1);
     assert_eq!((judged.seen[0].0, judged.seen[0].2), (FieldFormat, element));
     assert_eq!(judged.judgement.intrinsic_value.0, 0);
-
-    let mut declaration = sale(OLD);
-    many(4)(&mut declaration);
-    let mut findings = Findings::default();
-    let mut judge = Judge::new();
-    let limits = Limits { goods_items_max: 3 };
-    let fallback = FallbackCheck::default();
-    judge.judge(&law(OLD), &limits, &lodger(), &declaration, fallback, &mut findings);
-    assert_eq!(findings.list[0].reason, FieldFormat, "the smaller bound holds");
-    let cent = Some(crate::id::EurCents(1));
-    assert_eq!(judge.line_values(), [cent, cent, cent, None]);
 }
 
 #[test]
@@ -144,7 +133,7 @@ fn fallbacks() {
     let judge = |reference: &'static str, lodged_at_ms: i64| {
         let mut declaration = sale(OLD);
         declaration.fallback = FallbackLodgement { reference, lodged_at_ms };
-        let check = FallbackCheck::of(&declaration.fallback, arrival, 30);
+        let check = FallbackCheck::of(&declaration.fallback, arrival);
         let judged = judge_with(&law(OLD), &lodger(), &declaration, check);
         judged.seen.into_iter().map(|seen| (seen.0, seen.2, seen.4)).collect::<Vec<_>>()
     };

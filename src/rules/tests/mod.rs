@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use smallvec::smallvec;
 
 use super::finding::{Element, Findings, Reason, Severity};
-use super::{DayLaw, FallbackCheck, Judge, Judgement, Law, Limits};
+use super::{DayLaw, FallbackCheck, Judge, Judgement, Law};
 use crate::day::Day;
 use crate::id::Eori;
 use crate::wire::view::*;
@@ -123,8 +123,7 @@ pub(super) fn judge_with(
     fallback: FallbackCheck,
 ) -> Judged {
     let mut findings = Findings::default();
-    let judgement =
-        Judge::new().judge(law, &Limits::default(), lodger, declaration, fallback, &mut findings);
+    let judgement = Judge::new().judge(law, lodger, declaration, fallback, &mut findings);
     let seen = findings.list.iter().map(|finding| {
         let severity = if finding.severity == Severity::Reject { 'R' } else { 'F' };
         let value = findings.value(finding).to_owned();
@@ -240,14 +239,7 @@ fn findings_of_one_declaration_leave_those_before_alone() {
     let mut rejected = sale(OLD);
     rejected.lrn = "";
     let mut go = |declaration: &Declaration<'_>, findings: &mut Findings| {
-        judge.judge(
-            &law,
-            &Limits::default(),
-            &lodger(),
-            declaration,
-            FallbackCheck::default(),
-            findings,
-        )
+        judge.judge(&law, &lodger(), declaration, FallbackCheck::default(), findings)
     };
     assert!(!go(&flagged, &mut findings).rejected);
     assert!(go(&rejected, &mut findings).rejected);

@@ -34,7 +34,6 @@ proptest! {
         codes in 0..4_usize,
         days in prop::sample::select(vec!["2021-07-01", "2022-01-01", OLD, NEW, LATEST, "2100-01-01"]),
         bits in any::<u8>(),
-        goods_items_max in prop_oneof![Just(0), Just(2), Just(999), Just(u32::MAX)],
     ) {
         let mut text = texts.iter().map(String::as_str).cycle();
         let mut number = numbers.iter().copied().cycle();
@@ -71,11 +70,10 @@ proptest! {
             representative_status: n() as u32,
         };
         let law = law(days);
-        let limits = Limits { goods_items_max };
         let fallback = FallbackCheck::from_bits(bits);
         let mut first = Findings::default();
         let mut judge = Judge::new();
-        let judgement = judge.judge(&law, &limits, &lodger, &declaration, fallback, &mut first);
+        let judgement = judge.judge(&law, &lodger, &declaration, fallback, &mut first);
         prop_assert_eq!(judge.line_values().len(), declaration.goods_items.len());
         let rejects = first.list.iter().filter(|f| f.severity == Severity::Reject).count();
         prop_assert_eq!(judgement.rejected, rejects > 0);
@@ -84,7 +82,7 @@ proptest! {
             prop_assert!(judgement.rejected, "what cannot be kept is not accepted");
         }
         let mut second = Findings::default();
-        let again = judge.judge(&law, &limits, &lodger, &declaration, fallback, &mut second);
+        let again = judge.judge(&law, &lodger, &declaration, fallback, &mut second);
         prop_assert_eq!(judgement, again);
         prop_assert_eq!(&first.list, &second.list);
         prop_assert_eq!(&first.values, &second.values);
