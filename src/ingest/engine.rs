@@ -17,20 +17,19 @@ use super::folding;
 use super::laws::{Laws, LawsError};
 use super::lookup::Lookup;
 use super::prepare::{Bounds, Preparer};
-use super::record::{self, ACTORS_MAX};
+use super::record::{self, SettingsRecord};
 use super::recover::{Progress, RecoverError, Recoverer};
 use super::refusal::Refusal;
 use super::work::{Caller, Finisher, Job, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
 use crate::disk::{FolderLock, LocalDisk, LockError};
-use crate::id::Watermark;
 use crate::index::Index;
 use crate::journal::{self, JournalError};
 use crate::mrn::Mint;
 use crate::rules::{Law, LawError, Shelf};
 use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Board, Fold, FoldError, FoldOptions};
+use crate::summary::{Board, Event, Fold, FoldError, FoldOptions};
 use crate::wire::digest::Keys;
 
 /// Why the engine does not start.
@@ -247,8 +246,14 @@ impl Engine {
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
 
         let preparers = (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect();
-        let recoverer =
-            Recoverer::new(Arc::clone(&index), Arc::clone(&laws), preparers, fold, report());
+        let recoverer = Recoverer::new(
+            Arc::clone(&index),
+            Arc::clone(&laws),
+            preparers,
+            &config.time_zone,
+            fold,
+            report(),
+        );
         let mut recoverer = Some(recoverer);
         let disk = Arc::new(LocalDisk::new());
         let (mut journal, recovery) = journal::open(
@@ -282,14 +287,16 @@ impl Engine {
             None => {
                 laws.keep(&law)?;
                 let record = laws.record(&law);
-                append(&mut journal, &mut fold, record::LAW, &record.body())?;
+                append(&mut journal, &mut fold, record::LAW, &record.body(), Event::Other)?;
                 laws.note(record)?;
                 record.number
             }
         };
         laws.put_in_force(first_law, Arc::clone(&law));
         if recovered.actors_max != Some(config.actors_max) {
-            append(&mut journal, &mut fold, ACTORS_MAX, &config.actors_max.to_le_bytes())?;
+            let (actors_max, time_zone) = (config.actors_max, config.time_zone.as_str());
+            let body = SettingsRecord { actors_max, time_zone }.body();
+            append(&mut journal, &mut fold, record::SETTINGS, &body, Event::ActorsMax(actors_max))?;
         }
         let today = law.on(calendar.day(clock.admit()))?;
 
@@ -615,20 +622,14 @@ fn append(
     fold: &mut Fold,
     kind: u8,
     body: &[u8],
-) -> Result<Watermark, StartError> {
+    event: Event,
+) -> Result<(), StartError> {
     let reservation = journal
         .room()
         .reserve(body.len())
         .map_err(|error| io("the journal")(std::io::Error::other(error.to_string())))?;
     let placed = journal.push(kind, &[body], reservation)?;
     journal.commit()?;
-    let event = match kind {
-        ACTORS_MAX => {
-            let value = body.try_into().map_or(0, u32::from_le_bytes);
-            crate::summary::Event::ActorsMax(value)
-        }
-        _ => crate::summary::Event::Other,
-    };
     fold.apply(placed.number, &event)?;
-    Ok(placed.number)
+    Ok(())
 }

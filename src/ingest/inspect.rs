@@ -294,7 +294,8 @@ impl Opened {
         let laws = Arc::clone(&self.laws);
         let report = engine::report();
         let mut recoverer =
-            Recoverer::new(Arc::new(index), laws, preparers, fold, report).with_mark(mark);
+            Recoverer::new(Arc::new(index), laws, preparers, &config.time_zone, fold, report)
+                .with_mark(mark);
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),

@@ -16,7 +16,8 @@
 //! | .. | the message as it came |
 //!
 //! A law (kind 2), from here on in force: its number (4), the hash of its rules (32) and of its
-//! reference data (32). A change of `actors_max` (kind 3), from here on in force: its value (4).
+//! reference data (32). Settings that figures hang on (kind 3), from here on in force: `actors_max`
+//! (4), and the name of the time zone in which days are counted, which never changes.
 
 use crate::day::Moment;
 use crate::id::Ordinal;
@@ -26,8 +27,8 @@ use crate::wire::digest::NORMALISER_VERSION;
 pub const BATCH: u8 = 1;
 /// A law that is in force from here on.
 pub const LAW: u8 = 2;
-/// A value of `actors_max` that holds from here on.
-pub const ACTORS_MAX: u8 = 3;
+/// Settings that hold from here on.
+pub const SETTINGS: u8 = 3;
 
 const LAYOUT: u8 = 1;
 /// Bytes of a batch record before the outcomes.
@@ -40,8 +41,8 @@ pub enum Entry<'a> {
     Batch(BatchRecord<'a>),
     /// See [`LAW`].
     Law(LawRecord),
-    /// See [`ACTORS_MAX`].
-    ActorsMax(u32),
+    /// See [`SETTINGS`].
+    Settings(SettingsRecord<'a>),
 }
 
 /// A batch as it stands in the journal.
@@ -68,6 +69,15 @@ pub struct LawRecord {
     pub rules_hash: [u8; 32],
     /// Hash of its rates and nomenclature.
     pub reference_hash: [u8; 32],
+}
+
+/// Settings as they stand in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SettingsRecord<'a> {
+    /// Actors of a role that are counted apart.
+    pub actors_max: u32,
+    /// IANA name of the zone in which days are counted.
+    pub time_zone: &'a str,
 }
 
 /// A record that says what no version of Waag up to this one writes.
@@ -99,6 +109,14 @@ impl BatchRecord<'_> {
             *byte = *part;
         }
         header
+    }
+}
+
+impl SettingsRecord<'_> {
+    /// The record's body.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        [&self.actors_max.to_le_bytes()[..], self.time_zone.as_bytes()].concat()
     }
 }
 
@@ -145,9 +163,12 @@ impl<'a> Entry<'a> {
                 Self::batch(&mut cursor).ok_or(wrong("its lengths do not add up"))
             }
             LAW => Self::law(&mut cursor).ok_or(wrong("its length is not 68")),
-            ACTORS_MAX => {
-                let value = body.try_into().map_err(|_| wrong("its length is not 4"))?;
-                Ok(Self::ActorsMax(u32::from_le_bytes(value)))
+            SETTINGS => {
+                let actors_max = cursor.array().ok_or(wrong("cut short"))?;
+                let time_zone = std::str::from_utf8(cursor.0)
+                    .map_err(|_| wrong("the name of its time zone is not UTF-8"))?;
+                let actors_max = u32::from_le_bytes(actors_max);
+                Ok(Self::Settings(SettingsRecord { actors_max, time_zone }))
             }
             _ => Err(wrong("a kind that this version does not know")),
         }
@@ -195,14 +216,15 @@ mod tests {
         assert_eq!(Entry::read(BATCH, &body).unwrap(), Entry::Batch(batch));
         let law = LawRecord { number: 3, rules_hash: [1; 32], reference_hash: [2; 32] };
         assert_eq!(Entry::read(LAW, &law.body()).unwrap(), Entry::Law(law));
-        let actors_max = 100_000_u32.to_le_bytes();
-        assert_eq!(Entry::read(ACTORS_MAX, &actors_max).unwrap(), Entry::ActorsMax(100_000));
+        let settings = SettingsRecord { actors_max: 100_000, time_zone: "Europe/Amsterdam" };
+        let settings_body = settings.body();
+        assert_eq!(Entry::read(SETTINGS, &settings_body).unwrap(), Entry::Settings(settings));
         for cut in 0..body.len() {
             assert!(Entry::read(BATCH, &body[..cut]).is_err(), "{cut}");
         }
         assert!(Entry::read(BATCH, &[&body[..], b"x"].concat()).is_err());
         assert!(Entry::read(LAW, &law.body()[..67]).is_err());
-        assert!(Entry::read(ACTORS_MAX, &[0; 5]).is_err());
+        assert!(Entry::read(SETTINGS, &settings_body[..3]).is_err());
         assert!(Entry::read(9, &[]).is_err());
     }
 }

@@ -62,6 +62,17 @@ pub enum RecoverError {
         /// What it was.
         written: String,
     },
+    /// Days would be counted in another zone than they were.
+    #[error(
+        "the journal counts days in {journal}, and the setting time_zone is {configured}: it cannot \
+         be changed once something has been lodged"
+    )]
+    TimeZone {
+        /// The zone of the journal.
+        journal: String,
+        /// That of the settings.
+        configured: String,
+    },
     /// The table is too small for the journal.
     #[error("{0}: set memory_max higher")]
     Full(#[from] crate::index::Full),
@@ -95,6 +106,7 @@ pub(crate) struct Recoverer {
     settler: Settler,
     laws: Arc<Laws>,
     preparers: Vec<Preparer>,
+    time_zone: String,
     fold: Fold,
     bunch: Vec<Waiting>,
     bunch_bytes: usize,
@@ -141,6 +153,7 @@ impl Recoverer {
         index: Arc<Index>,
         laws: Arc<Laws>,
         preparers: Vec<Preparer>,
+        time_zone: &str,
         fold: Fold,
         progress: Box<dyn FnMut(&Progress) + Send>,
     ) -> Self {
@@ -149,6 +162,7 @@ impl Recoverer {
             index,
             laws,
             preparers,
+            time_zone: time_zone.to_owned(),
             fold,
             bunch: Vec::new(),
             bunch_bytes: 0,
@@ -189,7 +203,15 @@ impl Recoverer {
                 self.laws.note(law).map_err(law_error)?;
                 WaitingEntry::Law
             }
-            Entry::ActorsMax(value) => WaitingEntry::ActorsMax(value),
+            Entry::Settings(settings) => {
+                if settings.time_zone != self.time_zone {
+                    return Err(RecoverError::TimeZone {
+                        journal: settings.time_zone.to_owned(),
+                        configured: self.time_zone.clone(),
+                    });
+                }
+                WaitingEntry::ActorsMax(settings.actors_max)
+            }
         };
         self.bunch.push(Waiting { number: record.number, position: record.position, entry });
         if self.bunch.len() >= BUNCH_RECORDS || self.bunch_bytes >= BUNCH_BYTES {
