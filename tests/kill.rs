@@ -1,7 +1,13 @@
 //! `kill -9` in the middle of a stream, again and again: what was answered stays answered, each
 //! declaration is accepted once, and the summaries are those of a run without a crash.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Sending again is safe: in any order, in parallel, and any number of times.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod common;
 

@@ -2,10 +2,10 @@
 //!
 //! Invariants:
 //! - The same [`Options`] give the same bytes, on every machine and for ever: chance comes from a
-//!   generator written here ([`random`]), and nothing is computed in floating point but the shares.
+//!   generator written here (`random`), and nothing is computed in floating point but the shares.
 //! - Every declaration is a pure function of (options, actor, position). Nothing sent is kept: what
 //!   a replay repeats is made again. So memory does not grow with the number of lines.
-//! - What must come out follows from how a declaration was made ([`defect`], [`plan`]), never from
+//! - What must come out follows from how a declaration was made (`defect`, `plan`), never from
 //!   calling the rules or the index. The answers hold for a server that meets the batches of each
 //!   actor in their order, or at least not [`BATCHES_APART`] or more out of it.
 //! - Another run with any other option shares no LRN with this one, so that one may follow the

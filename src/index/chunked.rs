@@ -7,8 +7,10 @@ const CHUNK: usize = 4_096;
 /// Up to a fixed number of values, each set once.
 #[derive(Debug)]
 pub(super) struct Chunked<T> {
-    chunks: Box<[OnceLock<Box<[OnceLock<T>]>>]>,
+    chunks: Box<[OnceLock<Chunk<T>>]>,
 }
+
+type Chunk<T> = Box<[OnceLock<T>]>;
 
 impl<T> Chunked<T> {
     /// Room for `capacity` values; memory is taken chunk by chunk as they are set.

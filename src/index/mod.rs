@@ -49,8 +49,8 @@ use crate::wire::digest::{Digest, Key, Keys, MemoryKind};
 pub const BATCH_OVERHEAD: u64 = 6;
 
 /// Bytes that one slot costs with what belongs to it: the slot itself, and for each slot that may
-/// be taken (half of them) key, digest and outcome.
-pub const SLOT_BYTES: u64 = 16 + (16 + 16 + 1) / 2 + 1;
+/// be taken (half of them) 33 bytes of key, digest and outcome.
+pub const SLOT_BYTES: u64 = 16 + 33_u64.div_ceil(2);
 
 /// The table has no room for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -61,9 +61,19 @@ enum CommitError {
 /// What waits for the group to be durable.
 #[derive(Default)]
 struct Group {
+    // Handed on as they are.
+    #[allow(clippy::vec_box)]
     batches: Vec<Box<Placed>>,
-    laws: Vec<(Watermark, u32, Arc<Law>, oneshot::Sender<Result<u32, String>>)>,
+    laws: Vec<PlacedLaw>,
     bytes: usize,
+}
+
+/// A law whose record has its place.
+struct PlacedLaw {
+    record: Watermark,
+    number: u32,
+    law: Arc<Law>,
+    reply: oneshot::Sender<Result<u32, String>>,
 }
 
 impl Committer {
@@ -172,7 +182,7 @@ impl Committer {
             let _ = reply.send(Err(error.to_string()));
             return Ok(());
         }
-        group.laws.push((placed.number, record.number, law, reply));
+        group.laws.push(PlacedLaw { record: placed.number, number: record.number, law, reply });
         Ok(())
     }
 
@@ -185,10 +195,10 @@ impl Committer {
             self.clock.saw(batch.in_flight.prepared.admission.at);
         }
         self.durable.send_replace(durable.watermark);
-        for (number, law_number, law, reply) in group.laws.drain(..) {
-            self.laws.put_in_force(law_number, law);
-            let _ = self.fold.send((number, Event::Other));
-            let _ = reply.send(Ok(law_number));
+        for PlacedLaw { record, number, law, reply } in group.laws.drain(..) {
+            self.laws.put_in_force(number, law);
+            let _ = self.fold.send((record, Event::Other));
+            let _ = reply.send(Ok(number));
         }
         for batch in group.batches.drain(..) {
             // Workers outlive the committer; there is always one to answer.

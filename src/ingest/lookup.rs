@@ -8,7 +8,7 @@ use bumpalo::Bump;
 use tokio::sync::watch;
 
 use super::laws::Laws;
-use super::prepare::{Bounds, Preparer};
+use super::prepare::{Bounds, Preparer, Under};
 use super::record::{BatchRecord, Entry};
 use crate::day::Moment;
 use crate::id::{Eori, Watermark};
@@ -142,12 +142,10 @@ impl Lookup {
             return Err(damaged(&"its record is no batch"));
         };
         let mut findings = Findings::default();
-        let under = filed.judged_under(place);
-        let law = filed.admission().law;
-        let is_conflict = settled.outcome == Outcome::Conflict;
+        let under = Under::of(filed, place, settled.outcome == Outcome::Conflict);
         let (judgement, law) = self
             .preparer
-            .judge_again(message, place, &self.laws, law, under, is_conflict, &mut findings)
+            .judge_again(message, place, &self.laws, under, &mut findings)
             .map_err(LookupError::Damaged)?;
         let arena = Bump::new();
         let batch =

@@ -12,7 +12,7 @@ use super::laws::{Laws, Numbered};
 use super::refusal::Refusal;
 use crate::day::{Calendar, Day, Moment};
 use crate::id::Eori;
-use crate::index::filed::{Admission, Draft};
+use crate::index::filed::{Admission, Draft, Filed};
 use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
@@ -95,6 +95,28 @@ pub struct Prepared {
     pub findings: Findings,
     /// The law of the batch's day, for the texts of the answer.
     pub day_law: Arc<DayLaw>,
+}
+
+/// What a declaration is judged again by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Under {
+    /// Number of the law.
+    pub law: u32,
+    /// The day whose rules and rates hold.
+    pub law_day: Day,
+    /// What was found of its fallback lodgement at first.
+    pub check: FallbackCheck,
+    /// The list of findings begins with the conflict itself.
+    pub is_conflict: bool,
+}
+
+impl Under {
+    /// What judged declaration `index` of `filed` at first.
+    #[must_use]
+    pub fn of(filed: &Filed, index: usize, is_conflict: bool) -> Self {
+        let (law_day, check) = filed.judged_under(index);
+        Self { law: filed.admission().law, law_day, check, is_conflict }
+    }
 }
 
 /// Reads and judges batches; one for each thread.
@@ -268,7 +290,7 @@ impl Preparer {
     }
 
     /// Judges declaration `index` of `message` again, under the law and day that first did. Adds
-    /// its findings to `findings`, the conflict itself first where it `is_conflict`.
+    /// its findings to `findings`.
     ///
     /// # Errors
     /// Where the message, which was read before, cannot be, or the law cannot be had: damage.
@@ -277,15 +299,13 @@ impl Preparer {
         message: &[u8],
         index: usize,
         laws: &Laws,
-        law: u32,
-        (law_day, check): (Day, FallbackCheck),
-        is_conflict: bool,
+        under: Under,
         findings: &mut Findings,
     ) -> Result<(Judgement, Arc<DayLaw>), String> {
         let mut arena = std::mem::take(&mut self.arena);
         let result = (|| {
-            let law = laws.law(law).map_err(|error| error.to_string())?;
-            let day_law = law.on(law_day).map_err(|error| error.to_string())?;
+            let law = laws.law(under.law).map_err(|error| error.to_string())?;
+            let day_law = law.on(under.law_day).map_err(|error| error.to_string())?;
             let batch =
                 Batch::read(message, Bounds::NONE.of_reader()).map_err(|e| e.to_string())?;
             let mut declaration = Declaration::default();
@@ -298,12 +318,13 @@ impl Preparer {
                 representative,
                 representative_status: batch.representative_status(),
             };
-            if is_conflict {
+            if under.is_conflict {
                 let reason = Reason::LrnContentConflict;
                 let severity = day_law.severity(reason).unwrap_or(Severity::Reject);
                 findings.add(reason, severity, Element::Lrn, 0, declaration.lrn);
             }
-            let judgement = self.judge.judge(&day_law, &lodger, &declaration, check, findings);
+            let judgement =
+                self.judge.judge(&day_law, &lodger, &declaration, under.check, findings);
             Ok((judgement, day_law))
         })();
         arena.reset();

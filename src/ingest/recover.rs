@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::laws::{Laws, LawsError, Numbered};
-use super::prepare::{Prepared, Preparer};
+use super::prepare::{Prepared, Preparer, Under};
 use super::record::{Entry, RecordError};
 use crate::day::Moment;
 use crate::id::{Ordinal, Watermark};
@@ -369,10 +369,9 @@ fn delta(
         let mut again = Findings::default();
         let findings = match preparers.first_mut() {
             Some(preparer) if settled.outcome == Outcome::Conflict => {
-                let under = decided.filed.judged_under(index);
-                let law = prepared.admission.law;
+                let under = Under::of(&decided.filed, index, true);
                 preparer
-                    .judge_again(&prepared.message, index, laws, law, under, true, &mut again)
+                    .judge_again(&prepared.message, index, laws, under, &mut again)
                     .map_err(|reason| RecoverError::Batch { number: number.0, reason })?;
                 &again.list[..]
             }

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use super::answer::{self, Framing, Totals, Verdict};
 use super::commit::{Folding, Work};
 use super::laws::Laws;
-use super::prepare::{Prepared, Preparer};
+use super::prepare::{Prepared, Preparer, Under};
 use super::record::BATCH_HEADER_BYTES;
 use super::refusal::Refusal;
 use crate::day::Moment;
@@ -323,24 +323,14 @@ fn again(
         let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
         let is_conflict =
             settled.outcome == Outcome::Conflict || settled.replay_of == Some(Outcome::Conflict);
-        let here = (prepared.admission.law, decided.filed.judged_under(index));
-        let then = first.map_or(here, |first| {
-            (first.filed.admission().law, first.filed.judged_under(first.index))
-        });
+        let here = Under::of(&decided.filed, index, is_conflict);
+        let then = first.map_or(here, |first| Under::of(&first.filed, first.index, is_conflict));
         if !is_conflict && then == here {
             continue;
         }
-        let (law, under) = then;
         let mut findings = Findings::default();
-        let (judgement, law) = preparer.judge_again(
-            &prepared.message,
-            index,
-            laws,
-            law,
-            under,
-            is_conflict,
-            &mut findings,
-        )?;
+        let (judgement, law) =
+            preparer.judge_again(&prepared.message, index, laws, then, &mut findings)?;
         made.push((index, Again { judgement, findings, law }));
     }
     Ok(made)
