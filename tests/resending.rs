@@ -189,3 +189,41 @@ async fn a_replay_gets_the_first_answer_whatever_the_law_says_now() {
     let answer = client.submit_batch(new).await.unwrap().into_inner();
     assert_eq!(reasons(&answer.verdicts[0], Severity::Reject), ["PRODUCT_ID_MISSING"]);
 }
+
+#[tokio::test]
+async fn the_earlier_answer_is_found_while_a_correction_is_on_its_way() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let mut client = server.lodgement().await;
+    client.submit_batch(batch("b", vec![with_value("C", 20_000)])).await.unwrap();
+    let key = waag::proto::v1::get_declaration_request::Key::LocalReference(
+        waag::proto::v1::LocalReference { declarant: "NL810000003".into(), lrn: "C".into() },
+    );
+    let request = waag::proto::v1::GetDeclarationRequest { key: Some(key) };
+    let mut looking = server.lodgement().await;
+    let correcting = tokio::spawn(async move {
+        for value in 20_001..20_200 {
+            client.submit_batch(batch("b", vec![with_value("C", value)])).await.unwrap();
+        }
+    });
+    while !correcting.is_finished() {
+        let found = looking.get_declaration(request.clone()).await.unwrap().into_inner();
+        assert_eq!(found.verdict.unwrap().outcome(), Outcome::Rejected);
+    }
+    correcting.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fallback_before_any_rule_set_rejects_its_declaration_and_not_the_batch() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, "2021-07-05T12:00").run();
+    let mut early = declaration("EARLY");
+    // 2021-06-24, when no rules of ours held.
+    early.fallback =
+        Some(FallbackLodgement { reference: "NP".into(), lodged_at_ms: 1_624_528_800_000 });
+    let request = batch("b", vec![early, declaration("NOW")]);
+    let answer = server.lodgement().await.submit_batch(request).await.unwrap().into_inner();
+    let reasons = reasons(&answer.verdicts[0], Severity::Reject);
+    assert!(reasons.contains(&"FIELD_FORMAT".to_owned()), "{reasons:?}");
+    assert_eq!(answer.verdicts.len(), 2);
+}

@@ -81,7 +81,7 @@ impl LoadArgs {
 ///
 /// Each batch is one SubmitBatchRequest. As JSON Lines it can be judged at once:
 ///
-///     waag generate --lines 1000 | waag judge --on 2026-11-05
+///   waag generate --lines 1000 | waag judge --on 2026-11-05
 ///
 /// The same options give the same bytes, so a file need not be kept to be had again.
 #[derive(Debug, Clone, Args)]

@@ -20,9 +20,9 @@ use crate::proto::v1::{
 /// are signals for a conversation or an audit, not verdicts; each stands with the numbers it was
 /// computed from and, for a proportion, its 95 % interval.
 ///
-///     waag summary
-///     waag summary --actor NL830000003 --period 2026-11-01..2026-11-30
-///     waag summary --role ioss-holder --json
+///   waag summary
+///   waag summary --actor NL830000003 --period 2026-11-01..2026-11-30
+///   waag summary --role ioss-holder --json
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SummaryArgs {

@@ -35,6 +35,7 @@ mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use chunked::Chunked;
 use filed::{Admission, Draft, Filed, Owner, Settled};
@@ -52,6 +53,10 @@ pub const BATCH_OVERHEAD: u64 = 6;
 /// be taken (half of them) 33 bytes of key, digest and outcome.
 pub const SLOT_BYTES: u64 = 16 + 33_u64.div_ceil(2);
 
+/// How long a look-up waits for a batch that is being placed: between settling and placing, the
+/// committer may have to write the group before.
+const PLACING_WAIT_MAX: Duration = Duration::from_secs(2);
+
 /// The table has no room for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the index has room for {free} more declarations, and the batch needs {needed}")]
@@ -62,10 +67,18 @@ pub struct Full {
     pub free: u64,
 }
 
-/// Room taken for a batch; claims use it up, and what is left is given back when it is placed.
+/// Room taken for a batch. A replay keeps its place in its batch, if not in the table, so room is
+/// given back only where a batch is not claimed after all: memory is bounded by what was taken.
 #[derive(Debug)]
 pub struct Room {
     slots: u64,
+}
+
+/// Going on would accept declarations twice. What is durable is on disk: the process ends at once,
+/// and recovery looks at it anew.
+fn broken(what: &str) -> ! {
+    tracing::error!(what, "the index cannot be vouched for any more: the process ends");
+    std::process::abort()
 }
 
 /// A batch whose keys have been claimed.
@@ -77,7 +90,6 @@ pub struct Claimed {
     open: Vec<u16>,
     /// Replays found already, with what they replay.
     replays: Vec<(u16, Owner)>,
-    room: Room,
 }
 
 /// The index.
@@ -118,7 +130,7 @@ impl Index {
     pub fn reserve(&self, declarations: usize) -> Result<Room, Full> {
         let needed = declarations as u64 + BATCH_OVERHEAD;
         if self.table.reserve(needed) {
-            Ok(Room { slots: declarations as u64 })
+            Ok(Room { slots: needed })
         } else {
             Err(Full { needed, free: self.table.room() })
         }
@@ -126,18 +138,21 @@ impl Index {
 
     /// Gives back the room of a batch that was not claimed after all.
     pub fn release(&self, room: Room) {
-        self.table.release(room.slots + BATCH_OVERHEAD);
+        self.table.release(room.slots);
     }
 
     /// Files a batch and claims its keys. From here on it will be placed.
-    pub fn claim(&self, admission: Admission, draft: Draft, mut room: Room) -> Claimed {
+    pub fn claim(&self, admission: Admission, draft: Draft, room: Room) -> Claimed {
         /// How far ahead of the claim a slot is fetched: a miss takes about as long as this many
         /// claims that hit.
         const AHEAD: usize = 16;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let filed = Arc::new(Filed::new(sequence, admission, draft));
-        let is_filed = self.batches.set(sequence, Arc::clone(&filed));
-        debug_assert!(is_filed, "room for a batch was reserved");
+        if room.slots < filed.len() as u64 + BATCH_OVERHEAD
+            || !self.batches.set(sequence, Arc::clone(&filed))
+        {
+            broken("more batches were filed than there was room for");
+        }
 
         let (mut open, mut replays) = (Vec::new(), Vec::new());
         for &key in filed.keys().iter().take(AHEAD) {
@@ -150,7 +165,7 @@ impl Index {
             let Ok(index) = u16::try_from(place) else { break };
             let mine = Owner::new(sequence, index).word();
             match self.table.claim(key, mine, |word| self.is_key(word, key)) {
-                Claim::New(_) => room.slots = room.slots.saturating_sub(1),
+                Claim::New(_) => {}
                 Claim::Held(_, word) => {
                     let owner = Owner::from_word(word);
                     match self.is_final_replay(&filed, place, owner) {
@@ -163,7 +178,7 @@ impl Index {
                 }
             }
         }
-        Claimed { filed, open, replays, room }
+        Claimed { filed, open, replays }
     }
 
     /// Whether the declaration that met `owner` is, come what may, a replay of it.
@@ -215,12 +230,20 @@ impl Index {
         self.batches.get(sequence)
     }
 
-    /// The declaration under `key`: the accepted one, else the latest rejected one.
+    /// The declaration under `key`: the accepted one, else the latest rejected one. Where nothing
+    /// was placed under the key yet, it is one in flight, or none.
     #[must_use]
     pub fn under(&self, key: Key) -> Option<(&Arc<Filed>, usize)> {
         let (_, word) = self.table.find(key, |word| self.is_key(word, key))?;
         let owner = Owner::from_word(word);
-        Some((self.batches.get(owner.sequence())?, owner.index()))
+        let filed = self.batches.get(owner.sequence())?;
+        // Only the committer gives a key to a batch that is not placed yet while another was: the
+        // mark says so, and the batch is placed within microseconds, unless the journal fails.
+        let until = Instant::now() + PLACING_WAIT_MAX;
+        while owner.has_others() && filed.placing().is_none() && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        Some((filed, owner.index()))
     }
 
     /// The declaration that was placed as `ordinal`.

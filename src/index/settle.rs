@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 pub use super::Claimed;
-use super::Index;
 use super::filed::{Filed, Owner, Placing, Settled};
 use super::table::{Claim, Place};
+use super::{Index, broken};
 use crate::outcome::Outcome;
 use crate::wire::digest::{Digest, Key, MemoryKind};
 
@@ -58,18 +58,14 @@ impl Settler {
 
     /// Settles what is open in the batch that comes next in the journal.
     pub fn settle(&mut self, claimed: Claimed) -> Decided {
-        let Claimed { filed, mut open, mut replays, mut room } = claimed;
+        let Claimed { filed, mut open, mut replays } = claimed;
         if let Some(taken) = self.taken.remove(&filed.sequence) {
-            // Their slots are paid for by those who took them.
-            room.slots += taken.len() as u64;
             open.extend(taken);
             open.sort_unstable();
         }
         for index in open {
-            let used = self.settle_one(&filed, index, &mut replays);
-            room.slots = room.slots.saturating_sub(used);
+            self.settle_one(&filed, index, &mut replays);
         }
-        self.index.table.release(room.slots);
         replays.sort_unstable_by_key(|(index, _)| *index);
         let replays = replays
             .into_iter()
@@ -85,17 +81,13 @@ impl Settler {
     pub fn place(&mut self, filed: &Arc<Filed>, placing: Placing) {
         filed.set_placed(placing);
         let place = self.index.placed_count.load(Ordering::Relaxed);
-        self.index.placed.set(place, Arc::clone(filed));
+        if !self.index.placed.set(place, Arc::clone(filed)) {
+            broken("more batches were placed than there was room for");
+        }
         self.index.placed_count.store(place + 1, Ordering::Release);
     }
 
-    /// Returns how many slots it took.
-    fn settle_one(
-        &mut self,
-        filed: &Arc<Filed>,
-        index: u16,
-        replays: &mut Vec<(u16, Owner)>,
-    ) -> u64 {
+    fn settle_one(&mut self, filed: &Arc<Filed>, index: u16, replays: &mut Vec<(u16, Owner)>) {
         let place = usize::from(index);
         let (Some(key), Some(content), Some(with_fallback), Some(judged)) = (
             filed.key(place),
@@ -103,24 +95,26 @@ impl Settler {
             filed.with_fallback(place),
             filed.settled(place),
         ) else {
-            return 0;
+            return;
         };
         let mine = Owner::new(filed.sequence, index);
         let store = Arc::clone(&self.index);
         let Some((slot, word)) = store.table.find(key, |word| store.is_key(word, key)) else {
-            // Whoever claimed this key before left it there: slots are never emptied.
-            debug_assert!(false, "an open declaration's key is in the table");
-            return 0;
+            broken(
+                "the key of an open declaration is not in the table, where slots are never emptied",
+            );
         };
         let owner = Owner::from_word(word);
-        let Some(holder) = store.batch(owner.sequence()) else { return 0 };
+        let Some(holder) = store.batch(owner.sequence()) else {
+            broken("a slot names a batch that was never filed");
+        };
 
         if owner.sequence() == filed.sequence && owner.index() >= place {
             if owner.index() > place {
                 // A later declaration of the same batch: it comes after, and is open as well.
                 store.table.hand_over(slot, mine.word());
             }
-            return 0;
+            return;
         }
         if owner.sequence() != filed.sequence && holder.placing().is_none() {
             // Still in flight, so it comes later in the journal: the key is ours.
@@ -128,7 +122,7 @@ impl Settler {
             if let Ok(theirs) = u16::try_from(owner.index()) {
                 self.taken.entry(owner.sequence()).or_default().push(theirs);
             }
-            return 1;
+            return;
         }
 
         let mut replay = |first: Outcome, of: Owner| {
@@ -139,43 +133,42 @@ impl Settler {
         let is_accepted = held == Some(Outcome::Accepted);
         if !is_accepted && holder.with_fallback(owner.index()) == Some(with_fallback) {
             replay(Outcome::Rejected, owner);
-            return 0;
+            return;
         }
         if owner.has_others()
             && let Some(first) = store.recall(MemoryKind::Rejection, key, with_fallback)
         {
             replay(Outcome::Rejected, first);
-            return 0;
+            return;
         }
         if is_accepted {
             if holder.content(owner.index()) == Some(content) {
                 replay(Outcome::Accepted, owner);
-                return 0;
+                return;
             }
             if owner.has_others()
                 && let Some(first) = store.recall(MemoryKind::Conflict, key, content)
             {
                 replay(Outcome::Conflict, first);
-                return 0;
+                return;
             }
             filed.settle(place, Settled::first(Outcome::Conflict));
             self.remember(MemoryKind::Conflict, key, content, mine.as_conflict());
             store.table.hand_over(slot, owner.with_others().word());
-            return 1;
+            return;
         }
         // Rejected before, and this is other content: what the rules said stands.
         debug_assert!(judged.replay_of.is_none(), "open declarations carry what was judged");
-        self.displace(slot, key, owner, mine)
+        self.displace(slot, key, owner, mine);
     }
 
-    fn displace(&self, slot: Place, key: Key, earlier: Owner, mine: Owner) -> u64 {
+    fn displace(&self, slot: Place, key: Key, earlier: Owner, mine: Owner) {
         let digest =
             self.index.batch(earlier.sequence()).and_then(|b| b.with_fallback(earlier.index()));
         if let Some(digest) = digest {
             self.remember(MemoryKind::Rejection, key, digest, earlier.as_rejection());
         }
         self.index.table.hand_over(slot, mine.with_others().word());
-        1
     }
 
     fn remember(&self, kind: MemoryKind, key: Key, digest: Digest, owner: Owner) {

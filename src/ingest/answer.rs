@@ -77,35 +77,39 @@ pub fn write(
     bytes_max: usize,
 ) -> Bytes {
     let whole = Detail { texts: true, findings_max: VERDICT_FINDINGS_MAX };
-    let mut bytes = write_with(batch_id, verdicts, totals, watermark, framing, whole);
-    if bytes.len() < bytes_max {
+    let write_with =
+        |detail| write_below(batch_id, verdicts, totals, watermark, framing, detail, bytes_max);
+    if let Some(bytes) = write_with(whole) {
         return bytes;
     }
     // The largest number of findings that fits, by bisection; 1 fits by a check of the settings.
-    let write_with = |findings_max| {
-        let detail = Detail { texts: false, findings_max };
-        write_with(batch_id, verdicts, totals, watermark, framing, detail)
-    };
-    bytes = write_with(VERDICT_FINDINGS_MAX);
-    if bytes.len() < bytes_max {
+    let write_with = |findings_max| write_with(Detail { texts: false, findings_max });
+    if let Some(bytes) = write_with(VERDICT_FINDINGS_MAX) {
         return bytes;
     }
     let (mut fits, mut too_many) = (1, VERDICT_FINDINGS_MAX);
+    let mut best = None;
     while too_many - fits > 1 {
         let middle = fits + (too_many - fits) / 2;
-        if write_with(middle).len() < bytes_max { fits = middle } else { too_many = middle }
+        match write_with(middle) {
+            Some(bytes) => (fits, best) = (middle, Some(bytes)),
+            None => too_many = middle,
+        }
     }
-    write_with(fits)
+    best.or_else(|| write_with(1)).unwrap_or_default()
 }
 
-fn write_with(
+/// The answer, or nothing once it reaches `bytes_max`: an answer with all its texts can be a
+/// hundred times as large as what is sent in the end.
+fn write_below(
     batch_id: &str,
     verdicts: &[Verdict<'_>],
     totals: Totals,
     watermark: u64,
     framing: Framing,
     detail: Detail,
-) -> Bytes {
+    bytes_max: usize,
+) -> Option<Bytes> {
     /// Tag and length of the outer message of a stream, at most: it is put in front afterwards.
     const FRONT: usize = 6;
     // A clean verdict takes 34 bytes at most.
@@ -117,6 +121,9 @@ fn write_with(
         scratch.verdict.clear();
         verdict.write(&mut scratch, detail);
         message(&mut out, 2, &scratch.verdict);
+        if out.len() >= bytes_max {
+            return None;
+        }
     }
     scratch.verdict.clear();
     let Totals { accepted, rejected, replayed, conflicts, accepted_lines } = totals;
@@ -139,7 +146,8 @@ fn write_with(
             start
         }
     };
-    Bytes::from(out).slice(start..)
+    let answer = Bytes::from(out).slice(start..);
+    (answer.len() < bytes_max).then_some(answer)
 }
 
 #[derive(Debug, Default)]

@@ -282,10 +282,13 @@ impl Engine {
         check_clock(config, &calendar, &clock, recovered.newest)?;
 
         let law = Arc::new(law);
+        // A law that says nothing of today must not be put in force.
+        let today = law.on(calendar.day(clock.admit()))?;
+        // On the shelf before the first verdict, also where the journal knows this law already.
+        laws.keep(&law)?;
         let first_law = match laws.is_newest(&law) {
             Some(number) => number,
             None => {
-                laws.keep(&law)?;
                 let record = laws.record(&law);
                 append(&mut journal, &mut fold, record::LAW, &record.body(), Event::Other)?;
                 laws.note(record)?;
@@ -298,7 +301,6 @@ impl Engine {
             let body = SettingsRecord { actors_max, time_zone }.body();
             append(&mut journal, &mut fold, record::SETTINGS, &body, Event::ActorsMax(actors_max))?;
         }
-        let today = law.on(calendar.day(clock.admit()))?;
 
         let batches_max = u32::try_from(config.batches_in_flight_max).unwrap_or(u32::MAX);
         let bytes_units = sizes.bytes_in_flight_max / BYTES_UNIT;
@@ -492,6 +494,8 @@ impl Engine {
     /// # Errors
     /// A sentence saying why it was not; the law before it holds on.
     pub async fn change_law(&self, law: Law) -> Result<u32, String> {
+        let today = self.calendar.day(self.clock.admit());
+        law.on(today).map_err(|error| error.to_string())?;
         self.laws.keep(&law).map_err(|error| format!("the rule files cannot be kept: {error}"))?;
         let (reply, answer) = oneshot::channel();
         let work = self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();

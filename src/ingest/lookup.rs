@@ -26,6 +26,9 @@ use crate::wire::normalise::{normalise_id, normalise_lrn};
 use crate::wire::reader::Batch;
 use crate::wire::view::Declaration;
 
+const WAIT: std::time::Duration = std::time::Duration::from_micros(500);
+const WAITS_MAX: u32 = 4_000;
+
 /// Looks up declarations; it has a journal reader and a judge of its own.
 #[derive(Debug)]
 pub struct Lookup {
@@ -131,8 +134,15 @@ impl Lookup {
     fn show(&mut self, filed: &Arc<Filed>, place: usize) -> Result<Option<Found>, LookupError> {
         // In flight: not lodged yet, as far as anybody has been told.
         let Some(placing) = filed.placing() else { return Ok(None) };
-        if placing.number > *self.durable.borrow() {
-            return Ok(None);
+        // Placed, but perhaps not durable yet, while an earlier rejection under this LRN was told
+        // long ago: a matter of one write.
+        let mut waits = 0;
+        while placing.number > *self.durable.borrow() {
+            if waits == WAITS_MAX {
+                return Err(LookupError::Damaged("it is not durable yet".into()));
+            }
+            waits += 1;
+            std::thread::sleep(WAIT);
         }
         let Some(settled) = filed.settled(place) else { return Ok(None) };
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());

@@ -199,9 +199,16 @@ impl Preparer {
                     ),
                 ));
             }
-            let check = FallbackCheck::of(&declaration.fallback, at);
-            let lodged = Moment(declaration.fallback.lodged_at_ms);
-            let law_day = if check.usable() { self.calendar.day(lodged) } else { day };
+            let mut check = FallbackCheck::of(&declaration.fallback, at);
+            let lodged = self.calendar.day(Moment(declaration.fallback.lodged_at_ms));
+            let mut in_force = Arc::clone(&day_law);
+            if check.usable() && lodged != day {
+                match law.law.on(lodged) {
+                    Ok(older) => in_force = older,
+                    Err(_) => check = check.without_law(),
+                }
+            }
+            let law_day = in_force.day();
             let digests = self.digester.digests(&lodger, &declaration, encoded);
             let key = if lrn_is_usable(declaration.lrn) {
                 self.keys.key_of(&declarant, declaration.lrn)
@@ -210,14 +217,8 @@ impl Preparer {
                 self.keys.memory_key(MemoryKind::Nameless, nameless, digests.with_fallback)
             };
             let start = findings.list.len();
-            let older;
-            let in_force = if law_day == day {
-                &day_law
-            } else {
-                older = self::day_law(law, law_day)?;
-                &older
-            };
-            let judgement = self.judge.judge(in_force, &lodger, &declaration, check, &mut findings);
+            let judgement =
+                self.judge.judge(&in_force, &lodger, &declaration, check, &mut findings);
             let found = start..findings.list.len();
             let facts = Facts::of(
                 &declaration,

@@ -148,7 +148,7 @@ impl Worker {
     /// milliseconds as a rule.
     fn reserve(&self, body: usize) -> Result<Reservation, Refusal> {
         const WAIT: Duration = Duration::from_millis(2);
-        const WAITS_MAX: u32 = 1_000;
+        const WAITS_MAX: u32 = 100;
         let mut waits = 0;
         loop {
             let error = match self.room.reserve(body) {

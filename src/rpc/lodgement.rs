@@ -83,14 +83,15 @@ impl LodgementService {
             };
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
-            let pending: Pending = match self.begin(message.clone(), Framing::Stream).await {
+            let batch_id = reader::batch_id(&message);
+            let pending: Pending = match self.begin(message, Framing::Stream).await {
                 Ok(answer) => Box::pin(async move {
                     match answer.await {
                         Ok(bytes) => Ok(AnswerBytes(bytes)),
-                        Err(refusal) => refused(&message, &refusal),
+                        Err(refusal) => refused(&batch_id, &refusal),
                     }
                 }),
-                Err(refusal) => Box::pin(std::future::ready(refused(&message, &refusal))),
+                Err(refusal) => Box::pin(std::future::ready(refused(&batch_id, &refusal))),
             };
             place.send(pending);
         }
@@ -105,12 +106,10 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
 
 /// A refusal as an item of the stream; only a server that takes nothing any more ends it.
-fn refused(message: &[u8], refusal: &Refusal) -> Result<AnswerBytes, Status> {
+fn refused(batch_id: &str, refusal: &Refusal) -> Result<AnswerBytes, Status> {
     if refusal.kind == RefusalKind::Unavailable {
         return Err(status::of(refusal));
     }
-    // A message that cannot be read at all may have no batch_id to echo.
-    let batch_id = reader::batch_id(message);
     let code = i32::from(status::code(refusal.kind));
     Ok(AnswerBytes(answer::write_refusal(
         batch_id,

@@ -49,6 +49,12 @@ impl FallbackCheck {
         Self(bits)
     }
 
+    /// The same where no rule set holds on the day of its moment: that of arrival judges then.
+    #[must_use]
+    pub fn without_law(self) -> Self {
+        Self(self.0 | MOMENT_WRONG)
+    }
+
     /// As it is kept beside the key; see [`Self::bits`].
     #[must_use]
     pub fn from_bits(bits: u8) -> Self {
