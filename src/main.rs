@@ -1,5 +1,6 @@
 //! The command line of Waag, and nothing else: see [`waag::command`].
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -24,13 +25,10 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(command::serve::ServeArgs),
-    /// See it work: a generated day of 35 actors through a real server, every verdict checked
     Demo(command::demo::DemoArgs),
     /// Judge batches offline, as the rules of a day would
     Judge(command::judge::JudgeArgs),
-    /// Make realistic batches
     Generate(command::generate::GenerateArgs),
-    /// Print summaries per actor
     Summary(command::summary::SummaryArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
@@ -61,7 +59,12 @@ fn with_causes(failure: &dyn std::error::Error) -> String {
 
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("WAAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(!is_plain)
+        .init();
     let result: Result<(), Failure> = match Cli::parse().command {
         Command::Serve(args) => command::serve::run(&args),
         Command::Demo(args) => command::demo::local::run(&args),

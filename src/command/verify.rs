@@ -18,12 +18,12 @@ pub struct VerifyArgs {
 /// Which data folder, and how to read it.
 #[derive(Debug, Args)]
 pub struct FolderArgs {
-    /// The data folder; no server may be running on it
-    #[arg(long, value_name = "DIR", default_value = "./waag-data")]
-    data_dir: PathBuf,
-    /// Memory for the index, as large as the server's
-    #[arg(long, value_name = "SIZE", default_value = "3GiB")]
-    memory_max: ByteSize,
+    /// The data folder, ./waag-data if not set; no server may be running on it
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Memory for the index, as large as the server's; 3GiB if not set
+    #[arg(long, value_name = "SIZE")]
+    memory_max: Option<ByteSize>,
     /// The server's settings file, where it has one
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -36,9 +36,13 @@ impl FolderArgs {
     fn config(&self) -> Result<Config, Failure> {
         let config = match &self.config {
             Some(path) => Config::read(path)?,
-            None => Config { memory_max: self.memory_max, ..Config::default() },
+            None => Config::default(),
         };
-        Ok(Config { data_dir: self.data_dir.clone(), ..config })
+        Ok(Config {
+            data_dir: self.data_dir.clone().unwrap_or(config.data_dir),
+            memory_max: self.memory_max.unwrap_or(config.memory_max),
+            ..config
+        })
     }
 
     /// Runs `inspect` on the folder and prints what it found.

@@ -127,9 +127,9 @@ impl Table {
 }
 
 /// A thread that has the system zero the table's pages ahead of the claims. Keys lie all over the
-/// table, so each of the first claims would wait for a huge page to be zeroed: 5 s in all for 1 GiB
-/// on a virtual machine whose host gives memory out lazily, where the reference machine's demo of
-/// 400,000 lines then took 7.0 s in place of 1.2.
+/// table, so each of the first claims would wait for a huge page to be zeroed: on a virtual machine
+/// whose host gives memory out lazily, 57 % of a demo of 400,000 lines went there (`perf record -g`,
+/// a table of 1 GiB).
 #[derive(Debug)]
 struct Populating {
     stop: Arc<AtomicBool>,

@@ -88,9 +88,9 @@ pub enum StartError {
     },
     /// The catalog knows more than the journal has.
     #[error(
-        "the catalog has folded {catalog} records and the journal holds {journal}: one of them is \
-         another data folder's, or the journal was cut. `waag verify` tells more; `waag rebuild` \
-         makes the catalog again from the journal"
+        "the catalog has folded {catalog} records and the journal holds {journal}: journal segments \
+         are missing. Restore them from a backup. (If the catalog is another data folder's, remove \
+         it: it is made again from the journal)"
     )]
     Ahead {
         /// Watermark of the catalog.
@@ -179,8 +179,8 @@ pub mod folders {
     pub const RULES: &str = "rules";
     /// sled.
     pub const CATALOG: &str = "catalog";
-    /// All of them.
-    pub const ALL: [&str; 5] = [JOURNAL, ARCHIVE, SECRETS, RULES, CATALOG];
+    /// All but the catalog, which is made with what is in it: an empty one would be a damaged one.
+    pub const MADE_AT_START: [&str; 4] = [JOURNAL, ARCHIVE, SECRETS, RULES];
 }
 
 /// The bounds that `config` sets for a batch.
@@ -224,7 +224,7 @@ impl Engine {
         let sizes = config.check()?;
         let calendar = calendar(config)?;
         let folder = |name: &str| config.data_dir.join(name);
-        for name in folders::ALL {
+        for name in folders::MADE_AT_START {
             let path = folder(name);
             std::fs::create_dir_all(&path).map_err(io(path.display()))?;
         }
@@ -370,7 +370,8 @@ impl Engine {
             progress: recovered.seen,
             ended_clean: recovery.ended_clean,
             torn_bytes: recovery.torn.as_ref().map_or(0, |torn| torn.bytes),
-            rebuilt_because: opened.rebuilt_because,
+            // Of a new data folder there is nothing to tell.
+            rebuilt_because: opened.rebuilt_because.filter(|_| recovered.seen.records > 0),
             took: began.elapsed(),
             rule_set: today.rule_set_name(),
         };

@@ -19,7 +19,7 @@ use crate::id::Watermark;
 use crate::index::Index;
 use crate::journal::{self, Verified};
 use crate::rules::Shelf;
-use crate::secrets::Secrets;
+use crate::secrets::{Secrets, SecretsError};
 use crate::summary::{Fold, FoldOptions, erase_derived};
 use crate::wire::digest::Keys;
 
@@ -77,7 +77,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     parts.push(match opened.shelf.verify() {
         Ok(report) if report.problems.is_empty() => Part::sound(
             "rules",
-            format!("{} files of {} laws, as their hashes say", report.files, report.lists),
+            format!("{} files in {} lists, as their hashes say", report.files, report.lists),
         ),
         Ok(report) => Part::unsound("rules", report.problems.join("; ")),
         Err(error) => Part::unsound("rules", error.to_string()),
@@ -168,7 +168,8 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         .map(|(fold, ..)| fold.digest().map(|digest| (fold.watermark(), digest)))
         .transpose()?;
     let mark = before.map(|(watermark, _)| watermark);
-    let (fold, ..) = Fold::open(&outside.0, &outside.0, &options, identity)?;
+    let own = outside.0.join("own");
+    let (fold, ..) = Fold::open(&own, &own, &options, identity)?;
     let (checked, _) = opened.recover(config, fold, mark)?;
     drop(checked.fold);
 
@@ -311,9 +312,12 @@ struct Passing(PathBuf);
 
 impl Passing {
     fn new() -> Result<Self, StartError> {
-        let name = format!("waag-inspect-{}", std::process::id());
+        // A name that nobody can have taken before, left over or on purpose.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(SecretsError::Random)?;
+        let name = format!("waag-inspect-{:016x}", u64::from_le_bytes(random));
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).map_err(io(path.display()))?;
+        std::fs::create_dir(&path).map_err(io(path.display()))?;
         Ok(Self(path))
     }
 }
