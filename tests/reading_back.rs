@@ -71,6 +71,7 @@ async fn a_declaration_is_found_by_lrn_and_mrn_as_it_was_judged_across_restarts(
         assert_eq!(find(&server, by_lrn("F3")).await.unwrap_err().code(), Code::NotFound);
         for (key, text) in [
             (Key::Mrn("26NL".into()), "18 characters"),
+            (Key::Mrn("9".repeat(200_000)), "18 characters"),
             (by_lrn(""), "1 to 22"),
             (by_lrn("12345678901234567890123"), "1 to 22"),
         ] {

@@ -227,3 +227,23 @@ async fn a_fallback_before_any_rule_set_rejects_its_declaration_and_not_the_batc
     assert!(reasons.contains(&"FIELD_FORMAT".to_owned()), "{reasons:?}");
     assert_eq!(answer.verdicts.len(), 2);
 }
+
+#[tokio::test]
+async fn a_replayed_conflict_tells_the_first_answer_whatever_fallback_it_comes_with() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let mut client = server.lodgement().await;
+    let faulty = FallbackLodgement { reference: "X".repeat(36), lodged_at_ms: 5 };
+    let conflicting = Declaration { fallback: Some(faulty), ..with_value("D", 5_000) };
+    let request = batch("b", vec![with_value("D", 4_000), conflicting.clone()]);
+    let first = client.submit_batch(request).await.unwrap().into_inner().verdicts[1].clone();
+    assert_eq!(first.outcome(), Outcome::Conflict);
+    assert!(first.findings.iter().any(|finding| finding.message.contains("XXXX")));
+    let late = FallbackLodgement { reference: "NP".into(), lodged_at_ms: 1_793_700_000_000 };
+    for fallback in [None, Some(late), conflicting.fallback.clone()] {
+        let again = batch("b", vec![Declaration { fallback, ..conflicting.clone() }]);
+        let answer = client.submit_batch(again).await.unwrap().into_inner();
+        assert_eq!(answer.verdicts[0].replay_of(), Outcome::Conflict);
+        assert_eq!(answer.verdicts[0].findings, first.findings);
+    }
+}

@@ -9,7 +9,9 @@ use crate::id::{Ordinal, Watermark};
 use crate::journal::Position;
 use crate::outcome::Outcome;
 use crate::rules::fallback::FallbackCheck;
+use crate::rules::finding::VALUE_QUOTED_BYTES_MAX;
 use crate::wire::digest::{Digest, Digests, Key};
+use crate::wire::view::FallbackLodgement;
 
 /// The most declarations a batch may be configured to hold: an owner word has 16 bits for the
 /// index within the batch.
@@ -143,7 +145,7 @@ impl Settled {
 }
 
 /// What a declaration with a fallback lodgement needs beside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FiledFallback {
     /// The declaration's index in its batch.
     pub index: u16,
@@ -153,6 +155,40 @@ pub struct FiledFallback {
     pub check: FallbackCheck,
     /// The day whose law and rates judged it.
     pub law_day: Day,
+    /// What findings about the fallback quote, where there are any: a replay of a conflict may come
+    /// with another fallback, and its findings are the first answer's all the same.
+    pub quoted: Option<Quoted>,
+}
+
+/// A faulty fallback lodgement as findings quote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// As much of the reference as is ever quoted.
+    pub reference: Box<str>,
+    /// Milliseconds since the Unix epoch.
+    pub lodged_at_ms: i64,
+}
+
+impl Quoted {
+    /// Of this lodgement.
+    #[must_use]
+    pub fn of(fallback: &FallbackLodgement<'_>) -> Self {
+        let reference = fallback.reference;
+        let end = reference.floor_char_boundary(VALUE_QUOTED_BYTES_MAX);
+        let reference = reference.get(..end).unwrap_or_default().into();
+        Self { reference, lodged_at_ms: fallback.lodged_at_ms }
+    }
+}
+
+/// A declaration's fallback as it is handed to [`Draft::push`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftFallback {
+    /// See [`FiledFallback::check`].
+    pub check: FallbackCheck,
+    /// See [`FiledFallback::law_day`].
+    pub law_day: Day,
+    /// See [`FiledFallback::quoted`].
+    pub quoted: Option<Quoted>,
 }
 
 /// A batch before it is filed.
@@ -182,11 +218,12 @@ impl Draft {
         key: Key,
         digests: Digests,
         rejected: bool,
-        fallback: Option<(FallbackCheck, Day)>,
+        fallback: Option<DraftFallback>,
     ) {
-        if let (Some((check, law_day)), Ok(index)) = (fallback, u16::try_from(self.keys.len())) {
+        if let (Some(fallback), Ok(index)) = (fallback, u16::try_from(self.keys.len())) {
+            let DraftFallback { check, law_day, quoted } = fallback;
             let digest = digests.with_fallback;
-            self.fallbacks.push(FiledFallback { index, digest, check, law_day });
+            self.fallbacks.push(FiledFallback { index, digest, check, law_day, quoted });
         }
         self.keys.push(key);
         self.digests.push(digests.content);
@@ -293,13 +330,13 @@ impl Filed {
 
     /// What declaration `index` has of a fallback lodgement.
     #[must_use]
-    pub fn fallback(&self, index: usize) -> Option<FiledFallback> {
+    pub fn fallback(&self, index: usize) -> Option<&FiledFallback> {
         if self.fallbacks.is_empty() {
             return None;
         }
         let index = u16::try_from(index).ok()?;
         let at = self.fallbacks.binary_search_by_key(&index, |f| f.index).ok()?;
-        self.fallbacks.get(at).copied()
+        self.fallbacks.get(at)
     }
 
     /// The day whose law judged declaration `index`, and what was found of its fallback.

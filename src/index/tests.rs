@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
-use super::filed::{Admission, Draft, Placing, Settled};
+use super::filed::{Admission, Draft, DraftFallback, Placing, Settled};
 use super::settle::{Claimed, Decided, Settler};
 use super::{BATCH_OVERHEAD, Index};
 use crate::day::{Day, Moment};
@@ -94,7 +94,11 @@ fn draft(batch: &[Sent]) -> Draft {
             0 => content,
             n => Digest(content.0, n.into()),
         };
-        let fallback = (sent.fallback > 0).then(|| (FallbackCheck::default(), Day(20_000)));
+        let fallback = (sent.fallback > 0).then(|| DraftFallback {
+            check: FallbackCheck::default(),
+            law_day: Day(20_000),
+            quoted: None,
+        });
         let key = keys().key_of(&declarant, &format!("L{}", sent.lrn));
         draft.push(key, Digests { content, with_fallback }, sent.is_rejected(), fallback);
     }

@@ -497,15 +497,16 @@ impl Engine {
     pub async fn change_law(&self, law: Law) -> Result<u32, String> {
         let today = self.calendar.day(self.clock.admit());
         law.on(today).map_err(|error| error.to_string())?;
-        self.laws.keep(&law).map_err(|error| format!("the rule files cannot be kept: {error}"))?;
         let (reply, answer) = oneshot::channel();
         let work = self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let work = work.ok_or("the server is stopping")?;
-        let law = Arc::new(law);
-        let sent = tokio::task::spawn_blocking(move || work.send(Work::Law(law, reply)).is_ok());
-        if !sent.await.unwrap_or(false) {
-            return Err("the server is stopping".into());
-        }
+        let (law, laws) = (Arc::new(law), Arc::clone(&self.laws));
+        // Writing files and waiting for a place in the queue are not for a tokio worker.
+        let kept = tokio::task::spawn_blocking(move || {
+            laws.keep(&law).map_err(|error| format!("the rule files cannot be kept: {error}"))?;
+            work.send(Work::Law(law, reply)).map_err(|_| "the server is stopping".to_owned())
+        });
+        kept.await.map_err(|error| error.to_string())??;
         answer.await.unwrap_or_else(|_| Err("the server is stopping".into()))
     }
 

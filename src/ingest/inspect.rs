@@ -12,12 +12,12 @@ use serde::Serialize;
 use super::engine::{self, StartError, folders, io};
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
-use super::recover::{Recovered, Recoverer};
+use super::recover::{RecoverError, Recovered, Recoverer};
 use crate::config::Config;
 use crate::disk::{FolderLock, LocalDisk};
 use crate::id::Watermark;
 use crate::index::Index;
-use crate::journal::{self, Verified};
+use crate::journal::{self, JournalError, Verified};
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
 use crate::summary::{Fold, FoldOptions, erase_derived};
@@ -134,6 +134,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
             });
             Ok(inspection(parts, &recovered)?)
         }
+        Err(error) if !is_damage(&error) => Err(error),
         Err(error) => {
             parts.push(Part::unsound("journal", error.to_string()));
             Ok(Inspection {
@@ -144,6 +145,23 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
                 summaries_digest: String::new(),
             })
         }
+    }
+}
+
+/// Whether a journal that could not be read to its end is damaged, or only the settings are others
+/// than the server's.
+fn is_damage(error: &StartError) -> bool {
+    let recover = match error {
+        StartError::Recover(error) => Some(error),
+        StartError::Journal(JournalError::Record { source, .. }) => source.downcast_ref(),
+        _ => None,
+    };
+    match recover {
+        Some(error) => !matches!(
+            error,
+            RecoverError::Full(_) | RecoverError::TimeZone { .. } | RecoverError::Fold(_)
+        ),
+        None => matches!(error, StartError::Journal(_)),
     }
 }
 

@@ -77,6 +77,11 @@ pub enum LookupError {
     Damaged(String),
 }
 
+/// As much of a value as an error repeats: statuses travel in headers, which clients bound.
+fn shown(value: &str) -> &str {
+    value.get(..value.floor_char_boundary(64)).unwrap_or_default()
+}
+
 impl Lookup {
     /// The declaration under a declarant's LRN: the accepted one, else the latest rejected one.
     ///
@@ -92,8 +97,9 @@ impl Lookup {
         let declarant = Eori::parse(declarant).ok_or_else(|| LookupError::Invalid {
             field: "local_reference.declarant",
             message: format!(
-                "local_reference.declarant {declarant:?} is no EORI: two letters followed by 1 to \
-                 15 letters, digits or hyphens"
+                "local_reference.declarant {:?} is no EORI: two letters followed by 1 to \
+                 15 letters, digits or hyphens",
+                shown(declarant)
             ),
         })?;
         let lrn = normalise_lrn(lrn);
@@ -101,7 +107,8 @@ impl Lookup {
             return Err(LookupError::Invalid {
                 field: "local_reference.lrn",
                 message: format!(
-                    "local_reference.lrn {lrn:?} is no LRN: 1 to 22 printable ASCII characters"
+                    "local_reference.lrn {:?} is no LRN: 1 to 22 printable ASCII characters",
+                    shown(lrn)
                 ),
             });
         }
@@ -119,7 +126,7 @@ impl Lookup {
     /// See [`LookupError`].
     pub fn by_mrn(&mut self, mrn: &str) -> Result<Option<Found>, LookupError> {
         if mrn.len() != 18 || !mrn.is_ascii() {
-            let message = format!("mrn {mrn:?} is no MRN: it must have 18 characters");
+            let message = format!("mrn {:?} is no MRN: it must have 18 characters", shown(mrn));
             return Err(LookupError::Invalid { field: "mrn", message });
         }
         let index = Arc::clone(&self.index);

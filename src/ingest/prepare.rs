@@ -12,7 +12,7 @@ use super::laws::{Laws, Numbered};
 use super::refusal::Refusal;
 use crate::day::{Calendar, Day, Moment};
 use crate::id::Eori;
-use crate::index::filed::{Admission, Draft, Filed};
+use crate::index::filed::{Admission, Draft, DraftFallback, Filed, Quoted};
 use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
@@ -99,23 +99,26 @@ pub struct Prepared {
 
 /// What a declaration is judged again by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Under {
+pub struct Under<'a> {
     /// Number of the law.
     pub law: u32,
     /// The day whose rules and rates hold.
     pub law_day: Day,
     /// What was found of its fallback lodgement at first.
     pub check: FallbackCheck,
+    /// What findings about that fallback quote, where there are any.
+    pub quoted: Option<&'a Quoted>,
     /// The list of findings begins with the conflict itself.
     pub is_conflict: bool,
 }
 
-impl Under {
+impl<'a> Under<'a> {
     /// What judged declaration `index` of `filed` at first.
     #[must_use]
-    pub fn of(filed: &Filed, index: usize, is_conflict: bool) -> Self {
+    pub fn of(filed: &'a Filed, index: usize, is_conflict: bool) -> Self {
         let (law_day, check) = filed.judged_under(index);
-        Self { law: filed.admission().law, law_day, check, is_conflict }
+        let quoted = filed.fallback(index).and_then(|fallback| fallback.quoted.as_ref());
+        Self { law: filed.admission().law, law_day, check, quoted, is_conflict }
     }
 }
 
@@ -226,7 +229,11 @@ impl Preparer {
                 self.judge.line_values(),
                 findings.list.get(found.clone()).unwrap_or_default(),
             );
-            let fallback = (check != FallbackCheck::default()).then_some((check, law_day));
+            let fallback = (!check.is_absent()).then(|| DraftFallback {
+                check,
+                law_day,
+                quoted: (!check.is_sound()).then(|| Quoted::of(&declaration.fallback)),
+            });
             draft.push(key, digests, judgement.rejected, fallback);
             judged.push(Judged {
                 judgement,
@@ -300,7 +307,7 @@ impl Preparer {
         message: &[u8],
         index: usize,
         laws: &Laws,
-        under: Under,
+        under: Under<'_>,
         findings: &mut Findings,
     ) -> Result<(Judgement, Arc<DayLaw>), String> {
         let mut arena = std::mem::take(&mut self.arena);
@@ -319,6 +326,10 @@ impl Preparer {
                 representative,
                 representative_status: batch.representative_status(),
             };
+            if let Some(quoted) = under.quoted {
+                declaration.fallback.reference = arena.alloc_str(&quoted.reference);
+                declaration.fallback.lodged_at_ms = quoted.lodged_at_ms;
+            }
             if under.is_conflict {
                 let reason = Reason::LrnContentConflict;
                 let severity = day_law.severity(reason).unwrap_or(Severity::Reject);

@@ -191,7 +191,8 @@ impl Lodgement for LodgementService {
         let day = match on.trim() {
             "" => self.engine.calendar().day(self.engine.clock().admit()),
             text => Day::parse(text).ok_or_else(|| {
-                status::invalid("on", &format!("on {text:?} is no day: write it as 2026-11-22"))
+                let shown = text.get(..text.floor_char_boundary(64)).unwrap_or_default();
+                status::invalid("on", &format!("on {shown:?} is no day: write it as 2026-11-22"))
             })?,
         };
         let law = self.engine.laws().current().ok_or_else(|| Status::unavailable("starting"))?;

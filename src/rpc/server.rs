@@ -53,6 +53,7 @@ pub struct Running {
     stopping: watch::Sender<bool>,
     task: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
     health: HealthReporter,
+    watcher: tokio::task::AbortHandle,
     drain: Duration,
     board: Board,
 }
@@ -109,9 +110,10 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let incoming = TcpListenerStream::new(listener);
     let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
     let board = engine.board().clone();
-    tokio::spawn(watch_health(engine, health.clone(), config.clock_behind_s_max));
+    let watching = watch_health(engine, health.clone(), config.clock_behind_s_max);
+    let watcher = tokio::spawn(watching).abort_handle();
     let drain = Duration::from_secs(config.drain_s_max);
-    Ok(Running { address, stopping, task, health, drain, board })
+    Ok(Running { address, stopping, task, health, watcher, drain, board })
 }
 
 /// A clock that falls behind the journal, or a journal that failed, makes the server unhealthy.
@@ -138,6 +140,8 @@ impl Running {
     /// Says NOT_SERVING, reads no more, lets what is in work finish, at most for the time that the
     /// settings give.
     pub async fn stop(self) {
+        // Or it might say SERVING again.
+        self.watcher.abort();
         for name in HEALTH_NAMES {
             self.health.set_service_status(name, ServingStatus::NotServing).await;
         }

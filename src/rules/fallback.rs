@@ -74,6 +74,12 @@ impl FallbackCheck {
         self.0 & PRESENT == 0
     }
 
+    /// There is nothing wrong with it, or there is none.
+    #[must_use]
+    pub fn is_sound(self) -> bool {
+        self.0 <= PRESENT
+    }
+
     /// Law and rates are those of the day on which it was first lodged.
     #[must_use]
     pub fn usable(self) -> bool {
