@@ -14,104 +14,25 @@ use super::answer::Framing;
 use super::clock::Clock;
 use super::commit::{Committer, Work};
 use super::folding;
-use super::laws::{Laws, LawsError};
+use super::laws::Laws;
 use super::lookup::Lookup;
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
-use super::recover::{Progress, RecoverError, Recoverer};
+use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
+pub use super::start_error::StartError;
+use super::start_error::io;
 use super::work::{Caller, Finisher, Job, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
-use crate::disk::{FolderLock, LocalDisk, LockError};
+use crate::disk::{FolderLock, LocalDisk};
 use crate::index::Index;
-use crate::journal::{self, JournalError};
+use crate::journal;
 use crate::mrn::Mint;
-use crate::rules::{Law, LawError, Shelf};
-use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Board, Event, Fold, FoldError, FoldOptions};
+use crate::rules::{Law, Shelf};
+use crate::secrets::Secrets;
+use crate::summary::{Board, Event, Fold, FoldOptions};
 use crate::wire::digest::Keys;
-
-/// Why the engine does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A setting is out of its bounds.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The data folder is in use, or cannot be locked.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The keys cannot be had.
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    /// The journal is damaged or cannot be read.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// A record could not be placed.
-    #[error(transparent)]
-    Push(#[from] crate::journal::PushError),
-    /// Its records do not make a state to go on from.
-    #[error(transparent)]
-    Recover(#[from] RecoverError),
-    /// The fold or its catalog failed.
-    #[error(transparent)]
-    Fold(#[from] FoldError),
-    /// The rules are not in order.
-    #[error(transparent)]
-    Law(#[from] LawError),
-    /// A law of the journal cannot be had.
-    #[error(transparent)]
-    Laws(#[from] LawsError),
-    /// The clock is behind the journal.
-    #[error(
-        "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \
-         {max_s} s are allowed (clock_behind_s_max): set the clock right"
-    )]
-    Clock {
-        /// What the clock shows.
-        now: String,
-        /// Time of the newest record.
-        newest: String,
-        /// The difference in seconds.
-        behind_s: u64,
-        /// The bound in seconds.
-        max_s: u64,
-    },
-    /// The oldest segments are gone.
-    #[error(
-        "the journal begins with record {first}: its oldest segments are missing. Restore them \
-         from a backup; without them nothing can be answered rightly"
-    )]
-    Beginning {
-        /// The first record there is.
-        first: u64,
-    },
-    /// The catalog knows more than the journal has.
-    #[error(
-        "the catalog has folded {catalog} records and the journal holds {journal}: journal segments \
-         are missing. Restore them from a backup. (If the catalog is another data folder's, remove \
-         it: it is made again from the journal)"
-    )]
-    Ahead {
-        /// Watermark of the catalog.
-        catalog: u64,
-        /// Records of the journal.
-        journal: u64,
-    },
-    /// Something else that the system refused.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-}
-
-pub(super) fn io(what: impl std::fmt::Display) -> impl FnOnce(std::io::Error) -> StartError {
-    let what = what.to_string();
-    move |source| StartError::Io { what, source }
-}
 
 /// What a start found.
 #[derive(Debug, Clone)]

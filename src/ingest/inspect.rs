@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::engine::{self, StartError, folders, io};
+use super::engine::{self, StartError, folders};
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::recover::{RecoverError, Recovered, Recoverer};
+use super::start_error::io;
 use crate::config::Config;
 use crate::disk::{FolderLock, LocalDisk};
 use crate::id::Watermark;

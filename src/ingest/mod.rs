@@ -33,6 +33,7 @@ pub mod refusal;
 
 mod commit;
 mod folding;
+mod start_error;
 mod work;
 
 pub use engine::{Engine, StartError};
