@@ -12,6 +12,7 @@ use waag::day::Day;
 use waag::id::{Eori, EurCents, Watermark};
 use waag::outcome::Outcome;
 use waag::rules::Judgement;
+use waag::rules::finding::OwnFindings;
 use waag::summary::{Delta, Event, Facts, Fold, FoldOptions, IossNumber};
 use waag::wire::view::{Declaration, GoodsItem, Money};
 
@@ -67,7 +68,7 @@ fn batch(numbers: &[IossNumber], seed: &mut u64) -> Delta {
     let facts = facts();
     for _ in 0..DECLARATIONS {
         let number = numbers.get((next(seed) % IOSS_NUMBERS) as usize).copied();
-        delta.add(Outcome::Accepted, &facts, &[], number);
+        delta.add(Outcome::Accepted, &facts, OwnFindings::NONE, number);
     }
     delta
 }

@@ -9,10 +9,7 @@ use bytes::Bytes;
 use crate::mrn::Mrn;
 use crate::outcome::Outcome;
 use crate::rules::day_law::DayLaw;
-use crate::rules::finding::{Finding, Findings, Severity};
-
-/// Most findings of a verdict.
-pub const VERDICT_FINDINGS_MAX: usize = 100;
+use crate::rules::finding::{OwnFindings, VERDICT_FINDINGS_MAX};
 
 /// Whether an answer goes out by itself or as an item of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,9 +28,7 @@ pub struct Verdict<'a> {
     /// Where one was given.
     pub mrn: Option<Mrn>,
     /// Of the first answer, REJECT first.
-    pub findings: &'a [Finding],
-    /// What `findings` quote.
-    pub values: &'a Findings,
+    pub findings: OwnFindings<'a>,
     /// The law whose texts they get.
     pub law: &'a DayLaw,
     /// On a replay: the first answer.
@@ -59,6 +54,15 @@ pub struct Totals {
     pub accepted_lines: u32,
 }
 
+/// How large an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bound {
+    /// It stays below this many bytes.
+    pub bytes: usize,
+    /// It may have the texts of its findings, if they fit.
+    pub texts: bool,
+}
+
 /// What of the findings is left out for the sake of size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Detail {
@@ -66,7 +70,7 @@ struct Detail {
     findings_max: usize,
 }
 
-/// Writes the answer to a batch, below `bytes_max`.
+/// Writes the answer to a batch, below the bound.
 #[must_use]
 pub fn write(
     batch_id: &str,
@@ -74,12 +78,12 @@ pub fn write(
     totals: Totals,
     watermark: u64,
     framing: Framing,
-    bytes_max: usize,
+    bound: Bound,
 ) -> Bytes {
     let whole = Detail { texts: true, findings_max: VERDICT_FINDINGS_MAX };
     let write_with =
-        |detail| write_below(batch_id, verdicts, totals, watermark, framing, detail, bytes_max);
-    if let Some(bytes) = write_with(whole) {
+        |detail| write_below(batch_id, verdicts, totals, watermark, framing, detail, bound.bytes);
+    if let Some(bytes) = bound.texts.then(|| write_with(whole)).flatten() {
         return bytes;
     }
     // The largest number of findings that fits, by bisection; 1 fits by a check of the settings.
@@ -164,8 +168,8 @@ impl Verdict<'_> {
         if let Some(mrn) = &self.mrn {
             text(out, 2, mrn.as_str());
         }
-        let shown = self.findings.len().min(detail.findings_max);
-        for finding in self.findings.iter().take(shown) {
+        let shown = self.findings.list.len().min(detail.findings_max);
+        for finding in self.findings.list.iter().take(shown) {
             inner.clear();
             text(inner, 1, finding.reason.name());
             number(inner, 2, finding.severity as u64);
@@ -173,14 +177,14 @@ impl Verdict<'_> {
             text(inner, 4, finding.element.number());
             if detail.texts {
                 sentence.clear();
-                self.law.message(finding, self.values.value(finding), sentence);
+                self.law.message(finding, self.findings.value(finding), sentence);
                 text(inner, 5, sentence);
                 text(inner, 6, self.law.legal_basis(finding.reason));
             }
             message(out, 3, inner);
         }
         number(out, 4, self.replay_of.map_or(0, |first| first as u64));
-        number(out, 5, (self.findings.len() - shown) as u64);
+        number(out, 5, (self.findings.total() - shown) as u64);
         number(out, 6, self.value_cents);
         number(out, 7, self.duty_cents);
     }
@@ -204,11 +208,6 @@ pub fn write_refusal(
     let mut out = Vec::with_capacity(refusal.len() + 6);
     message(&mut out, 2, &refusal);
     Bytes::from(out)
-}
-
-/// REJECT first, otherwise as they were found.
-pub fn sort(findings: &mut [Finding]) {
-    findings.sort_by_key(|finding| finding.severity != Severity::Reject);
 }
 
 fn varint(out: &mut Vec<u8>, mut value: u64) {

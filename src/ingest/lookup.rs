@@ -8,7 +8,8 @@ use bumpalo::Bump;
 use tokio::sync::watch;
 
 use super::laws::Laws;
-use super::prepare::{Bounds, Preparer, Under};
+use super::again::{Again, Under};
+use super::prepare::{Bounds, Preparer};
 use super::record::{BatchRecord, Entry};
 use crate::day::Moment;
 use crate::id::{Eori, Watermark};
@@ -20,7 +21,7 @@ use crate::outcome::Outcome;
 use crate::proto::v1;
 use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
-use crate::rules::finding::Findings;
+use crate::rules::finding::{Findings, OwnFindings, Span};
 use crate::rules::lrn_is_usable;
 use crate::wire::normalise::{normalise_id, normalise_lrn};
 use crate::wire::reader::Batch;
@@ -49,8 +50,8 @@ pub struct Found {
     pub mrn: Option<Mrn>,
     /// Amounts.
     pub judgement: Judgement,
-    /// What was found.
-    pub findings: Findings,
+    findings: Findings,
+    found: Span,
     /// The law that found it.
     pub law: Arc<DayLaw>,
     /// Who lodged it.
@@ -59,6 +60,14 @@ pub struct Found {
     pub judged_at: Moment,
     /// The declaration as it was judged.
     pub declaration: v1::Declaration,
+}
+
+impl Found {
+    /// What was found.
+    #[must_use]
+    pub fn findings(&self) -> OwnFindings<'_> {
+        self.findings.of(self.found)
+    }
 }
 
 /// Why a declaration that is there cannot be shown.
@@ -160,10 +169,13 @@ impl Lookup {
         };
         let mut findings = Findings::default();
         let under = Under::of(filed, place, settled.outcome == Outcome::Conflict);
-        let (judgement, law) = self
+        let again = self
             .preparer
-            .judge_again(message, place, &self.laws, under, &mut findings)
+            .judge_again(message, &self.laws, std::iter::once((place, under)), &mut findings)
             .map_err(LookupError::Damaged)?;
+        let Some(Again { judgement, found, law, .. }) = again.into_iter().next() else {
+            return Err(damaged(&"it was not judged"));
+        };
         let arena = Bump::new();
         let batch =
             Batch::read(message, Bounds::NONE.of_reader()).map_err(|error| damaged(&error))?;
@@ -176,6 +188,7 @@ impl Lookup {
             mrn,
             judgement,
             findings,
+            found,
             law,
             declarant: normalise_id(batch.declarant(), &arena).to_owned(),
             judged_at: filed.admission().at,

@@ -10,7 +10,7 @@
 //! so no stage ever waits for a later one to make room, and nothing can block in a circle.
 //!
 //! - [`clock`]: the batch's one time.
-//! - [`prepare`]: read in place, bounds, judge, digest.
+//! - [`prepare`]: read in place, bounds, judge, digest. [`again`]: judging as it was done at first.
 //! - [`laws`]: the law in force and all before it.
 //! - [`record`]: what stands in the journal.
 //! - [`recover`]: the journal's records make the state again.
@@ -19,6 +19,7 @@
 //! - [`offline`]: judging without lodging.
 //! - [`inspect`]: `waag verify` and `waag rebuild`.
 
+pub mod again;
 pub mod answer;
 pub mod clock;
 pub mod engine;

@@ -2,21 +2,20 @@
 //! bounds, normalise, judge, digest. Pure: it depends on nothing but the message, the batch's time
 //! and the law. Nothing is stored here, so every refusal leaves nothing behind.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use bumpalo::Bump;
 use bytes::Bytes;
 
-use super::laws::{Laws, Numbered};
+use super::laws::Numbered;
 use super::refusal::Refusal;
 use crate::day::{Calendar, Day, Moment};
 use crate::id::Eori;
-use crate::index::filed::{Admission, Draft, DraftFallback, Filed, Quoted};
+use crate::index::filed::{Admission, Draft, DraftFallback, Quoted};
 use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
-use crate::rules::finding::{Element, Findings, Reason, Severity};
+use crate::rules::finding::{Findings, Span};
 use crate::rules::{Judge, lrn_is_usable};
 use crate::summary::{Facts, IossNumber};
 use crate::wire::digest::{Digester, Keys, MemoryKind};
@@ -61,13 +60,17 @@ impl Bounds {
 /// batch may have: ten times what is ever needed, and little enough to hold.
 const LIST_ELEMENTS_PER_ITEM_MAX: usize = 10;
 
+/// What the findings of a batch may take beside as much as its message: a batch of a few
+/// declarations, each with all its findings, stays below this.
+const FINDINGS_BYTES_SPARE: usize = 64 << 10;
+
 /// One declaration as the rules saw it, before it is known what others hold its key.
 #[derive(Debug, Clone)]
 pub struct Judged {
     /// Outcome of the rules and amounts.
     pub judgement: Judgement,
     /// Its findings in [`Prepared::findings`].
-    pub findings: Range<usize>,
+    pub findings: Span,
     /// Goods items.
     pub lines: u32,
     /// What it contributes to summaries.
@@ -91,35 +94,12 @@ pub struct Prepared {
     pub representative: Option<Eori>,
     /// Its declarations in order.
     pub judged: Vec<Judged>,
-    /// What was found, of all declarations.
-    pub findings: Findings,
+    /// What was found, of all declarations. `None` where that takes much more memory than the
+    /// message: then every declaration is judged again when the answer is made, so that what waits
+    /// for the disk is bounded by the bytes admitted.
+    pub findings: Option<Findings>,
     /// The law of the batch's day, for the texts of the answer.
     pub day_law: Arc<DayLaw>,
-}
-
-/// What a declaration is judged again by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Under<'a> {
-    /// Number of the law.
-    pub law: u32,
-    /// The day whose rules and rates hold.
-    pub law_day: Day,
-    /// What was found of its fallback lodgement at first.
-    pub check: FallbackCheck,
-    /// What findings about that fallback quote, where there are any.
-    pub quoted: Option<&'a Quoted>,
-    /// The list of findings begins with the conflict itself.
-    pub is_conflict: bool,
-}
-
-impl<'a> Under<'a> {
-    /// What judged declaration `index` of `filed` at first.
-    #[must_use]
-    pub fn of(filed: &'a Filed, index: usize, is_conflict: bool) -> Self {
-        let (law_day, check) = filed.judged_under(index);
-        let quoted = filed.fallback(index).and_then(|fallback| fallback.quoted.as_ref());
-        Self { law: filed.admission().law, law_day, check, quoted, is_conflict }
-    }
 }
 
 /// Reads and judges batches; one for each thread.
@@ -129,8 +109,8 @@ pub struct Preparer {
     calendar: Calendar,
     keys: Keys,
     digester: Digester,
-    judge: Judge,
-    arena: Bump,
+    pub(super) judge: Judge,
+    pub(super) arena: Bump,
 }
 
 impl Preparer {
@@ -189,6 +169,7 @@ impl Preparer {
         let mut draft = Draft::with_capacity(batch.len());
         let mut judged = Vec::with_capacity(batch.len());
         let mut findings = Findings::default();
+        let mut are_kept = true;
         let mut goods_items = 0;
         for index in 0..batch.len() {
             let encoded = batch.declaration(index, arena, &mut declaration).map_err(malformed)?;
@@ -222,13 +203,17 @@ impl Preparer {
             let start = findings.list.len();
             let judgement =
                 self.judge.judge(&in_force, &lodger, &declaration, check, &mut findings);
-            let found = start..findings.list.len();
             let facts = Facts::of(
                 &declaration,
                 &judgement,
                 self.judge.line_values(),
-                findings.list.get(found.clone()).unwrap_or_default(),
+                findings.list.get(start..).unwrap_or_default(),
             );
+            let found = findings.close(start);
+            are_kept &= findings.bytes() <= message.len() + FINDINGS_BYTES_SPARE;
+            if !are_kept {
+                findings.clear();
+            }
             let fallback = (!check.is_absent()).then(|| DraftFallback {
                 check,
                 law_day,
@@ -249,7 +234,7 @@ impl Preparer {
             declarant,
             representative: Eori::parse(representative),
             judged,
-            findings,
+            findings: are_kept.then_some(findings),
             day_law,
         };
         Ok((unfinished, draft))
@@ -296,53 +281,6 @@ impl Preparer {
             None => Ok(()),
         }
     }
-
-    /// Judges declaration `index` of `message` again, under the law and day that first did. Adds
-    /// its findings to `findings`.
-    ///
-    /// # Errors
-    /// Where the message, which was read before, cannot be, or the law cannot be had: damage.
-    pub fn judge_again(
-        &mut self,
-        message: &[u8],
-        index: usize,
-        laws: &Laws,
-        under: Under<'_>,
-        findings: &mut Findings,
-    ) -> Result<(Judgement, Arc<DayLaw>), String> {
-        let mut arena = std::mem::take(&mut self.arena);
-        let result = (|| {
-            let law = laws.law(under.law).map_err(|error| error.to_string())?;
-            let day_law = law.on(under.law_day).map_err(|error| error.to_string())?;
-            let batch =
-                Batch::read(message, Bounds::NONE.of_reader()).map_err(|e| e.to_string())?;
-            let mut declaration = Declaration::default();
-            batch.declaration(index, &arena, &mut declaration).map_err(|e| e.to_string())?;
-            let (declarant, representative) =
-                normalise_lodger(batch.declarant(), batch.representative(), &arena);
-            let declarant = Eori::parse(declarant).ok_or("the declarant is malformed")?;
-            let lodger = Lodger {
-                declarant,
-                representative,
-                representative_status: batch.representative_status(),
-            };
-            if let Some(quoted) = under.quoted {
-                declaration.fallback.reference = arena.alloc_str(&quoted.reference);
-                declaration.fallback.lodged_at_ms = quoted.lodged_at_ms;
-            }
-            if under.is_conflict {
-                let reason = Reason::LrnContentConflict;
-                let severity = day_law.severity(reason).unwrap_or(Severity::Reject);
-                findings.add(reason, severity, Element::Lrn, 0, declaration.lrn);
-            }
-            let judgement =
-                self.judge.judge(&day_law, &lodger, &declaration, under.check, findings);
-            Ok((judgement, day_law))
-        })();
-        arena.reset();
-        self.arena = arena;
-        result
-    }
 }
 
 /// A batch but for its message, which the arena's borrows kept from being moved.
@@ -352,7 +290,7 @@ struct Unfinished {
     declarant: Eori,
     representative: Option<Eori>,
     judged: Vec<Judged>,
-    findings: Findings,
+    findings: Option<Findings>,
     day_law: Arc<DayLaw>,
 }
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::laws::{Laws, LawsError, Numbered};
-use super::prepare::{Prepared, Preparer, Under};
+use super::again::Under;
+use super::prepare::{Prepared, Preparer};
 use super::record::{Entry, RecordError};
 use crate::day::Moment;
 use crate::id::{Ordinal, Watermark};
@@ -18,7 +19,7 @@ use crate::index::filed::{Draft, Placing};
 use crate::index::settle::{Decided, Settler};
 use crate::journal::{Position, Record};
 use crate::outcome::Outcome;
-use crate::rules::finding::Findings;
+use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event, Fold, FoldError};
 
 /// Why the journal's records do not make a state to go on from.
@@ -364,18 +365,28 @@ fn delta(
     decided: &Decided,
 ) -> Result<Delta, RecoverError> {
     let mut delta = Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
+    // A replay's findings count for nothing.
+    let again = prepared.judged.iter().enumerate().filter_map(|(index, _)| {
+        let outcome = decided.filed.settled(index)?.outcome;
+        let is_conflict = outcome == Outcome::Conflict;
+        let must = is_conflict || (prepared.findings.is_none() && outcome != Outcome::Replayed);
+        must.then(|| (index, Under::of(&decided.filed, index, is_conflict)))
+    });
+    let mut again = again.peekable();
+    let mut findings_again = Findings::quoting(0);
+    let made = match preparers.first_mut() {
+        Some(preparer) if again.peek().is_some() => preparer
+            .judge_again(&prepared.message, laws, again, &mut findings_again)
+            .map_err(|reason| RecoverError::Batch { number: number.0, reason })?,
+        _ => Vec::new(),
+    };
+    let mut made = made.iter().peekable();
     for (index, judged) in prepared.judged.iter().enumerate() {
         let Some(settled) = decided.filed.settled(index) else { continue };
-        let mut again = Findings::default();
-        let findings = match preparers.first_mut() {
-            Some(preparer) if settled.outcome == Outcome::Conflict => {
-                let under = Under::of(&decided.filed, index, true);
-                preparer
-                    .judge_again(&prepared.message, index, laws, under, &mut again)
-                    .map_err(|reason| RecoverError::Batch { number: number.0, reason })?;
-                &again.list[..]
-            }
-            _ => prepared.findings.list.get(judged.findings.clone()).unwrap_or_default(),
+        let findings = match (made.next_if(|again| again.index == index), &prepared.findings) {
+            (Some(again), _) => findings_again.of(again.found),
+            (None, Some(findings)) => findings.of(judged.findings),
+            (None, None) => OwnFindings::NONE,
         };
         delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
     }

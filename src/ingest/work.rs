@@ -9,10 +9,11 @@ use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, never, select_biased};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
+use super::again::{Again, Under};
 use super::answer::{self, Framing, Totals, Verdict};
 use super::commit::{Folding, Work};
 use super::laws::Laws;
-use super::prepare::{Prepared, Preparer, Under};
+use super::prepare::{Prepared, Preparer};
 use super::record::BATCH_HEADER_BYTES;
 use super::refusal::Refusal;
 use crate::day::Moment;
@@ -22,9 +23,7 @@ use crate::index::settle::{Claimed, Decided, First};
 use crate::journal::{NoRoomCause, Reservation, Room};
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
-use crate::rules::Judgement;
-use crate::rules::day_law::DayLaw;
-use crate::rules::finding::Findings;
+use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event};
 
 /// Where the answer goes, and what is given back with it.
@@ -213,13 +212,6 @@ pub(super) struct Finisher {
     pub(super) answer_bytes_max: usize,
 }
 
-/// Findings that had to be made again: of a conflict, or of a replay under an older law.
-struct Again {
-    judgement: Judgement,
-    findings: Findings,
-    law: Arc<DayLaw>,
-}
-
 impl Finisher {
     /// The answer to a placed batch, and its contribution to the summaries.
     ///
@@ -234,7 +226,9 @@ impl Finisher {
         placing: Placing,
         framing: Framing,
     ) -> Result<(Bytes, Delta), String> {
-        let again = again(preparer, laws, prepared, decided)?;
+        // Past this many bytes of values, there is no room in the answer for the sentences.
+        let mut findings_again = Findings::quoting(self.answer_bytes_max);
+        let again = again(preparer, laws, prepared, decided, &mut findings_again)?;
         let mut delta =
             Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
         let (mut firsts, mut agains) = (decided.replays.iter().peekable(), again.iter().peekable());
@@ -243,17 +237,15 @@ impl Finisher {
         for (index, judged) in prepared.judged.iter().enumerate() {
             let settled = decided.filed.settled(index).unwrap_or(Settled::first(Outcome::Rejected));
             let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
-            let again = agains.next_if(|(i, _)| *i == index).map(|(_, again)| again);
-            let (judgement, findings, values, law) = match again {
-                Some(again) => {
-                    (again.judgement, &again.findings.list[..], &again.findings, again.law.as_ref())
+            let again = agains.next_if(|again| again.index == index);
+            let (judgement, findings, law) = match (again, &prepared.findings) {
+                (Some(again), _) => {
+                    (again.judgement, findings_again.of(again.found), again.law.as_ref())
                 }
-                None => (
-                    judged.judgement,
-                    prepared.findings.list.get(judged.findings.clone()).unwrap_or_default(),
-                    &prepared.findings,
-                    prepared.day_law.as_ref(),
-                ),
+                (None, Some(findings)) => {
+                    (judged.judgement, findings.of(judged.findings), prepared.day_law.as_ref())
+                }
+                (None, None) => (judged.judgement, OwnFindings::NONE, prepared.day_law.as_ref()),
             };
             match settled.outcome {
                 Outcome::Accepted => {
@@ -269,7 +261,6 @@ impl Finisher {
                 outcome: settled.outcome,
                 mrn: self.mrn(settled, index, placing, prepared, first),
                 findings,
-                values,
                 law,
                 replay_of: settled.replay_of,
                 value_cents: judgement.intrinsic_value.0,
@@ -282,7 +273,7 @@ impl Finisher {
             totals,
             placing.number.0,
             framing,
-            self.answer_bytes_max,
+            answer::Bound { bytes: self.answer_bytes_max, texts: findings_again.has_all_values() },
         );
         Ok((answer, delta))
     }
@@ -308,30 +299,32 @@ impl Finisher {
     }
 }
 
-/// Judges again what has to be: conflicts, whose list starts with the conflict itself, and replays
-/// whose first answer was given under another law, day or fallback than this batch's.
+/// Judges again what has to be: conflicts, whose list starts with the conflict itself, replays
+/// whose first answer was given under another law, day or fallback than this batch's, and all
+/// declarations of a batch whose findings were not held.
 fn again(
     preparer: &mut Preparer,
     laws: &Laws,
     prepared: &Prepared,
     decided: &Decided,
-) -> Result<Vec<(usize, Again)>, String> {
-    let mut made = Vec::new();
+    findings: &mut Findings,
+) -> Result<Vec<Again>, String> {
     let mut firsts = decided.replays.iter().peekable();
-    for index in 0..prepared.judged.len() {
-        let Some(settled) = decided.filed.settled(index) else { continue };
-        let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
-        let is_conflict =
-            settled.outcome == Outcome::Conflict || settled.replay_of == Some(Outcome::Conflict);
-        let here = Under::of(&decided.filed, index, is_conflict);
-        let then = first.map_or(here, |first| Under::of(&first.filed, first.index, is_conflict));
-        if !is_conflict && then == here {
-            continue;
-        }
-        let mut findings = Findings::default();
-        let (judgement, law) =
-            preparer.judge_again(&prepared.message, index, laws, then, &mut findings)?;
-        made.push((index, Again { judgement, findings, law }));
+    let mut declarations = (0..prepared.judged.len())
+        .filter_map(|index| {
+            let settled = decided.filed.settled(index)?;
+            let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
+            let is_conflict = settled.outcome == Outcome::Conflict
+                || settled.replay_of == Some(Outcome::Conflict);
+            let here = Under::of(&decided.filed, index, is_conflict);
+            let then =
+                first.map_or(here, |first| Under::of(&first.filed, first.index, is_conflict));
+            let must = is_conflict || then != here || prepared.findings.is_none();
+            must.then_some((index, then))
+        })
+        .peekable();
+    if declarations.peek().is_none() {
+        return Ok(Vec::new());
     }
-    Ok(made)
+    preparer.judge_again(&prepared.message, laws, declarations, findings)
 }

@@ -13,14 +13,14 @@ use super::codec::{AnswerBytes, RequestBytes};
 use super::framing::Bound;
 use super::status;
 use crate::day::Day;
-use crate::ingest::answer::{self, Framing, VERDICT_FINDINGS_MAX};
+use crate::ingest::answer::{self, Framing};
 use crate::ingest::engine::{Engine, too_large};
 use crate::ingest::lookup::{Found, LookupError};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
 use crate::rules::day_law::DayLaw;
-use crate::rules::finding::Findings;
+use crate::rules::finding::OwnFindings;
 use crate::wire::reader;
 
 /// The service.
@@ -215,11 +215,10 @@ fn reasons(law: &DayLaw) -> Vec<v1::Reason> {
 }
 
 /// Findings as the contract shows them, at most as many as a verdict has.
-pub fn findings_message(findings: &Findings, law: &DayLaw) -> Vec<v1::Finding> {
+fn findings_message(findings: OwnFindings<'_>, law: &DayLaw) -> Vec<v1::Finding> {
     findings
         .list
         .iter()
-        .take(VERDICT_FINDINGS_MAX)
         .map(|finding| {
             let mut message = String::new();
             law.message(finding, findings.value(finding), &mut message);
@@ -236,12 +235,13 @@ pub fn findings_message(findings: &Findings, law: &DayLaw) -> Vec<v1::Finding> {
 }
 
 fn found_message(found: Found) -> v1::GetDeclarationResponse {
-    let omitted = found.findings.list.len().saturating_sub(VERDICT_FINDINGS_MAX);
+    let findings = found.findings();
+    let omitted = findings.total() - findings.list.len();
     v1::GetDeclarationResponse {
         verdict: Some(v1::Verdict {
             outcome: found.outcome as i32,
             mrn: found.mrn.map(|mrn| mrn.as_str().to_owned()).unwrap_or_default(),
-            findings: findings_message(&found.findings, &found.law),
+            findings: findings_message(findings, &found.law),
             replay_of: 0,
             findings_omitted: u32::try_from(omitted).unwrap_or(u32::MAX),
             intrinsic_value_eur_cents: found.judgement.intrinsic_value.0,

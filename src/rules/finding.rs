@@ -234,24 +234,67 @@ pub struct Finding {
     pub element: Element,
     /// The goods item's number as it is counted, from 1; 0 for the declaration as a whole.
     pub goods_item: u16,
-    /// Where in [`Findings::values`] the offending value stands: start and length in bytes.
+    /// Where the offending value stands among those of [`Findings`]: start and length in bytes.
     pub value: (u32, u16),
 }
 
+/// Most findings of a verdict, as the contract has it, and so most of a declaration that are kept one
+/// by one.
+pub const VERDICT_FINDINGS_MAX: usize = 100;
+
 /// Collects findings, declaration after declaration; nothing is allocated for clean ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Findings {
-    /// In the order in which they were made.
+    /// In the order in which they were made, but REJECT first within a declaration.
     pub list: Vec<Finding>,
+    /// Those past the [`VERDICT_FINDINGS_MAX`] of their declaration: how many of each reason.
+    beyond: Vec<(Reason, u32)>,
     /// The offending values, one after another, each as it is quoted in the sentence.
-    pub values: String,
+    values: String,
+    values_bytes_max: usize,
+    has_all_values: bool,
+}
+
+/// Where one declaration's findings lie in [`Findings`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Span {
+    list: (u32, u32),
+    beyond: (u32, u32),
+}
+
+/// The findings of one declaration.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnFindings<'a> {
+    /// REJECT first, at most [`VERDICT_FINDINGS_MAX`].
+    pub list: &'a [Finding],
+    beyond: &'a [(Reason, u32)],
+    values: &'a str,
 }
 
 /// The longest value that is quoted, in bytes: the longest field there is, a description, has 512
 /// characters, and a sentence need not repeat all of a text that is too long.
 pub const VALUE_QUOTED_BYTES_MAX: usize = 160;
 
+impl Default for Findings {
+    fn default() -> Self {
+        Self::quoting(usize::MAX)
+    }
+}
+
 impl Findings {
+    /// None yet; of the values quoted, at most so many bytes are kept (see
+    /// [`Self::has_all_values`]).
+    #[must_use]
+    pub fn quoting(values_bytes_max: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            beyond: Vec::new(),
+            values: String::new(),
+            values_bytes_max,
+            has_all_values: true,
+        }
+    }
+
     /// Adds a finding, quoting `value` (cut at [`VALUE_QUOTED_BYTES_MAX`]).
     pub fn add(
         &mut self,
@@ -263,8 +306,12 @@ impl Findings {
     ) {
         let start = self.values.len();
         let end = value.floor_char_boundary(VALUE_QUOTED_BYTES_MAX);
-        self.values.push_str(value.get(..end).unwrap_or_default());
-        // Both fit: a batch has at most 16 MiB, and a value was cut above.
+        if start + end <= self.values_bytes_max {
+            self.values.push_str(value.get(..end).unwrap_or_default());
+        } else {
+            self.has_all_values = false;
+        }
+        // Both fit: what is quoted is bounded by a batch's 256 MiB, and a value was cut above.
         let span = (
             u32::try_from(start).unwrap_or(u32::MAX),
             u16::try_from(self.values.len() - start).unwrap_or(0),
@@ -272,16 +319,128 @@ impl Findings {
         self.list.push(Finding { reason, severity, element, goods_item, value: span });
     }
 
-    /// The value that `finding` quotes.
+    /// Ends the findings of a declaration, which are those from `start` of `list` on, and keeps one
+    /// by one no more than a verdict may have: ten empty goods items, 20 bytes of a message, draw
+    /// 57.
+    pub fn close(&mut self, start: usize) -> Span {
+        let at = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let beyond = self.beyond.len();
+        let end = start + VERDICT_FINDINGS_MAX;
+        for finding in self.list.drain(end.min(self.list.len())..) {
+            let own = self.beyond.get_mut(beyond..).unwrap_or_default();
+            match own.iter_mut().find(|(reason, _)| *reason == finding.reason) {
+                Some((_, count)) => *count += 1,
+                None => self.beyond.push((finding.reason, 1)),
+            }
+        }
+        Span {
+            list: (at(start), at(self.list.len())),
+            beyond: (at(beyond), at(self.beyond.len())),
+        }
+    }
+
+    /// The findings that [`Self::close`] gave this span.
     #[must_use]
-    pub fn value(&self, finding: &Finding) -> &str {
-        let start = finding.value.0 as usize;
-        self.values.get(start..start + usize::from(finding.value.1)).unwrap_or_default()
+    pub fn of(&self, span: Span) -> OwnFindings<'_> {
+        let range = |(start, end): (u32, u32)| start as usize..end as usize;
+        OwnFindings {
+            list: self.list.get(range(span.list)).unwrap_or_default(),
+            beyond: self.beyond.get(range(span.beyond)).unwrap_or_default(),
+            values: &self.values,
+        }
+    }
+
+    /// No value was left out for the sake of size: sentences can be made.
+    #[must_use]
+    pub fn has_all_values(&self) -> bool {
+        self.has_all_values
+    }
+
+    /// Bytes of memory in use.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.list) + size_of_val(&*self.beyond) + self.values.len()
     }
 
     /// Empties it, keeping its memory.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.beyond.clear();
         self.values.clear();
+        self.has_all_values = true;
+    }
+}
+
+impl<'a> OwnFindings<'a> {
+    /// None.
+    pub const NONE: Self = Self { list: &[], beyond: &[], values: "" };
+
+    /// How many there were, those included that are not in `list`.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.list.len() + self.beyond.iter().map(|(_, count)| *count as usize).sum::<usize>()
+    }
+
+    /// The reason of each in `list`, and how many more there were of which; a reason may come more
+    /// than once.
+    pub fn reasons(&self) -> impl Iterator<Item = (Reason, u32)> + use<'a> {
+        let listed = self.list.iter().map(|finding| (finding.reason, 1));
+        listed.chain(self.beyond.iter().copied())
+    }
+
+    /// The value that `finding` quotes.
+    #[must_use]
+    pub fn value(&self, finding: &Finding) -> &'a str {
+        let start = finding.value.0 as usize;
+        self.values.get(start..start + usize::from(finding.value.1)).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+impl<'a, L: AsRef<[Finding]>> From<&'a L> for OwnFindings<'a> {
+    fn from(list: &'a L) -> Self {
+        Self { list: list.as_ref(), ..Self::NONE }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_verdict_has_no_room_for_is_counted_by_reason() {
+        let mut findings = Findings::default();
+        findings.add(Reason::FieldMissing, Severity::Reject, Element::Lrn, 0, "before");
+        let before = findings.close(0);
+        for item in 1..=60 {
+            findings.add(Reason::FieldFormat, Severity::Reject, Element::HsCode, item, "x");
+        }
+        for item in 1..=60 {
+            findings.add(Reason::DescriptionStopWord, Severity::Flag, Element::Description, item, "y");
+        }
+        let span = findings.close(1);
+        let own = findings.of(span);
+        assert_eq!((own.list.len(), own.total()), (VERDICT_FINDINGS_MAX, 120));
+        assert_eq!(own.list.last().map(|last| (last.goods_item, own.value(last))), Some((40, "y")));
+        let of = |reason| own.reasons().filter(|(r, _)| *r == reason).map(|(_, n)| n).sum::<u32>();
+        assert_eq!((of(Reason::FieldFormat), of(Reason::DescriptionStopWord)), (60, 60));
+        assert_eq!(findings.of(before).total(), 1);
+        // The next declaration starts where the list was cut.
+        let start = findings.list.len();
+        findings.add(Reason::CodeUnknown, Severity::Reject, Element::Lrn, 0, "z");
+        let next = findings.close(start);
+        assert_eq!(findings.of(next).reasons().collect::<Vec<_>>(), [(Reason::CodeUnknown, 1)]);
+    }
+
+    #[test]
+    fn values_past_the_bound_are_left_out_and_that_is_told() {
+        let mut findings = Findings::quoting(3);
+        findings.add(Reason::FieldFormat, Severity::Reject, Element::Lrn, 0, "abc");
+        assert!(findings.has_all_values());
+        findings.add(Reason::FieldFormat, Severity::Reject, Element::Lrn, 0, "d");
+        assert!(!findings.has_all_values());
+        let span = findings.close(0);
+        let own = findings.of(span);
+        assert_eq!(own.list.iter().map(|f| own.value(f)).collect::<Vec<_>>(), ["abc", ""]);
     }
 }

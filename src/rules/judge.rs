@@ -79,6 +79,9 @@ impl Found<'_> {
     ) {
         self.rejected |= severity == Severity::Reject;
         self.flagged |= severity == Severity::Flag;
+        // Only what a sentence quotes has to be kept.
+        let quotes = self.edition.reason(reason).is_some_and(|law| law.sentence.quotes_value());
+        let value = if quotes { value } else { "" };
         self.findings.add(reason, severity, element, goods_item, value);
     }
 }

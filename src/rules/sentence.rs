@@ -62,6 +62,11 @@ impl Sentence {
         )
     }
 
+    /// Whether it repeats the offending value.
+    pub(super) fn quotes_value(&self) -> bool {
+        self.0.contains(&Piece::Value)
+    }
+
     /// Appends the sentence to `out`.
     pub(super) fn write(&self, element: Element, value: &str, out: &mut String) {
         for piece in &self.0 {

@@ -3,7 +3,7 @@
 use crate::day::Day;
 use crate::id::Eori;
 use crate::outcome::Outcome;
-use crate::rules::finding::{Finding, Reason};
+use crate::rules::finding::{OwnFindings, Reason};
 use crate::summary::{ActorId, Counters, Facts, IossNumber};
 
 /// One journal record, as the fold sees it.
@@ -65,20 +65,20 @@ impl Delta {
     /// Adds a declaration. `findings` are those of the answer, LRN_CONTENT_CONFLICT of a conflict
     /// included (those of a replay are not looked at); `ioss` is its IOSS number, where it has one
     /// that is well formed.
-    pub fn add(
+    pub fn add<'f>(
         &mut self,
         outcome: Outcome,
         facts: &Facts,
-        findings: &[Finding],
+        findings: impl Into<OwnFindings<'f>>,
         ioss: Option<IossNumber>,
     ) {
         let start = self.reasons.len();
         if outcome != Outcome::Replayed {
-            for finding in findings {
+            for (reason, more) in findings.into().reasons() {
                 let own = self.reasons.get_mut(start..).unwrap_or_default();
-                match own.iter_mut().find(|(reason, _)| *reason == finding.reason) {
-                    Some((_, count)) => *count = count.saturating_add(1),
-                    None => self.reasons.push((finding.reason, 1)),
+                match own.iter_mut().find(|(found, _)| *found == reason) {
+                    Some((_, count)) => *count = count.saturating_add(more),
+                    None => self.reasons.push((reason, more)),
                 }
             }
         }

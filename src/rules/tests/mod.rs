@@ -124,6 +124,9 @@ pub(super) fn judge_with(
 ) -> Judged {
     let mut findings = Findings::default();
     let judgement = Judge::new().judge(law, lodger, declaration, fallback, &mut findings);
+    let span = findings.close(0);
+    let findings = findings.of(span);
+    assert_eq!(findings.total(), findings.list.len(), "these tests look at every finding");
     let seen = findings.list.iter().map(|finding| {
         let severity = if finding.severity == Severity::Reject { 'R' } else { 'F' };
         let value = findings.value(finding).to_owned();
@@ -246,5 +249,7 @@ fn findings_of_one_declaration_leave_those_before_alone() {
     assert!(!go(&sale(OLD), &mut findings).rejected);
     let reasons: Vec<_> = findings.list.iter().map(|finding| finding.reason).collect();
     assert_eq!(reasons, [Reason::DescriptionStopWord, Reason::FieldMissing]);
+    let span = findings.close(0);
+    let findings = findings.of(span);
     assert_eq!(findings.value(&findings.list[0]), "Clothes");
 }
