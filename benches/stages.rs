@@ -85,7 +85,7 @@ fn claim(bencher: Bencher<'_, '_>) {
     const EACH: u64 = 1_000;
     let admission = Admission { at: Moment(0), day: day(), law: 0 };
     let make = || {
-        let index = Arc::new(Index::new(Keys::new([1; 16], [2; 32]), 23).unwrap());
+        let index = Arc::new(Index::new(Keys::new([1; 16], [2; 32]), 1 << 23).unwrap());
         let drafts: Vec<Draft> = (0..BATCHES)
             .map(|batch| {
                 let mut draft = Draft::with_capacity(1_000);
@@ -104,8 +104,8 @@ fn claim(bencher: Bencher<'_, '_>) {
         |(index, drafts)| {
             let mut settler = Settler::new(Arc::clone(&index));
             for (number, draft) in (1..).zip(drafts) {
-                let room = index.reserve(draft.len()).unwrap();
-                let decided = settler.settle(index.claim(admission, draft, room));
+                let claimed = index.claim(admission, draft).unwrap();
+                let decided = settler.settle(claimed);
                 let placing = Placing {
                     number: Watermark(number),
                     position: Position::default(),

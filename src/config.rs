@@ -45,12 +45,15 @@ pub struct Config {
     pub actors_max: u32,
     /// Threads that judge. 0: one for each processor.
     pub workers: usize,
-    /// Batches in work at once, all callers together. More wait, then are told to come back.
+    /// Batches in work at once, all callers together, and fewer where `memory_max` has no room for
+    /// so many. More wait, then are told to come back. One connection gets a quarter at most.
     pub batches_in_flight_max: usize,
     /// Batches of one stream in work at once; the stream is not read further until one is answered.
     pub stream_batches_in_flight_max: usize,
     /// How long a batch waits for its turn before the caller is told to come back, milliseconds.
     pub admission_wait_ms_max: u64,
+    /// How long a message may take to arrive once it has its share of memory, seconds.
+    pub message_s_max: u64,
     /// Size of a journal segment.
     pub segment_bytes: ByteSize,
     /// A group is written when it holds this much or nothing more is waiting.
@@ -61,6 +64,8 @@ pub struct Config {
     pub clock_behind_s_max: u64,
     /// How long a stop waits for batches in work, seconds.
     pub drain_s_max: u64,
+    /// Connections at once, and fewer where `memory_max` has no room for so many.
+    pub connections_max: u32,
     /// Streams (calls) of one connection at once.
     pub connection_streams_max: u32,
 }
@@ -84,11 +89,13 @@ impl Default for Config {
             batches_in_flight_max: 256,
             stream_batches_in_flight_max: 32,
             admission_wait_ms_max: 5_000,
+            message_s_max: 60,
             segment_bytes: ByteSize(256 * MIB),
             group_bytes_max: ByteSize(MIB),
             checkpoint_interval_ms: 5_000,
             clock_behind_s_max: 60,
             drain_s_max: 30,
+            connections_max: 256,
             connection_streams_max: 256,
         }
     }
@@ -97,10 +104,14 @@ impl Default for Config {
 /// What the sizes come to under `memory_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// The table has `2^table_bits` slots.
-    pub table_bits: u32,
-    /// Bytes of messages in work at once.
+    /// Slots of the index's table.
+    pub table_slots: u64,
+    /// Bytes of messages in work at once, as [`in_flight_bytes`] counts them.
     pub bytes_in_flight_max: u64,
+    /// Batches in work at once.
+    pub batches_in_flight_max: u64,
+    /// Connections at once.
+    pub connections_max: u64,
 }
 
 /// A setting that cannot be.
@@ -138,6 +149,25 @@ pub enum ConfigError {
 /// omitted count 6, two amounts 22, header 3; rounded up.
 pub const VERDICT_BYTES_MAX: u64 = 136;
 
+/// Bytes that a batch in work holds for each declaration beside its message, at most: what the rules
+/// made of it 176, key, digest and outcome 33, its verdict on the way 40; rounded up.
+const DECLARATION_BYTES: u64 = 256;
+
+/// Bytes that a connection may have received before anyone reads them: HTTP/2's window. Over
+/// loopback it holds nothing up (see loadtest/README.md); at 20 ms of round trip it lets 50 MB/s through.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// What the findings of a batch may take beside as much as its message: a batch of a few
+/// declarations, each with all its findings, stays below this. Past it they are made again for the
+/// answer.
+pub const FINDINGS_BYTES_SPARE: u64 = 64 << 10;
+
+/// Memory that a message of `bytes` holds while it is in work: itself, and what was found in it.
+#[must_use]
+pub fn in_flight_bytes(bytes: u64) -> u64 {
+    2 * bytes + FINDINGS_BYTES_SPARE
+}
+
 impl Config {
     /// Reads the settings in `path`.
     ///
@@ -173,7 +203,7 @@ impl Config {
             );
             return bound("batch_declarations_max", &self.batch_declarations_max, rule);
         }
-        let positive: [(&'static str, u64, u64); 10] = [
+        let positive: [(&'static str, u64, u64); 12] = [
             ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
             ("batch_id_characters_max", self.batch_id_characters_max as u64, 1_024),
@@ -183,6 +213,8 @@ impl Config {
             ("stream_batches_in_flight_max", self.stream_batches_in_flight_max as u64, 4_096),
             ("group_bytes_max", self.group_bytes_max.0, 16 * MIB),
             ("checkpoint_interval_ms", self.checkpoint_interval_ms, 3_600_000),
+            ("message_s_max", self.message_s_max, 86_400),
+            ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
         ];
         for (field, value, most) in positive {
@@ -199,24 +231,38 @@ impl Config {
         self.sizes()
     }
 
-    /// A sixth of the memory is for messages in work, a tenth and 128 MiB for everything small; the
-    /// index gets the largest table that fits in the rest.
+    /// An eighth of the memory is for messages in work, an eighth for what batches in work hold
+    /// beside, a twenty-fourth for what connections have received unread, a tenth and 128 MiB for
+    /// everything small; the index gets the rest.
     fn sizes(&self) -> Result<Sizes, ConfigError> {
         let memory = self.memory_max.0;
-        let bytes_in_flight_max = memory / 6;
-        // A message is held once as it came and at most once more in what is made of it.
-        let needed = 2 * self.batch_bytes_max.0;
-        let rest = (memory - memory / 6 - memory / 10).saturating_sub(128 * MIB);
-        let table_bits = (rest / SLOT_BYTES).checked_ilog2().unwrap_or(0);
-        if bytes_in_flight_max < needed || table_bits < 16 {
-            let least = ByteSize((6 * needed).max(256 * MIB));
+        let bytes_in_flight_max = memory / 8;
+        let batch_bytes =
+            self.answer_bytes_max.0 + self.batch_declarations_max as u64 * DECLARATION_BYTES;
+        let batches_in_flight_max =
+            (memory / 8 / batch_bytes).min(self.batches_in_flight_max as u64);
+        let connections_max =
+            (memory / 24 / u64::from(CONNECTION_WINDOW_BYTES)).min(self.connections_max.into());
+        let rest = memory
+            .saturating_sub(2 * (memory / 8) + memory / 24 + memory / 10)
+            .saturating_sub(128 * MIB);
+        let table_slots = rest / SLOT_BYTES;
+        // Of the largest messages one at a time, of batches one in work on each of four connections.
+        let needed = [2 * self.batch_bytes_max.0, 4 * batch_bytes];
+        let fits = needed.iter().all(|needed| *needed <= memory / 8);
+        if !fits || table_slots < 1 << 16 {
+            let least = needed.iter().max().map_or(0, |needed| 8 * needed).max(256 * MIB);
+            let least = ByteSize(least.next_multiple_of(MIB));
             return Err(ConfigError::Bound {
                 field: "memory_max",
                 value: self.memory_max.to_string(),
-                bound: format!("must be at least {least}"),
+                bound: format!(
+                    "must be at least {least} with these batch_bytes_max, batch_declarations_max \
+                     and answer_bytes_max"
+                ),
             });
         }
-        Ok(Sizes { table_bits: table_bits.min(34), bytes_in_flight_max })
+        Ok(Sizes { table_slots, bytes_in_flight_max, batches_in_flight_max, connections_max })
     }
 
     /// Threads that judge.
@@ -300,7 +346,9 @@ mod tests {
         assert_eq!(config.batch_declarations_max, 10_000);
         assert_eq!(config.batch_goods_items_max, 100_000);
         assert_eq!(config.batch_bytes_max, ByteSize(16 << 20));
-        assert_eq!(sizes.table_bits, 26);
+        assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
+        assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
+        assert_eq!(sizes.table_slots, 55_313_972);
     }
 
     #[test]

@@ -68,8 +68,8 @@ async fn a_flipped_bit_anywhere_is_told_with_its_place_and_the_server_does_not_s
     for ends_cleanly in [true, false] {
         let (_outer, data) = folder();
         let server = Start::at(&data, CLOCK).run();
-        let last = lodge(&server).await;
-        summary(&server, "NL810000003", last.watermark).await;
+        lodge(&server).await;
+        // Killed at once, as a rule before the first checkpoint: nothing is wrong with that.
         if ends_cleanly {
             assert_eq!(server.stop().await, 0);
         } else {

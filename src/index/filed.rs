@@ -269,7 +269,8 @@ pub struct Placing {
 /// One batch in the index.
 #[derive(Debug)]
 pub struct Filed {
-    pub(super) sequence: u64,
+    /// By which the table's slots name it; none where all its declarations are replays.
+    pub(super) sequence: Option<u64>,
     admission: Admission,
     keys: Box<[Key]>,
     digests: Box<[Digest]>,
@@ -280,9 +281,9 @@ pub struct Filed {
 }
 
 impl Filed {
-    pub(super) fn new(sequence: u64, admission: Admission, draft: Draft) -> Self {
+    pub(super) fn new(admission: Admission, draft: Draft) -> Self {
         Self {
-            sequence,
+            sequence: None,
             admission,
             keys: draft.keys.into_boxed_slice(),
             digests: draft.digests.into_boxed_slice(),

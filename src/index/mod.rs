@@ -8,9 +8,8 @@
 //! # Who does what
 //! Workers *claim*: each declaration's key is put into the table by compare-and-swap, pointing at
 //! its declaration, before anyone knows which batch will stand first in the journal. A claim that
-//! finds a free slot needs no more work, ever. One that meets a declaration already placed, of the
-//! same content, is a replay, and that is final, since an accepted or rejected content keeps its
-//! answer. Everything else is *open*.
+//! finds a free slot needs no more work, ever. One whose content was answered by a batch already
+//! placed is a replay, and that is final. Everything else is *open*.
 //!
 //! The one committer *settles* what is open when it gives the batch its place: by then everything
 //! before it in the journal is settled and everything in flight comes after it. A key held by a
@@ -22,7 +21,8 @@
 //! Under PRF(declarant, LRN): the accepted declaration, else the latest rejected one. Every other
 //! content answered under that LRN has a slot of its own, under a PRF of key and digest; a mark in
 //! the first slot tells that there are such. A declaration takes one slot at most, so room for a
-//! batch is reserved before its first claim, and a claim never fails.
+//! batch is reserved before its first claim, and a claim never fails. A batch that only repeats
+//! what was answered takes none: sending a whole day again costs nothing here.
 
 pub mod filed;
 pub mod settle;
@@ -67,19 +67,16 @@ pub struct Full {
     pub free: u64,
 }
 
-/// Room taken for a batch. A replay keeps its place in its batch, if not in the table, so room is
-/// given back only where a batch is not claimed after all: memory is bounded by what was taken.
-#[derive(Debug)]
-pub struct Room {
-    slots: u64,
-}
-
 /// Going on would accept declarations twice. What is durable is on disk: the process ends at once,
 /// and recovery looks at it anew.
 fn broken(what: &str) -> ! {
     tracing::error!(what, "the index cannot be vouched for any more: the process ends");
     std::process::abort()
 }
+
+/// How far ahead of a probe its slot is fetched: a miss takes about as long as this many probes that
+/// hit.
+const AHEAD: usize = 16;
 
 /// A batch whose keys have been claimed.
 #[derive(Debug)]
@@ -104,12 +101,12 @@ pub struct Index {
 }
 
 impl Index {
-    /// An index of `2^bits` slots under these keys.
+    /// An index of so many slots, at most half of which are ever taken, under these keys.
     ///
     /// # Errors
     /// Where the system does not give the memory.
-    pub fn new(keys: Keys, bits: u32) -> std::io::Result<Self> {
-        let table = Table::new(bits)?;
+    pub fn new(keys: Keys, slots: u64) -> std::io::Result<Self> {
+        let table = Table::new(slots)?;
         // Each batch takes room for one declaration and its overhead at least.
         let batches =
             usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
@@ -123,37 +120,58 @@ impl Index {
         })
     }
 
-    /// Takes room for a batch.
-    ///
-    /// # Errors
-    /// [`Full`], and nothing is taken.
-    pub fn reserve(&self, declarations: usize) -> Result<Room, Full> {
+    /// Takes room for a batch. A replay keeps its place in its batch, if not in the table, so what is
+    /// taken is never given back: memory is bounded by it.
+    fn reserve(&self, declarations: usize) -> Result<(), Full> {
         let needed = declarations as u64 + BATCH_OVERHEAD;
         if self.table.reserve(needed) {
-            Ok(Room { slots: needed })
+            Ok(())
         } else {
             Err(Full { needed, free: self.table.room() })
         }
     }
 
-    /// Gives back the room of a batch that was not claimed after all.
-    pub fn release(&self, room: Room) {
-        self.table.release(room.slots);
-    }
-
-    /// Files a batch and claims its keys. From here on it will be placed.
-    pub fn claim(&self, admission: Admission, draft: Draft, room: Room) -> Claimed {
-        /// How far ahead of the claim a slot is fetched: a miss takes about as long as this many
-        /// claims that hit.
-        const AHEAD: usize = 16;
+    /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
+    /// has been answered is not filed and takes no room: nothing will ever point at it.
+    ///
+    /// # Errors
+    /// [`Full`], and nothing is taken or claimed.
+    pub fn claim(&self, admission: Admission, draft: Draft) -> Result<Claimed, Full> {
+        let mut filed = Filed::new(admission, draft);
+        if let Some(replays) = self.only_replays(&filed) {
+            return Ok(Claimed { filed: Arc::new(filed), open: Vec::new(), replays });
+        }
+        self.reserve(filed.len())?;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let filed = Arc::new(Filed::new(sequence, admission, draft));
-        if room.slots < filed.len() as u64 + BATCH_OVERHEAD
-            || !self.batches.set(sequence, Arc::clone(&filed))
-        {
+        filed.sequence = Some(sequence);
+        let filed = Arc::new(filed);
+        if !self.batches.set(sequence, Arc::clone(&filed)) {
             broken("more batches were filed than there was room for");
         }
+        Ok(self.claim_keys(sequence, filed))
+    }
 
+    /// What the declarations replay, if all of them are replays come what may. One that is not ends
+    /// the search, which for new data is the first.
+    fn only_replays(&self, filed: &Filed) -> Option<Vec<(u16, Owner)>> {
+        let mut replays = Vec::new();
+        for (place, &key) in filed.keys().iter().enumerate() {
+            // Not before the first was found: for new data this would be for nothing.
+            if let Some(&ahead) = filed.keys().get(place + AHEAD).filter(|_| place > 0) {
+                self.table.prefetch(ahead);
+            }
+            let (_, word) = self.table.find(key, |word| self.is_key(word, key))?;
+            let owner = Owner::from_word(word);
+            let (outcome, first) = self.final_replay(filed, place, owner)?;
+            replays.push((u16::try_from(place).ok()?, outcome, first));
+        }
+        for (place, outcome, _) in &replays {
+            filed.settle(usize::from(*place), Settled::replay_of(*outcome));
+        }
+        Some(replays.into_iter().map(|(place, _, first)| (place, first)).collect())
+    }
+
+    fn claim_keys(&self, sequence: u64, filed: Arc<Filed>) -> Claimed {
         let (mut open, mut replays) = (Vec::new(), Vec::new());
         for &key in filed.keys().iter().take(AHEAD) {
             self.table.prefetch(key);
@@ -167,11 +185,10 @@ impl Index {
             match self.table.claim(key, mine, |word| self.is_key(word, key)) {
                 Claim::New(_) => {}
                 Claim::Held(_, word) => {
-                    let owner = Owner::from_word(word);
-                    match self.is_final_replay(&filed, place, owner) {
-                        Some(first) => {
-                            filed.settle(place, Settled::replay_of(first));
-                            replays.push((index, owner));
+                    match self.final_replay(&filed, place, Owner::from_word(word)) {
+                        Some((outcome, first)) => {
+                            filed.settle(place, Settled::replay_of(outcome));
+                            replays.push((index, first));
                         }
                         None => open.push(index),
                     }
@@ -181,20 +198,33 @@ impl Index {
         Claimed { filed, open, replays }
     }
 
-    /// Whether the declaration that met `owner` is, come what may, a replay of it.
-    fn is_final_replay(&self, filed: &Filed, index: usize, owner: Owner) -> Option<Outcome> {
+    /// What declaration `index`, which met `owner` under its key, replays come what may: a content
+    /// once answered keeps its answer, and after an acceptance no more rejections are placed. The
+    /// order is that of [`settle`].
+    fn final_replay(&self, filed: &Filed, index: usize, owner: Owner) -> Option<(Outcome, Owner)> {
         let first = self.batches.get(owner.sequence())?;
         // Outcomes of a batch in flight may still change.
         first.placing()?;
-        let outcome = first.settled(owner.index())?.outcome;
-        let same = match outcome {
-            // A rejection of the same content would have to be found first.
-            Outcome::Accepted if owner.has_others() => false,
-            Outcome::Accepted => first.content(owner.index()) == filed.content(index),
-            Outcome::Rejected => first.with_fallback(owner.index()) == filed.with_fallback(index),
-            Outcome::Replayed | Outcome::Conflict => false,
+        let held = first.settled(owner.index())?.outcome;
+        let (key, content) = (filed.key(index)?, filed.content(index)?);
+        let with_fallback = filed.with_fallback(index)?;
+        let recall = |kind, digest| {
+            let found = owner.has_others().then(|| self.recall(kind, key, digest)).flatten()?;
+            self.batches.get(found.sequence())?.placing().map(|_| found)
         };
-        same.then_some(outcome)
+        if held == Outcome::Rejected && first.with_fallback(owner.index()) == Some(with_fallback) {
+            return Some((Outcome::Rejected, owner));
+        }
+        if let Some(found) = recall(MemoryKind::Rejection, with_fallback) {
+            return Some((Outcome::Rejected, found));
+        }
+        if held != Outcome::Accepted {
+            return None;
+        }
+        if first.content(owner.index()) == Some(content) {
+            return Some((Outcome::Accepted, owner));
+        }
+        recall(MemoryKind::Conflict, content).map(|found| (Outcome::Conflict, found))
     }
 
     fn is_key(&self, word: u64, key: Key) -> bool {

@@ -59,12 +59,14 @@ impl Settler {
     /// Settles what is open in the batch that comes next in the journal.
     pub fn settle(&mut self, claimed: Claimed) -> Decided {
         let Claimed { filed, mut open, mut replays } = claimed;
-        if let Some(taken) = self.taken.remove(&filed.sequence) {
-            open.extend(taken);
-            open.sort_unstable();
-        }
-        for index in open {
-            self.settle_one(&filed, index, &mut replays);
+        if let Some(sequence) = filed.sequence {
+            if let Some(taken) = self.taken.remove(&sequence) {
+                open.extend(taken);
+                open.sort_unstable();
+            }
+            for index in open {
+                self.settle_one(&filed, sequence, index, &mut replays);
+            }
         }
         replays.sort_unstable_by_key(|(index, _)| *index);
         let replays = replays
@@ -80,6 +82,10 @@ impl Settler {
     /// Marks a settled batch as placed: from here on, others may rest on its outcomes.
     pub fn place(&mut self, filed: &Arc<Filed>, placing: Placing) {
         filed.set_placed(placing);
+        if filed.sequence.is_none() {
+            // No acceptance of its own to be found by its ordinal.
+            return;
+        }
         let place = self.index.placed_count.load(Ordering::Relaxed);
         if !self.index.placed.set(place, Arc::clone(filed)) {
             broken("more batches were placed than there was room for");
@@ -87,7 +93,13 @@ impl Settler {
         self.index.placed_count.store(place + 1, Ordering::Release);
     }
 
-    fn settle_one(&mut self, filed: &Arc<Filed>, index: u16, replays: &mut Vec<(u16, Owner)>) {
+    fn settle_one(
+        &mut self,
+        filed: &Filed,
+        sequence: u64,
+        index: u16,
+        replays: &mut Vec<(u16, Owner)>,
+    ) {
         let place = usize::from(index);
         let (Some(key), Some(content), Some(with_fallback), Some(judged)) = (
             filed.key(place),
@@ -97,7 +109,7 @@ impl Settler {
         ) else {
             return;
         };
-        let mine = Owner::new(filed.sequence, index);
+        let mine = Owner::new(sequence, index);
         let store = Arc::clone(&self.index);
         let Some((slot, word)) = store.table.find(key, |word| store.is_key(word, key)) else {
             broken(
@@ -109,14 +121,14 @@ impl Settler {
             broken("a slot names a batch that was never filed");
         };
 
-        if owner.sequence() == filed.sequence && owner.index() >= place {
+        if owner.sequence() == sequence && owner.index() >= place {
             if owner.index() > place {
                 // A later declaration of the same batch: it comes after, and is open as well.
                 store.table.hand_over(slot, mine.word());
             }
             return;
         }
-        if owner.sequence() != filed.sequence && holder.placing().is_none() {
+        if owner.sequence() != sequence && holder.placing().is_none() {
             // Still in flight, so it comes later in the journal: the key is ours.
             store.table.hand_over(slot, mine.word());
             if let Ok(theirs) = u16::try_from(owner.index()) {

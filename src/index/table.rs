@@ -32,24 +32,24 @@ pub const LOAD_PERCENT_MAX: u64 = 50;
 #[derive(Debug)]
 pub struct Table {
     slots: &'static [Slot<AtomicU64>],
-    mask: usize,
     room: AtomicU64,
     populating: Option<Populating>,
 }
 
 impl Table {
-    /// A table of `2^bits` slots of 16 bytes each. Memory is taken as it is first touched, and in
+    /// A table of so many slots of 16 bytes each, 2 at least. Memory is taken as it is first touched, and in
     /// the background from the start.
     ///
     /// # Errors
     /// Where the system gives no such mapping.
-    pub fn new(bits: u32) -> std::io::Result<Self> {
-        let count = 1_usize << bits;
-        let bytes = count * size_of::<Slot<AtomicU64>>();
+    pub fn new(slots: u64) -> std::io::Result<Self> {
+        let too_many = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+        let count = usize::try_from(slots.max(2)).map_err(|_| too_many())?;
+        let bytes = count.checked_mul(size_of::<Slot<AtomicU64>>()).ok_or_else(too_many)?;
         let slots = map(bytes, count)?;
         let room = count as u64 * LOAD_PERCENT_MAX / 100;
         let populating = Some(Populating::start(slots)?);
-        Ok(Self { slots, mask: count - 1, room: AtomicU64::new(room), populating })
+        Ok(Self { slots, room: AtomicU64::new(room), populating })
     }
 
     /// Takes room for `slots` claims; `false`, and nothing taken, where there is not as much.
@@ -57,11 +57,6 @@ impl Table {
         self.room
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(slots))
             .is_ok()
-    }
-
-    /// Gives back room that no claim has used.
-    pub fn release(&self, slots: u64) {
-        self.room.fetch_add(slots, Ordering::Relaxed);
     }
 
     /// How many more slots may be claimed.
@@ -74,10 +69,16 @@ impl Table {
         key.0.max(1)
     }
 
+    /// The key's share of the table (Lemire 2016, "A fast alternative to the modulo reduction"), so
+    /// that a table takes all the memory it may, not the next lower power of two.
     fn home(&self, key: Key) -> usize {
-        #[allow(clippy::cast_possible_truncation, reason = "masked")]
-        let home = key.1 as usize & self.mask;
+        #[allow(clippy::cast_possible_truncation, reason = "below the number of slots")]
+        let home = ((u128::from(key.1) * self.slots.len() as u128) >> 64) as usize;
         home
+    }
+
+    fn after(&self, place: usize) -> usize {
+        if place + 1 == self.slots.len() { 0 } else { place + 1 }
     }
 
     /// Asks the processor to bring in the line where `key` will be looked for.
@@ -91,7 +92,7 @@ impl Table {
         let tag = Self::tag(key);
         let mut place = self.home(key);
         loop {
-            // In bounds: every place is masked.
+            // In bounds, always.
             if let Some(slot) = self.slots.get(place) {
                 match slot.claim(tag, mine) {
                     Met::Claimed => return Claim::New(Place(place)),
@@ -99,7 +100,7 @@ impl Table {
                     Met::Owned(_) | Met::Other => {}
                 }
             }
-            place = (place + 1) & self.mask;
+            place = self.after(place);
         }
     }
 
@@ -113,7 +114,7 @@ impl Table {
                 Seen::Owned(owner) if same(owner) => return Some((Place(place), owner)),
                 Seen::Owned(_) | Seen::Other => {}
             }
-            place = (place + 1) & self.mask;
+            place = self.after(place);
         }
         None
     }
@@ -224,17 +225,17 @@ mod tests {
     /// In these tests a key's number is all of its owner word but the lowest byte.
     fn key(n: u64) -> Key {
         // Few homes, few tags: collisions of every kind.
-        Key(n % 5, n.wrapping_mul(0x9E37_79B9) % 64)
+        Key(n % 5, n.wrapping_mul(0x9E37_79B9) << 58)
     }
 
     #[test]
     fn threads_that_claim_the_same_keys_agree_on_one_owner_each() {
         const KEYS: u64 = 20_000;
         const THREADS: u64 = 4;
-        let table = Table::new(16).unwrap();
+        let table = Table::new(1 << 16).unwrap();
         let spread = |n: u64| {
             let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-            Key(mixed % 1_000, mixed >> 48)
+            Key(mixed % 1_000, mixed >> 48 << 48)
         };
         assert!(table.reserve(KEYS));
         let won: Vec<Vec<u64>> = std::thread::scope(|scope| {
@@ -271,14 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn room_is_half_of_the_slots_and_is_given_back() {
-        let table = Table::new(10).unwrap();
+    fn room_is_half_of_the_slots_whatever_their_number() {
+        let table = Table::new(1_025).unwrap();
         assert_eq!(table.room(), 512);
         assert!(!table.reserve(513));
         assert!(table.reserve(512));
         assert!(!table.reserve(1));
-        table.release(2);
-        assert!(table.reserve(2));
         for n in 0..512 {
             let same = |owner: u64| owner >> 8 == n + 1;
             assert!(matches!(table.claim(key(n), (n + 1) << 8 | 1, same), Claim::New(_)), "{n}");

@@ -156,7 +156,7 @@ proptest! {
         batches in prop::collection::vec(prop::collection::vec(sent(), 1..6), 1..12),
         picks in prop::collection::vec(any::<prop::sample::Index>(), 64),
     ) {
-        let index = Arc::new(Index::new(keys(), 16).unwrap());
+        let index = Arc::new(Index::new(keys(), 1 << 16).unwrap());
         let room = index.room();
         let mut committer =
             Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
@@ -164,22 +164,28 @@ proptest! {
         let mut waiting = batches.iter();
         let mut in_flight: Vec<(&Vec<Sent>, Claimed)> = Vec::new();
         let mut picks = picks.iter().cycle();
+        // Declarations of batches that were filed, and by ordinal whether its batch was.
+        let (mut filed, mut is_filed) = ((0, 0), Vec::new());
         loop {
             let choice = picks.next().unwrap().index(in_flight.len() + 1);
             if choice == in_flight.len()
                 && let Some(batch) = waiting.next()
             {
-                let reserved = index.reserve(batch.len()).unwrap();
-                in_flight.push((batch, index.claim(admission(), draft(batch), reserved)));
+                let claimed = index.claim(admission(), draft(batch)).unwrap();
+                if claimed.filed.sequence.is_some() {
+                    filed = (filed.0 + 1, filed.1 + batch.len() as u64);
+                }
+                in_flight.push((batch, claimed));
             } else if !in_flight.is_empty() {
                 let (batch, claimed) = in_flight.swap_remove(choice.min(in_flight.len() - 1));
                 let decided = committer.place(claimed);
+                is_filed.extend(batch.iter().map(|_| decided.filed.sequence.is_some()));
                 check(&mut model, batch, &decided)?;
             } else if waiting.len() == 0 {
                 break;
             }
         }
-        // What stands under each LRN, and that room was taken for every declaration.
+        // What stands under each LRN, and that room was taken for every declaration that is filed.
         for lrn in 0..4 {
             let key = keys().key_of(&Eori::parse("NL810000003").unwrap(), &format!("L{lrn}"));
             let found = index.under(key).map(|(filed, place)| {
@@ -187,11 +193,13 @@ proptest! {
             });
             prop_assert_eq!(found, model.under(lrn));
         }
-        let used = room - index.room();
-        prop_assert_eq!(used, model.count as u64 + batches.len() as u64 * BATCH_OVERHEAD);
-        for ordinal in 0..model.count {
-            let (filed, place) = index.at(Ordinal(ordinal as u64)).unwrap();
-            prop_assert_eq!(filed.placing().unwrap().first_ordinal.0 as usize + place, ordinal);
+        let (batches, declarations) = filed;
+        prop_assert_eq!(room - index.room(), declarations + batches * BATCH_OVERHEAD);
+        for (ordinal, is_filed) in is_filed.into_iter().enumerate() {
+            let found = index.at(Ordinal(ordinal as u64)).map(|(filed, place)| {
+                filed.placing().unwrap().first_ordinal.0 as usize + place
+            });
+            prop_assert_eq!(found, is_filed.then_some(ordinal));
         }
         prop_assert!(index.at(Ordinal(model.count as u64)).is_none());
     }
@@ -207,7 +215,7 @@ fn threads_that_claim_at_once_come_out_as_the_journal_has_them() {
         state % below
     };
     for _ in 0..20 {
-        let index = Arc::new(Index::new(keys(), 16).unwrap());
+        let index = Arc::new(Index::new(keys(), 1 << 16).unwrap());
         let batches: Vec<Vec<Sent>> = (0..400)
             .map(|_| {
                 (0..20)
@@ -226,8 +234,7 @@ fn threads_that_claim_at_once_come_out_as_the_journal_has_them() {
                 let (index, sender) = (&index, sender.clone());
                 scope.spawn(move || {
                     for batch in part {
-                        let room = index.reserve(batch.len()).unwrap();
-                        let claimed = index.claim(admission(), draft(batch), room);
+                        let claimed = index.claim(admission(), draft(batch)).unwrap();
                         sender.send((batch, claimed)).unwrap();
                     }
                 });
@@ -249,30 +256,61 @@ fn threads_that_claim_at_once_come_out_as_the_journal_has_them() {
     }
 }
 
+fn sents(all: &[(u8, u8)]) -> Vec<Sent> {
+    all.iter().map(|&(lrn, content)| Sent { lrn, content, fallback: 0 }).collect()
+}
+
 #[test]
-fn the_smallest_batches_sent_again_and_again_never_outgrow_what_they_reserve() {
-    let index = Arc::new(Index::new(keys(), 10).unwrap());
+fn what_was_answered_is_repeated_without_room_even_when_the_index_is_full() {
+    let index = Arc::new(Index::new(keys(), 1 << 10).unwrap());
     let mut committer =
         Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
-    let one = [Sent { lrn: 1, content: 1, fallback: 0 }];
+    let mut model = Model::default();
+    // Contents 0 and 3 are rejected: rejections, a correction, a conflict, and an acceptance.
+    let sent = [
+        sents(&[(1, 0), (2, 3), (3, 1)]),
+        sents(&[(1, 3), (2, 1), (3, 2)]),
+        sents(&[(2, 2), (1, 1), (2, 2)]),
+    ];
+    for batch in &sent {
+        let decided = committer.place(index.claim(admission(), draft(batch)).unwrap());
+        assert!(decided.filed.sequence.is_some());
+        check(&mut model, batch, &decided).unwrap();
+    }
+    // Others fill the table.
+    let mut other = 4;
+    while let Ok(claimed) = index.claim(admission(), draft(&sents(&[(other, 1)]))) {
+        let decided = committer.place(claimed);
+        check(&mut model, &sents(&[(other, 1)]), &decided).unwrap();
+        other += 1;
+    }
+    let full = index.room();
+    for batch in sent.iter().cycle().take(30) {
+        let decided = committer.place(index.claim(admission(), draft(batch)).unwrap());
+        check(&mut model, batch, &decided).unwrap();
+        assert_eq!(index.room(), full);
+    }
+    // Something new among them does take room.
+    let refused = index.claim(admission(), draft(&sents(&[(1, 0), (other, 2)]))).unwrap_err();
+    assert_eq!((refused.needed, refused.free), (2 + BATCH_OVERHEAD, full));
+    assert_eq!(index.room(), full, "a batch that does not fit takes nothing");
+}
+
+#[test]
+fn the_smallest_batches_that_take_room_never_outgrow_it() {
+    let index = Arc::new(Index::new(keys(), 1 << 10).unwrap());
+    let mut committer =
+        Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
+    // In flight together, so that none is known to repeat another.
+    let one = sents(&[(1, 1)]);
+    let claimed: Vec<_> =
+        std::iter::from_fn(|| index.claim(admission(), draft(&one)).ok()).collect();
     let mut accepted = 0;
-    while let Ok(room) = index.reserve(1) {
-        let decided = committer.place(index.claim(admission(), draft(&one), room));
+    for claimed in claimed {
+        let decided = committer.place(claimed);
         accepted += u32::from(decided.filed.settled(0) == Some(Settled::first(Outcome::Accepted)));
     }
     assert_eq!(accepted, 1);
     assert!(committer.records > 70, "{}", committer.records);
     assert!(index.at(Ordinal(committer.ordinal - 1)).is_some());
-}
-
-#[test]
-fn a_batch_that_does_not_fit_takes_nothing() {
-    let index = Index::new(keys(), 10).unwrap();
-    let free = index.room();
-    assert!(index.reserve(free as usize).is_err());
-    assert_eq!(index.room(), free);
-    let room = index.reserve(free as usize - BATCH_OVERHEAD as usize).unwrap();
-    assert_eq!(index.room(), 0);
-    index.release(room);
-    assert_eq!(index.room(), free);
 }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, bounded};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Mutex, oneshot, watch};
 
 use super::answer::Framing;
+use super::budget::{Budget, Share};
 use super::clock::Clock;
 use super::commit::{Committer, Work};
 use super::folding;
@@ -22,6 +23,7 @@ use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
 pub use super::start_error::StartError;
 use super::start_error::io;
+pub use super::work::Answer;
 use super::work::{Caller, Finisher, Job, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
@@ -57,11 +59,9 @@ pub struct Engine {
     jobs: std::sync::Mutex<Option<Sender<Job>>>,
     work: std::sync::Mutex<Option<Sender<Work>>>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
-    batches: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-    batches_max: u32,
-    admission_wait: Duration,
+    budget: Budget,
     bytes_max: usize,
+    connections_max: u64,
     clock: Arc<Clock>,
     laws: Arc<Laws>,
     lookup: Mutex<Lookup>,
@@ -84,9 +84,6 @@ impl Drop for AbortOnPanic {
         }
     }
 }
-
-/// Bytes in flight are counted in units of this, since a semaphore counts to 2^29 on small systems.
-const BYTES_UNIT: u64 = 1 << 10;
 
 /// The folders of a data folder.
 pub mod folders {
@@ -156,7 +153,7 @@ impl Engine {
         let shelf = Shelf::open(&folder(folders::RULES))?;
         let laws = Arc::new(Laws::over(shelf));
         let index =
-            Index::new(keys.clone(), sizes.table_bits).map_err(io("memory for the index"))?;
+            Index::new(keys.clone(), sizes.table_slots).map_err(io("memory for the index"))?;
         let index = Arc::new(index);
         let (fold, board, opened) = Fold::open(
             &folder(folders::CATALOG),
@@ -223,16 +220,15 @@ impl Engine {
             append(&mut journal, &mut fold, record::SETTINGS, &body, Event::ActorsMax(actors_max))?;
         }
 
-        let batches_max = u32::try_from(config.batches_in_flight_max).unwrap_or(u32::MAX);
-        let bytes_units = sizes.bytes_in_flight_max / BYTES_UNIT;
+        let batches_max = usize::try_from(sizes.batches_in_flight_max).unwrap_or(usize::MAX);
         let (stop, _) = watch::channel(None);
         let (durable, durable_seen) = watch::channel(fold.watermark());
         let failed = Arc::new(AtomicBool::new(false));
         let clock = Arc::new(clock);
-        let (jobs, to_workers) = bounded(config.batches_in_flight_max);
-        let (work, to_committer) = bounded(config.batches_in_flight_max + 16);
-        let (answers, from_committer) = bounded(config.batches_in_flight_max);
-        let (folds, to_fold) = bounded(config.batches_in_flight_max * 4 + 16);
+        let (jobs, to_workers) = bounded(batches_max);
+        let (work, to_committer) = bounded(batches_max + 16);
+        let (answers, from_committer) = bounded(batches_max);
+        let (folds, to_fold) = bounded(batches_max * 4 + 16);
         let mint = Mint::new(secrets.bijection());
         let answer_bytes_max = usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX);
         let lookup = Lookup {
@@ -300,11 +296,13 @@ impl Engine {
             jobs: std::sync::Mutex::new(Some(jobs)),
             work: std::sync::Mutex::new(Some(work)),
             threads: std::sync::Mutex::new(threads),
-            batches: Arc::new(Semaphore::new(config.batches_in_flight_max)),
-            bytes: Arc::new(Semaphore::new(usize::try_from(bytes_units).unwrap_or(usize::MAX))),
-            batches_max,
-            admission_wait: Duration::from_millis(config.admission_wait_ms_max),
+            budget: Budget::new(
+                &sizes,
+                config.batch_bytes_max.0,
+                Duration::from_millis(config.admission_wait_ms_max),
+            ),
             bytes_max: usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
+            connections_max: sizes.connections_max,
             clock,
             laws,
             lookup: Mutex::new(lookup),
@@ -317,51 +315,29 @@ impl Engine {
         Ok((Arc::new(engine), started))
     }
 
-    /// Admits a batch: waits for its share of what may be in flight.
-    ///
-    /// # Errors
-    /// A message that is too large, a server that is too busy or stopping.
-    pub async fn admit(&self, message: Bytes) -> Result<Admitted, Refusal> {
-        if message.len() > self.bytes_max {
-            return Err(too_large(message.len() as u64, self.bytes_max));
-        }
-        let units = u32::try_from(message.len() as u64 / BYTES_UNIT + 1).unwrap_or(u32::MAX);
-        let permits = async {
-            let batch = Arc::clone(&self.batches).acquire_owned().await;
-            let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await;
-            Ok::<_, tokio::sync::AcquireError>([batch?, bytes?])
-        };
-        match tokio::time::timeout(self.admission_wait, permits).await {
-            Ok(Ok(permits)) => Ok(Admitted { message, permits }),
-            Ok(Err(_)) => Err(stopping()),
-            Err(_) => Err(Refusal::exhausted(
-                format!(
-                    "{} batches are in work, the most there may be (batches_in_flight_max, \
-                     memory_max): send the batch again later",
-                    self.batches_max
-                ),
-                1_000,
-            )),
-        }
+    /// What callers may have in work.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
-    /// Hands an admitted batch to the workers. Dropping the future loses the answer, not the
-    /// batch.
+    /// Hands a batch that has its share to the workers. Dropping the future loses the answer, not
+    /// the batch.
     ///
     /// # Errors
     /// The [`Refusal`] of the batch; nothing of it is stored.
     pub fn submit(
         &self,
-        admitted: Admitted,
+        message: Bytes,
+        share: Share,
         framing: Framing,
-    ) -> impl Future<Output = Result<Bytes, Refusal>> + Send + use<> {
-        let Admitted { message, permits } = admitted;
+    ) -> impl Future<Output = Result<Answer, Refusal>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { framing, reply, _permits: permits };
+        let caller = Caller { framing, reply, share };
         let job = Job { message, at: self.clock.admit(), caller };
         let jobs = self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // There is a place in the channel for every permit; a job that is not taken is dropped,
-        // and its closed reply tells the caller.
+        // There is a place in the channel for every share; a job that is not taken is dropped, and
+        // its closed reply tells the caller.
         if let Some(jobs) = jobs.as_ref() {
             let _ = jobs.try_send(job);
         }
@@ -380,6 +356,12 @@ impl Engine {
     #[must_use]
     pub fn bytes_max(&self) -> usize {
         self.bytes_max
+    }
+
+    /// The most connections at once.
+    #[must_use]
+    pub fn connections_max(&self) -> u64 {
+        self.connections_max
     }
 
     /// Summaries.
@@ -453,8 +435,7 @@ impl Engine {
     /// Takes no more batches, finishes those in work, ends the journal and makes a checkpoint.
     /// Blocks until all of that is done.
     pub fn stop(&self) {
-        self.batches.close();
-        self.bytes.close();
+        self.budget.close();
         let take = |sender: &std::sync::Mutex<Option<Sender<Job>>>| {
             sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
         };
@@ -472,13 +453,6 @@ impl Engine {
     }
 }
 
-/// A batch that may be handed to the workers.
-#[derive(Debug)]
-pub struct Admitted {
-    message: Bytes,
-    permits: [OwnedSemaphorePermit; 2],
-}
-
 /// The refusal of a message that is larger than `bytes_max`.
 #[must_use]
 pub fn too_large(bytes: u64, bytes_max: usize) -> Refusal {
@@ -488,10 +462,6 @@ pub fn too_large(bytes: u64, bytes_max: usize) -> Refusal {
     );
     refusal.field = "declarations".into();
     refusal
-}
-
-fn stopping() -> Refusal {
-    Refusal::unavailable("the server is stopping: send the batch again, to a running one", 1_000)
 }
 
 /// The zone of `config`.

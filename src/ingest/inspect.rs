@@ -90,12 +90,15 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     for (from, to) in [folders::CATALOG, folders::ARCHIVE].iter().zip(&copies) {
         copy(&folder(from), to).map_err(io(folder(from).display()))?;
     }
-    // A catalog is made at the first checkpoint: an empty folder is none yet.
+    // After a kill in the first seconds there may be no catalog, or no checkpoint in it.
     let [catalog, archive] = &copies;
-    let has_catalog = has_files(&folder(folders::CATALOG));
+    let mut has_checkpoint = has_files(&folder(folders::CATALOG));
     let kept = Fold::open(catalog, archive, &FoldOptions::default(), opened.secrets.identity());
     let (watermark, digest, reason) = match kept {
-        Ok((fold, _, kept)) => (kept.watermark, Some(fold.digest()?), kept.rebuilt_because),
+        Ok((fold, _, kept)) => {
+            has_checkpoint &= !kept.is_unwritten;
+            (kept.watermark, Some(fold.digest()?), kept.rebuilt_because)
+        }
         Err(error) => (Watermark(0), None, Some(error.to_string())),
     };
 
@@ -105,8 +108,8 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.push(match (reason, digest) {
-                (Some(_), _) if !has_catalog => {
-                    Part::sound("catalog", "none yet: it is made at the first checkpoint")
+                (Some(_), _) if !has_checkpoint => {
+                    Part::sound("catalog", "no checkpoint yet: the next start makes one")
                 }
                 (Some(reason), _) => Part::unsound(
                     "catalog",
@@ -305,8 +308,8 @@ impl Opened {
         mark: Option<Watermark>,
     ) -> Result<(Recovered, Verified), StartError> {
         let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
-        let bits = config.check()?.table_bits;
-        let index = Index::new(keys.clone(), bits).map_err(io("memory for the index"))?;
+        let slots = config.check()?.table_slots;
+        let index = Index::new(keys.clone(), slots).map_err(io("memory for the index"))?;
         let calendar = engine::calendar(config)?;
         let preparers = (0..config.worker_count())
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use bumpalo::Bump;
 use tokio::sync::watch;
 
-use super::laws::Laws;
 use super::again::{Again, Under};
+use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::record::{BatchRecord, Entry};
 use crate::day::Moment;

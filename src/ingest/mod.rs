@@ -6,9 +6,10 @@
 //!                   claim             write, sync            answer, delta     order, checkpoint
 //! ```
 //!
-//! Every channel is bounded by the batches in flight, which [`Engine::submit`] admits one by one;
-//! so no stage ever waits for a later one to make room, and nothing can block in a circle.
+//! Every channel is bounded by the batches in flight, each of which has its share of the
+//! [`budget`]; so no stage ever waits for a later one to make room, and nothing can block in a circle.
 //!
+//! - [`budget`]: what may be in work at once.
 //! - [`clock`]: the batch's one time.
 //! - [`prepare`]: read in place, bounds, judge, digest. [`again`]: judging as it was done at first.
 //! - [`laws`]: the law in force and all before it.
@@ -21,6 +22,7 @@
 
 pub mod again;
 pub mod answer;
+pub mod budget;
 pub mod clock;
 pub mod engine;
 pub mod inspect;

@@ -43,7 +43,7 @@ impl Offline {
         let sizes = config.check()?;
         let secrets = Secrets::passing()?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
-        let index = Index::new(keys.clone(), sizes.table_bits)
+        let index = Index::new(keys.clone(), sizes.table_slots)
             .map_err(|source| StartError::Io { what: "memory for the index".into(), source })?;
         let index = Arc::new(index);
         let law = Arc::new(law);
@@ -79,10 +79,9 @@ impl Offline {
         let message = prost::Message::encode_to_vec(batch).into();
         let (prepared, draft) = self.preparer.prepare(message, at, &self.law)?;
         let declarations = draft.len();
-        let room = self.index.reserve(declarations).map_err(|full| {
+        let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
             Refusal::exhausted(format!("{full}: give it more memory (--memory-max)"), 0)
         })?;
-        let claimed = self.index.claim(prepared.admission, draft, room);
         let decided = self.settler.settle(claimed);
         let position = Position::default();
         let placing = Placing { number: Watermark(0), position, first_ordinal: self.next_ordinal };

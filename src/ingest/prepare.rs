@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::laws::Numbered;
 use super::refusal::Refusal;
+use crate::config::FINDINGS_BYTES_SPARE;
 use crate::day::{Calendar, Day, Moment};
 use crate::id::Eori;
 use crate::index::filed::{Admission, Draft, DraftFallback, Quoted};
@@ -59,10 +60,6 @@ impl Bounds {
 /// Elements of other lists (documents, procedures) of a declaration, for each goods item that a
 /// batch may have: ten times what is ever needed, and little enough to hold.
 const LIST_ELEMENTS_PER_ITEM_MAX: usize = 10;
-
-/// What the findings of a batch may take beside as much as its message: a batch of a few
-/// declarations, each with all its findings, stays below this.
-const FINDINGS_BYTES_SPARE: usize = 64 << 10;
 
 /// One declaration as the rules saw it, before it is known what others hold its key.
 #[derive(Debug, Clone)]
@@ -210,7 +207,7 @@ impl Preparer {
                 findings.list.get(start..).unwrap_or_default(),
             );
             let found = findings.close(start);
-            are_kept &= findings.bytes() <= message.len() + FINDINGS_BYTES_SPARE;
+            are_kept &= findings.bytes() as u64 <= message.len() as u64 + FINDINGS_BYTES_SPARE;
             if !are_kept {
                 findings.clear();
             }

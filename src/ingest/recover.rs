@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::laws::{Laws, LawsError, Numbered};
 use super::again::Under;
+use super::laws::{Laws, LawsError, Numbered};
 use super::prepare::{Prepared, Preparer};
 use super::record::{Entry, RecordError};
 use crate::day::Moment;
@@ -270,8 +270,7 @@ impl Recoverer {
                     );
                     return Err(RecoverError::Batch { number: number.0, reason });
                 }
-                let room = self.index.reserve(draft.len())?;
-                let claimed = self.index.claim(prepared.admission, draft, room);
+                let claimed = self.index.claim(prepared.admission, draft)?;
                 let decided = self.settler.settle(claimed);
                 compare(number, &decided, &outcomes)?;
                 self.settler.place(&decided.filed, Placing { number, position, first_ordinal });

@@ -48,6 +48,13 @@ impl Refusal {
         }
     }
 
+    /// The server is about to end.
+    #[must_use]
+    pub fn stopping() -> Self {
+        let sentence = "the server is stopping: send the batch again, to a running one";
+        Self::unavailable(sentence, 1_000)
+    }
+
     /// The server does not take batches now.
     #[must_use]
     pub fn unavailable(message: impl Into<String>, retry_after_ms: u32) -> Self {

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender, never, select_biased};
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::again::{Again, Under};
 use super::answer::{self, Framing, Totals, Verdict};
+use super::budget::Share;
 use super::commit::{Folding, Work};
 use super::laws::Laws;
 use super::prepare::{Prepared, Preparer};
@@ -30,9 +31,19 @@ use crate::summary::{Delta, Event};
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) framing: Framing,
-    pub(super) reply: oneshot::Sender<Result<Bytes, Refusal>>,
-    /// Its share of batches and bytes in flight.
-    pub(super) _permits: [OwnedSemaphorePermit; 2],
+    pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
+    /// Its share of what may be in work.
+    pub(super) share: Share,
+}
+
+/// The bytes of an answer. What the batch took of what may be in work is given back when these are on
+/// their way to the network.
+#[derive(Debug)]
+pub struct Answer {
+    /// As [`Framing`] has them.
+    pub bytes: Bytes,
+    /// The batch's share.
+    pub share: Share,
 }
 
 /// A batch that has been admitted.
@@ -126,20 +137,19 @@ impl Worker {
         at: Moment,
     ) -> Result<(Prepared, Claimed, Reservation), Refusal> {
         if self.failed.load(Ordering::Acquire) {
-            return Err(stopping());
+            return Err(Refusal::stopping());
         }
-        let law = self.laws.current().ok_or_else(stopping)?;
+        let law = self.laws.current().ok_or_else(Refusal::stopping)?;
         let (prepared, draft) = self.preparer.prepare(message, at, &law)?;
         // Room first, so that what has claimed a key is always placed.
         let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
         let reservation = self.reserve(body)?;
-        let room = self.index.reserve(draft.len()).map_err(|full| {
+        let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
             Refusal::exhausted(
                 format!("{full}; the server needs more memory (memory_max) to take more"),
                 0,
             )
         })?;
-        let claimed = self.index.claim(prepared.admission, draft, room);
         Ok((prepared, claimed, reservation))
     }
 
@@ -166,7 +176,7 @@ impl Worker {
                     30_000,
                 ),
                 NoRoomCause::TooLarge => Refusal::invalid("declarations", error.to_string()),
-                NoRoomCause::Poisoned => stopping(),
+                NoRoomCause::Poisoned => Refusal::stopping(),
             });
         }
     }
@@ -185,7 +195,7 @@ impl Worker {
         ) {
             Ok((answer, delta)) => {
                 // Nobody may be listening any more; the batch is lodged all the same.
-                let _ = caller.reply.send(Ok(answer));
+                let _ = caller.reply.send(Ok(Answer { bytes: answer, share: caller.share }));
                 let _ = fold.send((number, Event::Batch(delta)));
             }
             Err(reason) => {
@@ -199,10 +209,6 @@ impl Worker {
             }
         }
     }
-}
-
-fn stopping() -> Refusal {
-    Refusal::unavailable("the server is stopping: send the batch again, to a running one", 1_000)
 }
 
 /// Makes answers and deltas of durable batches.

@@ -10,6 +10,9 @@ use bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 
+use super::ledger::Ledger;
+use crate::ingest::budget::Share;
+use crate::ingest::engine::Answer;
 use crate::proto::v1;
 
 /// A `SubmitBatchRequest` in its encoded form.
@@ -17,8 +20,26 @@ use crate::proto::v1;
 pub struct RequestBytes(pub Bytes);
 
 /// A `SubmitBatchResponse` or `SubmitBatchesResponse` in its encoded form.
-#[derive(Debug, Clone)]
-pub struct AnswerBytes(pub Bytes);
+#[derive(Debug)]
+pub struct AnswerBytes {
+    bytes: Bytes,
+    /// The batch's share, and where it goes when these bytes have been written.
+    share: Option<(Share, Ledger)>,
+}
+
+impl AnswerBytes {
+    /// The answer to a batch.
+    #[must_use]
+    pub fn of(answer: Answer, ledger: Ledger) -> Self {
+        Self { bytes: answer.bytes, share: Some((answer.share, ledger)) }
+    }
+
+    /// A refusal, which holds no share any more.
+    #[must_use]
+    pub fn refusal(bytes: Bytes) -> Self {
+        Self { bytes, share: None }
+    }
+}
 
 /// A message that this codec can read from the wire.
 pub trait FromWire: Sized {
@@ -44,8 +65,11 @@ impl FromWire for RequestBytes {
 
 impl ToWire for AnswerBytes {
     fn to_wire(self, buffer: &mut EncodeBuf<'_>) {
-        buffer.reserve(self.0.len());
-        buffer.put(self.0);
+        buffer.reserve(self.bytes.len());
+        buffer.put(self.bytes);
+        if let Some((share, ledger)) = self.share {
+            ledger.leaving(share);
+        }
     }
 }
 

@@ -1,63 +1,94 @@
-//! A body below tonic's decoder that never lets a message past the bound be read into memory.
+//! Bodies below tonic's codec: a batch is admitted when the length of its message arrives, before any
+//! of it is read, and gives its share back when its answer has left.
 //!
-//! gRPC puts five bytes before each message: a flag and the length, big endian. Where that length
-//! is above the bound, the message is skipped as it comes in, and a short stand-in is handed on in
-//! its place, which the service recognises and refuses; so a stream goes on after it. The
-//! stand-in starts with 16 random bytes of this process, which no client can know.
+//! gRPC puts five bytes before each message: a flag and the length, big endian. What that length
+//! asks for is taken from the connection's budget there and then. Where it is above the bound, or
+//! the share cannot be had in time, the message is skipped as it comes in, and a short stand-in is
+//! handed on in its place, which the service recognises and refuses; so a stream goes on after it.
+//! The stand-in starts with 16 random bytes of this process, which no client can know.
+//!
+//! Calls that lodge nothing are small: one that is not ends.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use tokio::time::Sleep;
+use tonic::Status;
 use tower::{Layer, Service};
+
+use super::ledger::{Ledger, ShareBody};
+use crate::ingest::budget::{Budget, ConnectionBudget, Share};
+use crate::ingest::engine::too_large;
+use crate::ingest::refusal::Refusal;
 
 const PREFIX: usize = 5;
 const TOKEN: usize = 16;
 
-/// What the stand-ins of this process look like, and the bound.
+/// Most bytes of a call that lodges nothing: the longest message has two ids, a period and a page
+/// token, and reflection asks some dozens of questions in one call.
+pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
+
+/// Calls whose messages are batches.
+const LODGING: [&str; 2] = ["/waag.v1.Lodgement/SubmitBatch", "/waag.v1.Lodgement/SubmitBatches"];
+
+/// What a message may be, and what the stand-ins of this process look like.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
     bytes_max: usize,
+    /// How long a message may take to arrive once it has its share.
+    within: Duration,
     token: [u8; TOKEN],
 }
 
 impl Bound {
-    /// A bound of `bytes_max` bytes a message.
+    /// A bound of `bytes_max` bytes a batch, which must arrive `within` this time.
     ///
     /// # Errors
     /// Where the system gives no random numbers.
-    pub fn new(bytes_max: usize) -> Result<Self, getrandom::Error> {
+    pub fn new(bytes_max: usize, within: Duration) -> Result<Self, getrandom::Error> {
         let mut token = [0; TOKEN];
         getrandom::fill(&mut token)?;
-        Ok(Self { bytes_max, token })
+        Ok(Self { bytes_max, within, token })
     }
 
-    /// Where `message` is a stand-in: the length of the message that was skipped.
+    /// Whether `message` is a stand-in for one that was skipped.
     #[must_use]
-    pub fn skipped(&self, message: &[u8]) -> Option<u64> {
-        let length = message.strip_prefix(&self.token)?;
-        Some(u64::from_be_bytes(length.try_into().ok()?))
+    pub fn is_stand_in(&self, message: &[u8]) -> bool {
+        message == self.token
     }
 
-    fn stand_in(&self, length: u64) -> Bytes {
-        let mut frame = vec![0, 0, 0, 0, (TOKEN + 8) as u8];
+    fn stand_in(&self) -> Bytes {
+        let mut frame = vec![0, 0, 0, 0, TOKEN as u8];
         frame.extend_from_slice(&self.token);
-        frame.extend_from_slice(&length.to_be_bytes());
         Bytes::from(frame)
     }
 }
 
-/// Puts [`BoundedBody`] around the body of every request.
-#[derive(Debug, Clone, Copy)]
-pub struct BoundLayer(pub Bound);
+/// Puts bodies of this module around those of every request, and of answers to batches.
+#[derive(Debug, Clone)]
+pub struct BoundLayer {
+    bound: Bound,
+    /// For calls over transports that are no [`super::connection::Connection`].
+    budget: ConnectionBudget,
+}
+
+impl BoundLayer {
+    /// Under this bound and budget.
+    #[must_use]
+    pub fn new(bound: Bound, budget: &Budget) -> Self {
+        Self { bound, budget: budget.connection() }
+    }
+}
 
 impl<S> Layer<S> for BoundLayer {
     type Service = Bounded<S>;
 
     fn layer(&self, inner: S) -> Bounded<S> {
-        Bounded { inner, bound: self.0 }
+        Bounded { inner, layer: self.clone() }
     }
 }
 
@@ -65,50 +96,76 @@ impl<S> Layer<S> for BoundLayer {
 #[derive(Debug, Clone)]
 pub struct Bounded<S> {
     inner: S,
-    bound: Bound,
+    layer: BoundLayer,
 }
 
-impl<S> Service<http::Request<tonic::body::Body>> for Bounded<S>
+type HttpBody = tonic::body::Body;
+
+impl<S> Service<http::Request<HttpBody>> for Bounded<S>
 where
-    S: Service<http::Request<tonic::body::Body>>,
+    S: Service<http::Request<HttpBody>, Response = http::Response<HttpBody>>,
+    S::Future: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<tonic::body::Body>) -> S::Future {
-        let bound = self.bound;
-        self.inner.call(request.map(|body| tonic::body::Body::new(BoundedBody::new(body, bound))))
+    fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
+        if !LODGING.contains(&request.uri().path()) {
+            let request = request.map(|body| HttpBody::new(SmallBody::new(body)));
+            return Box::pin(self.inner.call(request));
+        }
+        let ledger = Ledger::default();
+        request.extensions_mut().insert(ledger.clone());
+        let budget = request.extensions().get().unwrap_or(&self.layer.budget).clone();
+        let gate = Gate { bound: self.layer.bound, budget, ledger: ledger.clone() };
+        let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            Ok(answer.await?.map(|body| HttpBody::new(ShareBody::new(body, ledger))))
+        })
     }
 }
 
-/// Where in the sequence of messages the next byte is.
+/// What a message is held against.
 #[derive(Debug)]
+struct Gate {
+    bound: Bound,
+    budget: ConnectionBudget,
+    ledger: Ledger,
+}
+
+type Waiting = Pin<Box<dyn Future<Output = Result<Share, Refusal>> + Send>>;
+
+/// Where in the sequence of messages the next byte is.
 enum At {
     /// In the five bytes before a message; those already seen.
     Prefix(Vec<u8>),
+    /// Before a message that waits for its share: its prefix, its length, what came after it.
+    Waiting(Bytes, usize, Bytes, Waiting),
     /// In a message that is handed on; bytes left.
     Message(usize),
     /// In a message that is skipped; bytes left.
     Skipped(usize),
 }
 
-/// A body that skips messages past the bound.
-#[derive(Debug)]
-pub struct BoundedBody<B> {
+/// A body of batches, each admitted or skipped.
+struct BatchBody<B> {
     inner: B,
-    bound: Bound,
+    gate: Gate,
     at: At,
     ready: VecDeque<Bytes>,
+    /// Until when the message under way must have arrived; kept from one to the next.
+    late: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> BoundedBody<B> {
-    fn new(inner: B, bound: Bound) -> Self {
-        Self { inner, bound, at: At::Prefix(Vec::new()), ready: VecDeque::new() }
+impl<B> BatchBody<B> {
+    fn new(inner: B, gate: Gate) -> Self {
+        Self { inner, gate, at: At::Prefix(Vec::new()), ready: VecDeque::new(), late: None }
     }
 
     /// Sorts what came in: what is handed on goes to `ready`, uncopied but for prefixes that were
@@ -132,40 +189,112 @@ impl<B> BoundedBody<B> {
                         self.at = At::Prefix(Vec::new());
                     }
                 }
+                At::Waiting(_, _, rest, _) => {
+                    // The body is not read while a message waits; this is for completeness.
+                    *rest = Bytes::from([&rest[..], &data[..]].concat());
+                    return;
+                }
                 At::Prefix(seen) => {
                     let part = data.split_to(data.len().min(PREFIX - seen.len()));
                     seen.extend_from_slice(&part);
                     let &[_, a, b, c, d] = &seen[..] else { continue };
+                    let prefix = Bytes::from(std::mem::take(seen));
                     let length = u32::from_be_bytes([a, b, c, d]);
                     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
-                    if bytes > self.bound.bytes_max {
-                        self.ready.push_back(self.bound.stand_in(length.into()));
-                        self.at = At::Skipped(bytes);
-                    } else {
-                        self.ready.push_back(Bytes::from(std::mem::take(seen)));
-                        self.at =
-                            if bytes == 0 { At::Prefix(Vec::new()) } else { At::Message(bytes) };
+                    if !self.admit(prefix, bytes, &mut data) {
+                        return;
                     }
                 }
             }
         }
     }
+
+    /// Decides on the message whose prefix has arrived; `false` where it has to wait, and the `rest`
+    /// of what came in with it.
+    fn admit(&mut self, prefix: Bytes, bytes: usize, rest: &mut Bytes) -> bool {
+        if bytes > self.gate.bound.bytes_max {
+            self.skip(bytes, too_large(bytes as u64, self.gate.bound.bytes_max));
+        } else if let Some(share) = self.gate.budget.try_take(bytes) {
+            self.pass(prefix, bytes, share);
+        } else {
+            let budget = self.gate.budget.clone();
+            let share: Waiting = Box::pin(async move { budget.take(bytes).await });
+            self.at = At::Waiting(prefix, bytes, std::mem::take(rest), share);
+            return false;
+        }
+        true
+    }
+
+    fn pass(&mut self, prefix: Bytes, bytes: usize, share: Share) {
+        self.gate.ledger.arrived(Ok(share));
+        self.ready.push_back(prefix);
+        self.at = if bytes == 0 { At::Prefix(Vec::new()) } else { At::Message(bytes) };
+        if let Some(late) = &mut self.late {
+            late.as_mut().reset(tokio::time::Instant::now() + self.gate.bound.within);
+        }
+    }
+
+    fn skip(&mut self, bytes: usize, refusal: Refusal) {
+        self.gate.ledger.arrived(Err(refusal));
+        self.ready.push_back(self.gate.bound.stand_in());
+        self.at = if bytes == 0 { At::Prefix(Vec::new()) } else { At::Skipped(bytes) };
+    }
+
+    /// Waits for the share of the message that needs one.
+    fn poll_share(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let At::Waiting(_, _, _, share) = &mut self.at else { return Poll::Ready(()) };
+        let share = ready!(share.as_mut().poll(context));
+        let at = std::mem::replace(&mut self.at, At::Prefix(Vec::new()));
+        if let At::Waiting(prefix, bytes, rest, _) = at {
+            match share {
+                Ok(share) => self.pass(prefix, bytes, share),
+                Err(refusal) => self.skip(bytes, refusal),
+            }
+            self.sort(rest);
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether the message under way should have arrived by now.
+    fn is_late(&mut self, context: &mut Context<'_>) -> bool {
+        if !matches!(self.at, At::Message(_)) {
+            return false;
+        }
+        let within = self.gate.bound.within;
+        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        late.as_mut().poll(context).is_ready()
+    }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for BoundedBody<B> {
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for BatchBody<B> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = Status;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         loop {
             if let Some(part) = this.ready.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(part))));
             }
-            match ready!(Pin::new(&mut this.inner).poll_frame(context)) {
+            if matches!(this.at, At::Waiting(..)) {
+                ready!(this.poll_share(context));
+                continue;
+            }
+            let frame = match Pin::new(&mut this.inner).poll_frame(context) {
+                Poll::Ready(frame) => frame,
+                Poll::Pending if this.is_late(context) => {
+                    return Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
+                        "the batch did not arrive within {} s of its first bytes (message_s_max): \
+                         send it again",
+                        this.gate.bound.within.as_secs()
+                    )))));
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            match frame {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.sort(data),
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -196,15 +325,79 @@ impl<B: Body<Data = Bytes> + Unpin> Body for BoundedBody<B> {
     }
 }
 
+/// A body of small messages: their bytes are counted, the frames untouched.
+struct SmallBody<B> {
+    inner: B,
+    bytes: usize,
+}
+
+impl<B> SmallBody<B> {
+    fn new(inner: B) -> Self {
+        Self { inner, bytes: 0 }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for SmallBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            this.bytes += frame.data_ref().map_or(0, Bytes::len);
+            if this.bytes > SMALL_CALL_BYTES_MAX + PREFIX {
+                return Poll::Ready(Some(Err(Status::resource_exhausted(format!(
+                    "the call has more than {SMALL_CALL_BYTES_MAX} bytes, the most that one \
+                     that lodges nothing may have"
+                )))));
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::config::Sizes;
+    use crate::ingest::refusal::RefusalKind;
     use proptest::prelude::*;
 
     fn frame(message: &[u8]) -> Vec<u8> {
         let length = u32::try_from(message.len()).unwrap().to_be_bytes();
         [&[0][..], &length, message].concat()
+    }
+
+    fn budget(batches: u64) -> Budget {
+        let sizes = Sizes {
+            table_slots: 0,
+            bytes_in_flight_max: 1 << 30,
+            batches_in_flight_max: 4 * batches,
+            connections_max: 1,
+        };
+        Budget::new(&sizes, 20, Duration::from_secs(5))
+    }
+
+    const BOUND: Bound =
+        Bound { bytes_max: 20, within: Duration::from_secs(60), token: [7; TOKEN] };
+
+    fn body<B>(inner: B, budget: &Budget) -> (BatchBody<B>, Ledger) {
+        let ledger = Ledger::default();
+        let gate = Gate { bound: BOUND, budget: budget.connection(), ledger: ledger.clone() };
+        (BatchBody::new(inner, gate), ledger)
     }
 
     proptest! {
@@ -213,19 +406,18 @@ mod tests {
             lengths in prop::collection::vec(0_usize..40, 0..20),
             cuts in prop::collection::vec(1_usize..30, 1..60),
         ) {
-            let bound = Bound { bytes_max: 20, token: [7; TOKEN] };
             let messages: Vec<Vec<u8>> =
                 lengths.iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
             let sent: Vec<u8> = messages.iter().flat_map(|m| frame(m)).collect();
             let expected: Vec<u8> = messages
                 .iter()
                 .flat_map(|m| match m.len() {
-                    n if n > 20 => bound.stand_in(n as u64).to_vec(),
+                    n if n > 20 => BOUND.stand_in().to_vec(),
                     _ => frame(m),
                 })
                 .collect();
 
-            let mut body = BoundedBody::new((), bound);
+            let (mut body, ledger) = body((), &budget(100));
             let (mut rest, mut cuts) = (&sent[..], cuts.iter().cycle());
             while !rest.is_empty() {
                 let (part, after) = rest.split_at(rest.len().min(*cuts.next().unwrap()));
@@ -234,16 +426,97 @@ mod tests {
             }
             let passed: Vec<u8> = body.ready.iter().flatten().copied().collect();
             prop_assert_eq!(passed, expected);
+            for message in &messages {
+                let share = ledger.next();
+                prop_assert_eq!(share.is_ok(), message.len() <= 20);
+                if let Err(refusal) = share {
+                    prop_assert!(refusal.message.contains(&message.len().to_string()));
+                }
+            }
         }
+    }
+
+    /// A body whose frames a test sends one by one.
+    struct Sent(tokio::sync::mpsc::UnboundedReceiver<Bytes>);
+
+    impl Body for Sent {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            self.0.poll_recv(context).map(|part| part.map(|part| Ok(Frame::data(part))))
+        }
+    }
+
+    async fn next(body: &mut BatchBody<Sent>) -> Option<Result<Bytes, Status>> {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+        frame.map(|frame| frame.map(|frame| frame.into_data().unwrap()))
+    }
+
+    async fn message(body: &mut BatchBody<Sent>) -> Bytes {
+        assert_eq!(next(body).await.unwrap().unwrap().len(), PREFIX);
+        next(body).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_waits_for_its_share_and_is_skipped_where_it_waits_too_long() {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (mut body, ledger) = body(Sent(receiver), &budget(1));
+        for text in [&b"one"[..], b"two", b"three", b"four"] {
+            sender.send(frame(text).into()).unwrap();
+        }
+        drop(sender);
+        assert_eq!(&message(&mut body).await[..], b"one");
+        let first = ledger.next().unwrap();
+        // The second waits for as long as the first has its share.
+        tokio::select! {
+            biased;
+            _ = next(&mut body) => panic!("it has no share"),
+            () = tokio::time::sleep(Duration::from_secs(4)) => {}
+        }
+        drop(first);
+        assert_eq!(&message(&mut body).await[..], b"two");
+        let second = ledger.next().unwrap();
+        // The third waits in vain.
+        let stand_in = next(&mut body).await.unwrap().unwrap();
+        assert!(BOUND.is_stand_in(&stand_in[PREFIX..]));
+        let refusal = ledger.next().unwrap_err();
+        assert_eq!((refusal.kind, refusal.retry_after_ms), (RefusalKind::Exhausted, 1_000));
+        drop(second);
+        assert_eq!(&message(&mut body).await[..], b"four");
+        assert!(ledger.next().is_ok());
+        assert!(next(&mut body).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_arrive_ends_the_call_and_an_idle_stream_does_not() {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (mut body, _ledger) = body(Sent(receiver), &budget(3));
+        sender.send(frame(b"one").into()).unwrap();
+        assert_eq!(&message(&mut body).await[..], b"one");
+        tokio::select! {
+            biased;
+            _ = next(&mut body) => panic!("nothing was sent"),
+            () = tokio::time::sleep(Duration::from_secs(600)) => {}
+        }
+        let two = frame(b"two");
+        sender.send(Bytes::copy_from_slice(&two[..PREFIX + 1])).unwrap();
+        assert_eq!(&message(&mut body).await[..], b"t");
+        let began = tokio::time::Instant::now();
+        let status = next(&mut body).await.unwrap().unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(began.elapsed().as_secs(), 60);
     }
 
     #[test]
     fn a_stand_in_is_known_by_its_token_alone() {
-        let bound = Bound::new(20).unwrap();
-        let frame = bound.stand_in(9_000_000_000);
-        assert_eq!(bound.skipped(&frame[PREFIX..]), Some(9_000_000_000));
-        let other = Bound::new(20).unwrap();
-        assert_eq!(other.skipped(&frame[PREFIX..]), None);
-        assert_eq!(bound.skipped(b"a message"), None);
+        let bound = Bound::new(20, Duration::ZERO).unwrap();
+        let frame = bound.stand_in();
+        assert!(bound.is_stand_in(&frame[PREFIX..]));
+        assert!(!Bound::new(20, Duration::ZERO).unwrap().is_stand_in(&frame[PREFIX..]));
+        assert!(!bound.is_stand_in(b"a message"));
     }
 }

@@ -11,10 +11,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::{AnswerBytes, RequestBytes};
 use super::framing::Bound;
+use super::ledger::Ledger;
 use super::status;
 use crate::day::Day;
 use crate::ingest::answer::{self, Framing};
-use crate::ingest::engine::{Engine, too_large};
+use crate::ingest::engine::{Answer, Engine};
 use crate::ingest::lookup::{Found, LookupError};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 use crate::proto::server::lodgement_server::Lodgement;
@@ -44,21 +45,26 @@ impl LodgementService {
         Self { engine, bound, stream_batches_max, stopping }
     }
 
-    /// Admits a message and hands it over; the answer is still to come.
-    async fn begin(
+    /// Hands a message over, with the share that it took when it arrived; the answer is still to
+    /// come.
+    fn begin(
         &self,
         message: Bytes,
+        ledger: &Ledger,
         framing: Framing,
-    ) -> Result<impl Future<Output = Result<Bytes, Refusal>> + Send + use<>, Refusal> {
-        if let Some(bytes) = self.bound.skipped(&message) {
-            return Err(too_large(bytes, self.engine.bytes_max()));
-        }
-        let admitted = self.engine.admit(message).await?;
-        Ok(self.engine.submit(admitted, framing))
+    ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Refusal> {
+        let share = ledger.next()?;
+        debug_assert!(!self.bound.is_stand_in(&message), "one that was skipped has no share");
+        Ok(self.engine.submit(message, share, framing))
     }
 
     /// Reads a stream until it ends, breaks, or the server stops.
-    async fn read(self, mut requests: Streaming<RequestBytes>, answers: mpsc::Sender<Pending>) {
+    async fn read(
+        self,
+        mut requests: Streaming<RequestBytes>,
+        ledger: Ledger,
+        answers: mpsc::Sender<Pending>,
+    ) {
         let mut stopping = self.stopping.clone();
         loop {
             let message = tokio::select! {
@@ -84,11 +90,14 @@ impl LodgementService {
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
-            let pending: Pending = match self.begin(message, Framing::Stream).await {
-                Ok(answer) => Box::pin(async move {
-                    match answer.await {
-                        Ok(bytes) => Ok(AnswerBytes(bytes)),
-                        Err(refusal) => refused(&batch_id, &refusal),
+            let pending: Pending = match self.begin(message, &ledger, Framing::Stream) {
+                Ok(answer) => Box::pin({
+                    let ledger = ledger.clone();
+                    async move {
+                        match answer.await {
+                            Ok(answer) => Ok(AnswerBytes::of(answer, ledger)),
+                            Err(refusal) => refused(&batch_id, &refusal),
+                        }
                     }
                 }),
                 Err(refusal) => Box::pin(std::future::ready(refused(&batch_id, &refusal))),
@@ -103,6 +112,11 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
 }
 
+/// Where the shares of this call's messages are.
+fn ledger<T>(request: &Request<T>) -> Ledger {
+    request.extensions().get::<Ledger>().cloned().unwrap_or_default()
+}
+
 type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
 
 /// A refusal as an item of the stream; only a server that takes nothing any more ends it.
@@ -111,7 +125,7 @@ fn refused(batch_id: &str, refusal: &Refusal) -> Result<AnswerBytes, Status> {
         return Err(status::of(refusal));
     }
     let code = i32::from(status::code(refusal.kind));
-    Ok(AnswerBytes(answer::write_refusal(
+    Ok(AnswerBytes::refusal(answer::write_refusal(
         batch_id,
         code,
         &refusal.message,
@@ -126,10 +140,11 @@ impl Lodgement for LodgementService {
         &self,
         request: Request<RequestBytes>,
     ) -> Result<Response<AnswerBytes>, Status> {
+        let ledger = ledger(&request);
         let message = request.into_inner().0;
-        let answer = async { self.begin(message, Framing::Unary).await?.await }.await;
+        let answer = async { self.begin(message, &ledger, Framing::Unary)?.await }.await;
         match answer {
-            Ok(bytes) => Ok(Response::new(AnswerBytes(bytes))),
+            Ok(answer) => Ok(Response::new(AnswerBytes::of(answer, ledger))),
             Err(refusal) => Err(status::of(&refusal)),
         }
     }
@@ -141,7 +156,8 @@ impl Lodgement for LodgementService {
         request: Request<Streaming<RequestBytes>>,
     ) -> Result<Response<Self::SubmitBatchesStream>, Status> {
         let (sender, pending) = mpsc::channel(self.stream_batches_max);
-        tokio::spawn(self.clone().read(request.into_inner(), sender));
+        let ledger = ledger(&request);
+        tokio::spawn(self.clone().read(request.into_inner(), ledger, sender));
         let answers = ReceiverStream::new(pending).then(|answer: Pending| answer);
         Ok(Response::new(Box::pin(answers)))
     }

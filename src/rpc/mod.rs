@@ -1,14 +1,18 @@
 //! tonic services: admit, hand over, map errors. No domain logic.
 //!
 //! - [`codec`]: batches in and answers out as the bytes they are.
-//! - [`framing`]: messages past the bound are skipped on the wire, not read into memory.
+//! - [`connection`]: so many connections, each with its budget.
+//! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
+//!   answer has left; messages past the bound are skipped on the wire.
 //! - [`lodgement`], [`compliance`]: the two services.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - [`server`]: all of it behind one listener.
 
 pub mod codec;
 pub mod compliance;
+pub mod connection;
 pub mod framing;
+pub mod ledger;
 pub mod lodgement;
 pub mod server;
 pub mod status;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::compliance::{ComplianceOptions, ComplianceService};
+use super::connection;
 use super::framing::{Bound, BoundLayer};
 use super::lodgement::LodgementService;
-use crate::config::Config;
+use crate::config::{CONNECTION_WINDOW_BYTES, Config};
 use crate::ingest::engine::Engine;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
@@ -69,7 +70,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     let (stopping, is_stopping) = watch::channel(false);
-    let bound = Bound::new(engine.bytes_max())?;
+    let bound = Bound::new(engine.bytes_max(), Duration::from_secs(config.message_s_max))?;
 
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
@@ -87,27 +88,32 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         is_stopping.clone(),
     );
     let compliance = ComplianceService::new(engine.board().clone(), &ComplianceOptions::default());
-    // Two of the largest batches fit in a stream's window, so that one is read while the other
-    // arrives; a connection's window holds several streams'.
-    let window = u32::try_from(2 * engine.bytes_max()).unwrap_or(u32::MAX).min(1 << 30);
+    // One stream may fill the connection's window: there is often just one.
     let server = Server::builder()
-        .tcp_nodelay(true)
-        .initial_stream_window_size(window.min(16 << 20))
-        .initial_connection_window_size(window)
-        .max_frame_size(1 << 20)
+        .initial_stream_window_size(CONNECTION_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.connection_streams_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .layer(BoundLayer(bound))
+        .layer(BoundLayer::new(bound, engine.budget()))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .add_service(LodgementServer::new(lodgement).max_decoding_message_size(engine.bytes_max()))
         .add_service(ComplianceServer::new(compliance));
-    let mut until = is_stopping;
+    let (mut until, accepting) = (is_stopping.clone(), is_stopping);
     let shutdown = async move {
         let _ = until.wait_for(|is_stopping| *is_stopping).await;
     };
-    let incoming = TcpListenerStream::new(listener);
+    let (accepted, incoming) = mpsc::channel(1);
+    tokio::spawn(connection::accept(
+        listener,
+        Arc::clone(&engine),
+        engine.connections_max(),
+        accepted,
+        accepting,
+    ));
+    let incoming = ReceiverStream::new(incoming);
     let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
     let board = engine.board().clone();
     let watching = watch_health(engine, health.clone(), config.clock_behind_s_max);

@@ -333,10 +333,7 @@ impl Findings {
                 None => self.beyond.push((finding.reason, 1)),
             }
         }
-        Span {
-            list: (at(start), at(self.list.len())),
-            beyond: (at(beyond), at(self.beyond.len())),
-        }
+        Span { list: (at(start), at(self.list.len())), beyond: (at(beyond), at(self.beyond.len())) }
     }
 
     /// The findings that [`Self::close`] gave this span.
@@ -416,7 +413,13 @@ mod tests {
             findings.add(Reason::FieldFormat, Severity::Reject, Element::HsCode, item, "x");
         }
         for item in 1..=60 {
-            findings.add(Reason::DescriptionStopWord, Severity::Flag, Element::Description, item, "y");
+            findings.add(
+                Reason::DescriptionStopWord,
+                Severity::Flag,
+                Element::Description,
+                item,
+                "y",
+            );
         }
         let span = findings.close(1);
         let own = findings.of(span);

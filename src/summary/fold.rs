@@ -59,6 +59,8 @@ pub struct Opened {
     /// Why it starts from nothing, where it does: in one sentence, with the name under which what
     /// was there is kept. Of a new data folder too, which never had a catalog.
     pub rebuilt_because: Option<String>,
+    /// The catalog is whole and holds no checkpoint yet, as after a kill in its first seconds.
+    pub is_unwritten: bool,
 }
 
 /// The fold. One thread owns it; others read through its [`Board`].
@@ -120,7 +122,8 @@ impl Fold {
         let Loader { state, meta_mark, day_marks, .. } = loader;
         // Right after it was made, or after sled lost all that was written since.
         let never = || "the catalog held no checkpoint".to_owned();
-        let rebuilt_because = rebuilt_because.or_else(|| meta_mark.is_none().then(never));
+        let is_unwritten = rebuilt_because.is_none() && meta_mark.is_none();
+        let rebuilt_because = rebuilt_because.or_else(|| is_unwritten.then(never));
         let watermark = state.watermark;
         let ids_stored = Role::ALL.map(|role| state.actors(role).known());
         let shared = Arc::new(Shared::new(state, files));
@@ -136,7 +139,7 @@ impl Fold {
             day_marks,
             reopened: BTreeMap::new(),
         };
-        (fold, board, Opened { watermark: Watermark(watermark), rebuilt_because })
+        (fold, board, Opened { watermark: Watermark(watermark), rebuilt_because, is_unwritten })
     }
 
     /// How many records are folded in.

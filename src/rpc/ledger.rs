@@ -1,0 +1,167 @@
+//! The shares of one call's batches, from the moment their messages are admitted until their answers
+//! have left.
+//!
+//! ```text
+//! request body ─arrived─▶ service ─▶ engine ─▶ codec ─leaving─▶ answer body ─▶ network
+//! ```
+//! Messages reach the service in the order in which they were admitted, so the first share in the
+//! queue is that of the message in hand. What the codec has written leaves in the frames that come
+//! after it, and the shares go with them: the transport drops a frame once it has been written.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tonic::Status;
+
+use crate::ingest::budget::Share;
+use crate::ingest::refusal::Refusal;
+
+/// The shares of one call.
+#[derive(Debug, Clone, Default)]
+pub struct Ledger(Arc<Mutex<Shares>>);
+
+#[derive(Debug, Default)]
+struct Shares {
+    arrived: VecDeque<Result<Share, Refusal>>,
+    leaving: Vec<Share>,
+}
+
+impl Ledger {
+    fn shares(&self) -> MutexGuard<'_, Shares> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next message has its share, or is skipped and this is why.
+    pub fn arrived(&self, share: Result<Share, Refusal>) {
+        self.shares().arrived.push_back(share);
+    }
+
+    /// The share of the next message.
+    ///
+    /// # Errors
+    /// Why that message was skipped.
+    pub fn next(&self) -> Result<Share, Refusal> {
+        let none = || Refusal::unavailable("the batch came by a way that admits none", 1_000);
+        self.shares().arrived.pop_front().unwrap_or_else(|| Err(none()))
+    }
+
+    /// The answer to a batch has been written to the frame that leaves next.
+    pub fn leaving(&self, share: Share) {
+        self.shares().leaving.push(share);
+    }
+
+    fn take_leaving(&self) -> Vec<Share> {
+        std::mem::take(&mut self.shares().leaving)
+    }
+}
+
+/// A frame's bytes with the shares that are given back when the transport has written them.
+struct Leaving {
+    bytes: Bytes,
+    _shares: Vec<Share>,
+}
+
+impl AsRef<[u8]> for Leaving {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The body of answers to batches.
+pub(super) struct ShareBody<B> {
+    inner: B,
+    ledger: Ledger,
+}
+
+impl<B> ShareBody<B> {
+    pub(super) fn new(inner: B, ledger: Ledger) -> Self {
+        Self { inner, ledger }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for ShareBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let shares = this.ledger.take_leaving();
+        if shares.is_empty() {
+            return Poll::Ready(frame);
+        }
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| {
+                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _shares: shares }))
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Sizes;
+    use crate::ingest::budget::Budget;
+
+    #[tokio::test]
+    async fn a_share_is_given_back_when_the_frame_with_its_answer_goes() {
+        let sizes = Sizes {
+            table_slots: 0,
+            bytes_in_flight_max: 1 << 30,
+            batches_in_flight_max: 4,
+            connections_max: 1,
+        };
+        let budget = Budget::new(&sizes, 1, std::time::Duration::ZERO).connection();
+        let ledger = Ledger::default();
+        ledger.arrived(Ok(budget.try_take(1).unwrap()));
+        let share = ledger.next().unwrap();
+        assert!(ledger.next().is_err());
+        ledger.leaving(share);
+        let inner = tonic::body::Body::new(http_body_of("answer"));
+        let mut body = ShareBody::new(inner, ledger);
+        assert!(budget.try_take(1).is_none(), "still to leave");
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let bytes = frame.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(&bytes[..], b"answer");
+        let part = bytes.slice(..2);
+        drop(bytes);
+        assert!(budget.try_take(1).is_none(), "the transport still has a part of it");
+        drop(part);
+        assert!(budget.try_take(1).is_some());
+    }
+
+    struct Once(Option<Bytes>);
+
+    impl Body for Once {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+        }
+    }
+
+    fn http_body_of(text: &'static str) -> Once {
+        Once(Some(Bytes::from_static(text.as_bytes())))
+    }
+}
