@@ -37,6 +37,12 @@ pub struct Config {
     pub batch_goods_items_max: usize,
     /// Most bytes of a batch's message.
     pub batch_bytes_max: ByteSize,
+    /// Most bytes of `common` times the number of declarations: each is judged with all of it. By
+    /// default four of the largest messages: far more than is of use, and still a bound on the work.
+    pub batch_common_bytes_max: ByteSize,
+    /// Most documents and procedures of one declaration, those of its goods items included: ten
+    /// times what is ever needed, and little enough to hold.
+    pub declaration_list_elements_max: usize,
     /// Most characters of a `batch_id`.
     pub batch_id_characters_max: usize,
     /// An answer stays below this: 4 MiB is the limit of most clients.
@@ -82,6 +88,8 @@ impl Default for Config {
             batch_declarations_max: 10_000,
             batch_goods_items_max: 100_000,
             batch_bytes_max: ByteSize(16 * MIB),
+            batch_common_bytes_max: ByteSize(64 * MIB),
+            declaration_list_elements_max: 1_000_000,
             batch_id_characters_max: 64,
             answer_bytes_max: ByteSize(4 * MIB),
             actors_max: 100_000,
@@ -149,6 +157,10 @@ pub enum ConfigError {
 /// omitted count 6, two amounts 22, header 3; rounded up.
 pub const VERDICT_BYTES_MAX: u64 = 136;
 
+/// Bytes of an answer beside its verdicts and the text of its batch_id, at most: totals 32, watermark
+/// 11, frames of batch_id and stream 16; rounded up.
+const ANSWER_FRAME_BYTES_MAX: u64 = 64;
+
 /// Bytes that a batch in work holds for each declaration beside its message, at most: what the rules
 /// made of it 176, key, digest and outcome 33, its verdict on the way 40; rounded up.
 const DECLARATION_BYTES: u64 = 256;
@@ -193,7 +205,9 @@ impl Config {
             let rule = "must be a zone of the IANA database, as Europe/Amsterdam".into();
             return bound("time_zone", &self.time_zone, rule);
         }
-        let fitting = self.answer_bytes_max.0 / VERDICT_BYTES_MAX;
+        // A character of the echoed batch_id takes 4 bytes at most.
+        let frame = ANSWER_FRAME_BYTES_MAX + 4 * self.batch_id_characters_max as u64;
+        let fitting = self.answer_bytes_max.0.saturating_sub(frame) / VERDICT_BYTES_MAX;
         let declarations_max = fitting.min(BATCH_DECLARATIONS_MAX as u64);
         if !(1..=declarations_max).contains(&(self.batch_declarations_max as u64)) {
             let rule = format!(
@@ -203,9 +217,15 @@ impl Config {
             );
             return bound("batch_declarations_max", &self.batch_declarations_max, rule);
         }
-        let positive: [(&'static str, u64, u64); 12] = [
+        let positive: [(&'static str, u64, u64); 14] = [
             ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
+            ("batch_common_bytes_max", self.batch_common_bytes_max.0, 4_096 * MIB),
+            (
+                "declaration_list_elements_max",
+                self.declaration_list_elements_max as u64,
+                100_000_000,
+            ),
             ("batch_id_characters_max", self.batch_id_characters_max as u64, 1_024),
             ("answer_bytes_max", self.answer_bytes_max.0, 64 * MIB),
             ("actors_max", self.actors_max.into(), 10_000_000),
@@ -368,7 +388,7 @@ mod tests {
             change(&mut config);
             config.check().unwrap_err().to_string()
         };
-        assert!(wrong(|c| c.batch_declarations_max = 0).contains("1 to 30840"));
+        assert!(wrong(|c| c.batch_declarations_max = 0).contains("1 to 30838"));
         assert!(wrong(|c| c.batch_declarations_max = 40_000).contains("batch_declarations_max"));
         assert!(wrong(|c| c.memory_max = ByteSize(100 << 20)).contains("at least 256MiB"));
         assert!(wrong(|c| c.segment_bytes = ByteSize(1 << 20)).contains("segment_bytes"));

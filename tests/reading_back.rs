@@ -187,26 +187,59 @@ async fn an_answer_that_would_be_too_large_loses_its_texts_and_then_findings() {
     let (_outer, data) = folder();
     let settings = common::SETTINGS.replace("1MiB", "4MiB").replace("8MiB", "32MiB");
     let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
-    for (count, items, texts_omitted, findings_omitted) in
-        [(500, 0, false, false), (9_000, 0, true, false), (10_000, 4, true, true)]
-    {
-        let bare = |n: usize| Declaration {
-            lrn: format!("B{n}/{items}"),
-            goods_items: vec![GoodsItem::default(); items],
-            ..Declaration::default()
-        };
-        let request = batch("large", (0..count).map(bare).collect());
-        let answer = server.lodgement().await.submit_batch(request).await.unwrap().into_inner();
+    let bare = |id: String, items: usize| Declaration {
+        lrn: id,
+        goods_items: vec![GoodsItem::default(); items],
+        ..Declaration::default()
+    };
+    let mut client = server.lodgement().await;
+    let of = |verdict: &waag::proto::v1::Verdict| {
+        (verdict.findings.len() + verdict.findings_omitted as usize) as u64
+    };
+    // What a declaration draws by itself, and for each empty goods item.
+    let request = batch("base", (0..3).map(|n| bare(format!("base{n}"), n)).collect());
+    let base = client.submit_batch(request).await.unwrap().into_inner();
+    let [none, one, two] = [0, 1, 2].map(|n| of(&base.verdicts[n]));
+    let expected = |items: u64| if items == 0 { none } else { one + (items - 1) * (two - one) };
+
+    let mut found = none + one + two;
+    let mut answers = vec![base];
+    for (count, items, texts_omitted, findings_omitted) in [
+        (500, 0, false, false),
+        // More findings than a verdict has, and than are held while the batch waits.
+        (20, 40, false, true),
+        (9_000, 0, true, false),
+        (10_000, 4, true, true),
+        (10_000, 10, true, true),
+    ] {
+        let all = (0..count).map(|n| bare(format!("B{n}/{count}/{items}"), items));
+        let request = batch("large", all.collect());
+        let answer = client.submit_batch(request.clone()).await.unwrap().into_inner();
         assert!(prost::Message::encoded_len(&answer) < 4 << 20);
         assert_eq!(answer.verdicts.len(), count);
-        assert_eq!(answer.texts_omitted, texts_omitted);
-        let kept = answer.verdicts.iter().map(|verdict| {
-            assert!(!verdict.findings.is_empty());
-            verdict.findings.len() + verdict.findings_omitted as usize
-        });
+        assert_eq!(answer.texts_omitted, texts_omitted, "{count} times {items}");
         // The same defects each, whether shown or counted.
-        let kept: Vec<_> = kept.collect();
-        assert!(kept.iter().all(|n| *n == kept[0] && *n > 5), "{}", kept[0]);
+        for verdict in &answer.verdicts {
+            assert!((1..=100).contains(&verdict.findings.len()));
+            assert_eq!(of(verdict), expected(items as u64), "{count} times {items}");
+        }
         assert_eq!(answer.verdicts[0].findings_omitted > 0, findings_omitted);
+        found += count as u64 * expected(items as u64);
+
+        let again = client.submit_batch(request).await.unwrap().into_inner();
+        assert_eq!(again.texts_omitted, texts_omitted);
+        for (again, first) in again.verdicts.iter().zip(&answer.verdicts) {
+            assert_eq!(again.outcome(), Outcome::Replayed);
+            assert_eq!(of(again), of(first));
+        }
+        answers.push(again);
     }
+    // The summary counts every one of them, and so does what is made again from the journal.
+    let last = answers.last().unwrap().watermark;
+    let total = summary(&server, "NL810000003", last).await;
+    assert_eq!(total.reasons.iter().map(|reason| reason.findings).sum::<u64>(), found);
+    assert_eq!(server.stop().await, 0);
+    let settings = data.with_extension("toml");
+    let (data, settings) = (data.to_str().unwrap(), settings.to_str().unwrap());
+    common::waag_ok(&["verify", "--data-dir", data, "--config", settings]);
 }

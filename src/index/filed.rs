@@ -340,6 +340,14 @@ impl Filed {
         self.fallbacks.get(at)
     }
 
+    /// Bytes held for fallback lodgements, beside what every declaration takes.
+    pub(super) fn fallback_bytes(&self) -> usize {
+        let quoted = |fallback: &FiledFallback| {
+            fallback.quoted.as_ref().map_or(0, |quoted| quoted.reference.len())
+        };
+        size_of_val(&*self.fallbacks) + self.fallbacks.iter().map(quoted).sum::<usize>()
+    }
+
     /// The day whose law judged declaration `index`, and what was found of its fallback.
     #[must_use]
     pub fn judged_under(&self, index: usize) -> (Day, FallbackCheck) {

@@ -53,6 +53,9 @@ pub const BATCH_OVERHEAD: u64 = 6;
 /// be taken (half of them) 33 bytes of key, digest and outcome.
 pub const SLOT_BYTES: u64 = 16 + 33_u64.div_ceil(2);
 
+/// Bytes of a place: one slot that is taken and the one that is left free for it.
+const PLACE_BYTES: u64 = 2 * SLOT_BYTES;
+
 /// How long a look-up waits for a batch that is being placed: between settling and placing, the
 /// committer may have to write the group before.
 const PLACING_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -122,8 +125,9 @@ impl Index {
 
     /// Takes room for a batch. A replay keeps its place in its batch, if not in the table, so what is
     /// taken is never given back: memory is bounded by it.
-    fn reserve(&self, declarations: usize) -> Result<(), Full> {
-        let needed = declarations as u64 + BATCH_OVERHEAD;
+    fn reserve(&self, filed: &Filed) -> Result<(), Full> {
+        let beside = filed.fallback_bytes() as u64;
+        let needed = filed.len() as u64 + BATCH_OVERHEAD + beside.div_ceil(PLACE_BYTES);
         if self.table.reserve(needed) {
             Ok(())
         } else {
@@ -141,7 +145,7 @@ impl Index {
         if let Some(replays) = self.only_replays(&filed) {
             return Ok(Claimed { filed: Arc::new(filed), open: Vec::new(), replays });
         }
-        self.reserve(filed.len())?;
+        self.reserve(&filed)?;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         filed.sequence = Some(sequence);
         let filed = Arc::new(filed);

@@ -108,9 +108,8 @@ pub fn bounds(config: &Config) -> Bounds {
     Bounds {
         declarations_max: config.batch_declarations_max,
         goods_items_max: config.batch_goods_items_max,
-        // A batch that shares much is judged as if each declaration had sent it: four times the
-        // largest message is far more than is of use, and still a bound on the work.
-        common_bytes_max: bytes(config.batch_bytes_max).saturating_mul(4),
+        list_elements_max: config.declaration_list_elements_max,
+        common_bytes_max: bytes(config.batch_common_bytes_max),
         batch_id_characters_max: config.batch_id_characters_max,
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::answer::Framing;
-use super::engine::{self, StartError};
+use super::engine::{self, StartError, too_large};
 use super::laws::{Laws, Numbered};
 use super::prepare::Preparer;
 use super::refusal::Refusal;
@@ -32,6 +32,7 @@ pub struct Offline {
     preparer: Preparer,
     finisher: Finisher,
     next_ordinal: Ordinal,
+    bytes_max: usize,
 }
 
 impl Offline {
@@ -63,6 +64,7 @@ impl Offline {
                 answer_bytes_max: usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX),
             },
             next_ordinal: Ordinal(0),
+            bytes_max: usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
         })
     }
 
@@ -76,7 +78,11 @@ impl Offline {
         batch: &v1::SubmitBatchRequest,
         at: Moment,
     ) -> Result<v1::SubmitBatchResponse, Refusal> {
-        let message = prost::Message::encode_to_vec(batch).into();
+        let message = prost::Message::encode_to_vec(batch);
+        if message.len() > self.bytes_max {
+            return Err(too_large(message.len() as u64, self.bytes_max));
+        }
+        let message = message.into();
         let (prepared, draft) = self.preparer.prepare(message, at, &self.law)?;
         let declarations = draft.len();
         let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {

@@ -33,6 +33,8 @@ pub struct Bounds {
     pub declarations_max: usize,
     /// Goods items in a batch.
     pub goods_items_max: usize,
+    /// Documents and procedures of a declaration, those of its goods items included.
+    pub list_elements_max: usize,
     /// Bytes of `common` times the number of declarations: each is judged with all of it.
     pub common_bytes_max: usize,
     /// Characters of a `batch_id`.
@@ -44,6 +46,7 @@ impl Bounds {
     pub const NONE: Self = Self {
         declarations_max: usize::MAX,
         goods_items_max: usize::MAX,
+        list_elements_max: usize::MAX,
         common_bytes_max: usize::MAX,
         batch_id_characters_max: usize::MAX,
     };
@@ -52,14 +55,10 @@ impl Bounds {
         reader::Bounds {
             declarations_max: self.declarations_max,
             goods_items_max: self.goods_items_max,
-            list_elements_max: self.goods_items_max.saturating_mul(LIST_ELEMENTS_PER_ITEM_MAX),
+            list_elements_max: self.list_elements_max,
         }
     }
 }
-
-/// Elements of other lists (documents, procedures) of a declaration, for each goods item that a
-/// batch may have: ten times what is ever needed, and little enough to hold.
-const LIST_ELEMENTS_PER_ITEM_MAX: usize = 10;
 
 /// One declaration as the rules saw it, before it is known what others hold its key.
 #[derive(Debug, Clone)]

@@ -194,13 +194,25 @@ impl Worker {
             framing,
         ) {
             Ok((answer, delta)) => {
+                tracing::debug!(
+                    batch_id = prepared.batch_id,
+                    declarant = prepared.declarant.as_str(),
+                    watermark = number.0,
+                    declarations = prepared.judged.len(),
+                    "batch answered"
+                );
                 // Nobody may be listening any more; the batch is lodged all the same.
                 let _ = caller.reply.send(Ok(Answer { bytes: answer, share: caller.share }));
                 let _ = fold.send((number, Event::Batch(delta)));
             }
             Err(reason) => {
                 // What was answered before can no longer be told: damage, so nothing goes on.
-                tracing::error!(reason, record = number.0, "a durable batch cannot be answered");
+                tracing::error!(
+                    reason,
+                    record = number.0,
+                    batch_id = prepared.batch_id,
+                    "a durable batch cannot be answered"
+                );
                 self.failed.store(true, Ordering::Release);
                 self.stop.send_replace(Some(format!("record {}: {reason}", number.0)));
                 let sentence =

@@ -20,13 +20,16 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use super::ledger::{Ledger, ShareBody};
+use super::ledger::{Ledger, ShareBody, Skipped};
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
+use crate::wire::reader;
 
 const PREFIX: usize = 5;
 const TOKEN: usize = 16;
+/// First bytes of a skipped message that are looked at: a `batch_id` is echoed up to 256 bytes.
+const HEAD: usize = 320;
 
 /// Most bytes of a call that lodges nothing: the longest message has two ids, a period and a page
 /// token, and reflection asks some dozens of questions in one call.
@@ -149,8 +152,11 @@ enum At {
     Waiting(Bytes, usize, Bytes, Waiting),
     /// In a message that is handed on; bytes left.
     Message(usize),
-    /// In a message that is skipped; bytes left.
-    Skipped(usize),
+    /// In a message that is skipped; bytes left, its first bytes until its `batch_id` must be among
+    /// them, and why it is skipped.
+    Skipped(usize, Vec<u8>, Refusal),
+    /// In a skipped message that has been reported; bytes left.
+    Reported(usize),
 }
 
 /// A body of batches, each admitted or skipped.
@@ -181,7 +187,13 @@ impl<B> BatchBody<B> {
                     }
                     self.ready.push_back(part);
                 }
-                At::Skipped(left) => {
+                At::Skipped(left, head, _) => {
+                    let part = data.split_to(data.len().min(*left).min(HEAD - head.len()));
+                    *left -= part.len();
+                    head.extend_from_slice(&part);
+                    self.report();
+                }
+                At::Reported(left) => {
                     let part = data.len().min(*left);
                     data.advance(part);
                     *left -= part;
@@ -235,9 +247,23 @@ impl<B> BatchBody<B> {
     }
 
     fn skip(&mut self, bytes: usize, refusal: Refusal) {
-        self.gate.ledger.arrived(Err(refusal));
-        self.ready.push_back(self.gate.bound.stand_in());
-        self.at = if bytes == 0 { At::Prefix(Vec::new()) } else { At::Skipped(bytes) };
+        self.at = At::Skipped(bytes, Vec::new(), refusal);
+        self.report();
+    }
+
+    /// Reports a skipped message as soon as enough of it was seen to tell its `batch_id`.
+    fn report(&mut self) {
+        match std::mem::replace(&mut self.at, At::Prefix(Vec::new())) {
+            At::Skipped(left, head, refusal) if left == 0 || head.len() == HEAD => {
+                let batch_id = reader::batch_id(&head);
+                self.gate.ledger.arrived(Err(Skipped { refusal, batch_id }));
+                self.ready.push_back(self.gate.bound.stand_in());
+                if left > 0 {
+                    self.at = At::Reported(left);
+                }
+            }
+            at => self.at = at,
+        }
     }
 
     /// Waits for the share of the message that needs one.
@@ -403,11 +429,17 @@ mod tests {
     proptest! {
         #[test]
         fn messages_within_the_bound_pass_and_others_are_stood_in_for(
-            lengths in prop::collection::vec(0_usize..40, 0..20),
+            lengths in prop::collection::vec(prop_oneof![0_usize..40, 300..1_000_usize], 0..20),
             cuts in prop::collection::vec(1_usize..30, 1..60),
         ) {
-            let messages: Vec<Vec<u8>> =
-                lengths.iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
+            // Each begins as a batch_id of its own, where it has the bytes for it.
+            let message = |(i, n): (usize, &usize)| {
+                let id = format!("\n\u{1}{}", char::from(b'a' + i as u8));
+                let mut bytes = id.into_bytes();
+                bytes.resize(*n, i as u8);
+                bytes
+            };
+            let messages: Vec<Vec<u8>> = lengths.iter().enumerate().map(message).collect();
             let sent: Vec<u8> = messages.iter().flat_map(|m| frame(m)).collect();
             let expected: Vec<u8> = messages
                 .iter()
@@ -429,8 +461,9 @@ mod tests {
             for message in &messages {
                 let share = ledger.next();
                 prop_assert_eq!(share.is_ok(), message.len() <= 20);
-                if let Err(refusal) = share {
-                    prop_assert!(refusal.message.contains(&message.len().to_string()));
+                if let Err(skipped) = share {
+                    prop_assert!(skipped.refusal.message.contains(&message.len().to_string()));
+                    prop_assert_eq!(skipped.batch_id, reader::batch_id(message));
                 }
             }
         }
@@ -483,7 +516,7 @@ mod tests {
         // The third waits in vain.
         let stand_in = next(&mut body).await.unwrap().unwrap();
         assert!(BOUND.is_stand_in(&stand_in[PREFIX..]));
-        let refusal = ledger.next().unwrap_err();
+        let refusal = ledger.next().unwrap_err().refusal;
         assert_eq!((refusal.kind, refusal.retry_after_ms), (RefusalKind::Exhausted, 1_000));
         drop(second);
         assert_eq!(&message(&mut body).await[..], b"four");

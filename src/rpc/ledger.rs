@@ -24,9 +24,18 @@ use crate::ingest::refusal::Refusal;
 #[derive(Debug, Clone, Default)]
 pub struct Ledger(Arc<Mutex<Shares>>);
 
+/// A message that was skipped.
+#[derive(Debug)]
+pub struct Skipped {
+    /// Why.
+    pub refusal: Refusal,
+    /// Its declarant's name for it (see [`crate::wire::reader::batch_id`]).
+    pub batch_id: String,
+}
+
 #[derive(Debug, Default)]
 struct Shares {
-    arrived: VecDeque<Result<Share, Refusal>>,
+    arrived: VecDeque<Result<Share, Skipped>>,
     leaving: Vec<Share>,
 }
 
@@ -36,7 +45,7 @@ impl Ledger {
     }
 
     /// The next message has its share, or is skipped and this is why.
-    pub fn arrived(&self, share: Result<Share, Refusal>) {
+    pub fn arrived(&self, share: Result<Share, Skipped>) {
         self.shares().arrived.push_back(share);
     }
 
@@ -44,8 +53,11 @@ impl Ledger {
     ///
     /// # Errors
     /// Why that message was skipped.
-    pub fn next(&self) -> Result<Share, Refusal> {
-        let none = || Refusal::unavailable("the batch came by a way that admits none", 1_000);
+    pub fn next(&self) -> Result<Share, Skipped> {
+        let none = || Skipped {
+            refusal: Refusal::unavailable("the batch came by a way that admits none", 1_000),
+            batch_id: String::new(),
+        };
         self.shares().arrived.pop_front().unwrap_or_else(|| Err(none()))
     }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::{AnswerBytes, RequestBytes};
 use super::framing::Bound;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Skipped};
 use super::status;
 use crate::day::Day;
 use crate::ingest::answer::{self, Framing};
@@ -52,7 +52,7 @@ impl LodgementService {
         message: Bytes,
         ledger: &Ledger,
         framing: Framing,
-    ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Refusal> {
+    ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Skipped> {
         let share = ledger.next()?;
         debug_assert!(!self.bound.is_stand_in(&message), "one that was skipped has no share");
         Ok(self.engine.submit(message, share, framing))
@@ -91,16 +91,10 @@ impl LodgementService {
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
             let pending: Pending = match self.begin(message, &ledger, Framing::Stream) {
-                Ok(answer) => Box::pin({
-                    let ledger = ledger.clone();
-                    async move {
-                        match answer.await {
-                            Ok(answer) => Ok(AnswerBytes::of(answer, ledger)),
-                            Err(refusal) => refused(&batch_id, &refusal),
-                        }
-                    }
-                }),
-                Err(refusal) => Box::pin(std::future::ready(refused(&batch_id, &refusal))),
+                Ok(answer) => Box::pin(answered(answer, batch_id, ledger.clone())),
+                Err(Skipped { refusal, batch_id }) => {
+                    Box::pin(std::future::ready(refused(&batch_id, &refusal)))
+                }
             };
             place.send(pending);
         }
@@ -119,8 +113,25 @@ fn ledger<T>(request: &Request<T>) -> Ledger {
 
 type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
 
+/// The answer to a batch of a stream, once it is there.
+async fn answered(
+    answer: impl Future<Output = Result<Answer, Refusal>>,
+    batch_id: String,
+    ledger: Ledger,
+) -> Result<AnswerBytes, Status> {
+    match answer.await {
+        Ok(answer) => Ok(AnswerBytes::of(answer, ledger)),
+        Err(refusal) => refused(&batch_id, &refusal),
+    }
+}
+
+fn log_refusal(batch_id: &str, refusal: &Refusal) {
+    tracing::info!(batch_id, field = refusal.field, reason = refusal.message, "batch refused");
+}
+
 /// A refusal as an item of the stream; only a server that takes nothing any more ends it.
 fn refused(batch_id: &str, refusal: &Refusal) -> Result<AnswerBytes, Status> {
+    log_refusal(batch_id, refusal);
     if refusal.kind == RefusalKind::Unavailable {
         return Err(status::of(refusal));
     }
@@ -142,10 +153,17 @@ impl Lodgement for LodgementService {
     ) -> Result<Response<AnswerBytes>, Status> {
         let ledger = ledger(&request);
         let message = request.into_inner().0;
-        let answer = async { self.begin(message, &ledger, Framing::Unary)?.await }.await;
+        let batch_id = reader::batch_id(&message);
+        let answer = match self.begin(message, &ledger, Framing::Unary) {
+            Ok(answer) => answer.await.map_err(|refusal| Skipped { refusal, batch_id }),
+            Err(skipped) => Err(skipped),
+        };
         match answer {
             Ok(answer) => Ok(Response::new(AnswerBytes::of(answer, ledger))),
-            Err(refusal) => Err(status::of(&refusal)),
+            Err(Skipped { refusal, batch_id }) => {
+                log_refusal(&batch_id, &refusal);
+                Err(status::of(&refusal))
+            }
         }
     }
 
