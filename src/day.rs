@@ -60,6 +60,16 @@ impl fmt::Debug for Day {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Moment(pub i64);
 
+/// When something happened: the moment, and the calendar day it was counted to. The day is derived
+/// once and then recorded: zones are changed, at times for days that are past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When {
+    /// The moment.
+    pub at: Moment,
+    /// Its day.
+    pub day: Day,
+}
+
 /// Tells on which calendar day a moment falls: the law changes at midnight of the member state,
 /// not of UTC.
 #[derive(Debug, Clone)]
@@ -85,6 +95,12 @@ impl Calendar {
         });
         let date = self.zone.to_datetime(timestamp).date();
         Day::from_date(date).unwrap_or(if date.year() < 1970 { Day(0) } else { Day(u16::MAX) })
+    }
+
+    /// `moment` with its day.
+    #[must_use]
+    pub fn when(&self, moment: Moment) -> When {
+        When { at: moment, day: self.day(moment) }
     }
 
     /// The moment at which `day` begins.

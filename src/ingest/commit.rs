@@ -16,7 +16,7 @@ use super::laws::Laws;
 use super::record::{self, BatchRecord};
 use super::work::{Placed, ToCommit};
 use crate::id::{Ordinal, Watermark};
-use crate::index::filed::Placing;
+use crate::index::filed::{Admission, Placing};
 use crate::index::settle::Settler;
 use crate::journal::{self, Journal, JournalError, PushError, Reservation};
 use crate::rules::law::Law;
@@ -136,9 +136,11 @@ impl Committer {
         let decided = self.settler.settle(claimed);
         let mut outcomes = Vec::with_capacity(decided.filed.len());
         decided.filed.write_outcomes(&mut outcomes);
+        let Admission { at, day, law } = in_flight.prepared.admission;
         let record = BatchRecord {
-            law: in_flight.prepared.admission.law,
-            at: in_flight.prepared.admission.at,
+            law,
+            day,
+            at,
             first_ordinal: self.next_ordinal,
             outcomes: &outcomes,
             message: &in_flight.prepared.message,

@@ -39,4 +39,7 @@ mod folding;
 mod start_error;
 mod work;
 
+#[cfg(test)]
+mod tests;
+
 pub use engine::{Engine, StartError};

@@ -83,7 +83,8 @@ impl Offline {
             return Err(too_large(message.len() as u64, self.bytes_max));
         }
         let message = message.into();
-        let (prepared, draft) = self.preparer.prepare(message, at, &self.law)?;
+        let when = self.preparer.calendar().when(at);
+        let (prepared, draft) = self.preparer.prepare(message, when, &self.law)?;
         let declarations = draft.len();
         let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
             Refusal::exhausted(format!("{full}: give it more memory (--memory-max)"), 0)

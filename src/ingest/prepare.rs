@@ -1,6 +1,6 @@
 //! What a worker does with a batch before anyone else may know of it: read in place, check the
 //! bounds, normalise, judge, digest. Pure: it depends on nothing but the message, the batch's time
-//! and the law. Nothing is stored here, so every refusal leaves nothing behind.
+//! and day, and the law. Nothing is stored here, so every refusal leaves nothing behind.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::laws::Numbered;
 use super::refusal::Refusal;
 use crate::config::FINDINGS_BYTES_SPARE;
-use crate::day::{Calendar, Day, Moment};
+use crate::day::{Calendar, Day, Moment, When};
 use crate::id::Eori;
 use crate::index::filed::{Admission, Draft, DraftFallback, Quoted};
 use crate::rules::Judgement;
@@ -123,18 +123,25 @@ impl Preparer {
         &self.keys
     }
 
-    /// Reads and judges the batch in `message`, admitted at `at`, under `law`.
+    /// The zone in which it counts days.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
+    }
+
+    /// Reads and judges the batch in `message`, admitted at `when`, under `law`. A new batch's day is
+    /// the calendar's; that of a recorded one stands in its record.
     ///
     /// # Errors
     /// [`Refusal`]: malformed, or past a bound.
     pub fn prepare(
         &mut self,
         message: Bytes,
-        at: Moment,
+        when: When,
         law: &Numbered,
     ) -> Result<(Prepared, Draft), Refusal> {
         let mut arena = std::mem::take(&mut self.arena);
-        let result = self.prepare_in(&arena, &message, at, law);
+        let result = self.prepare_in(&arena, &message, when, law);
         arena.reset();
         self.arena = arena;
         let (unfinished, draft) = result?;
@@ -145,7 +152,7 @@ impl Preparer {
         &mut self,
         arena: &Bump,
         message: &[u8],
-        at: Moment,
+        when: When,
         law: &Numbered,
     ) -> Result<(Unfinished, Draft), Refusal> {
         let batch = Batch::read(message, self.bounds.of_reader()).map_err(malformed)?;
@@ -158,7 +165,7 @@ impl Preparer {
             representative,
             representative_status: batch.representative_status(),
         };
-        let day = self.calendar.day(at);
+        let When { at, day } = when;
         let day_law = day_law(law, day)?;
 
         let mut declaration = Declaration::default();

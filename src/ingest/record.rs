@@ -6,7 +6,7 @@
 //! |---|---|
 //! | 1 | version of this layout: 1 |
 //! | 1 | version of the normaliser |
-//! | 2 | 0 |
+//! | 2 | the batch's calendar day, days since 1970-01-01 |
 //! | 4 | number of the law that judged it |
 //! | 8 | the batch's one time, milliseconds since the Unix epoch |
 //! | 8 | ordinal of its first declaration |
@@ -15,11 +15,15 @@
 //! | n | outcome of each: three bits outcome, three bits what it replays |
 //! | .. | the message as it came |
 //!
+//! The day was derived from the time when the batch was judged, and nothing asks for it again: the
+//! time zone's data of a later version must not move old batches to another day, and so to other
+//! rules, summaries and MRNs.
+//!
 //! A law (kind 2), from here on in force: its number (4), the hash of its rules (32) and of its
 //! reference data (32). Settings that figures hang on (kind 3), from here on in force: `actors_max`
 //! (4), and the name of the time zone in which days are counted, which never changes.
 
-use crate::day::Moment;
+use crate::day::{Day, Moment};
 use crate::id::Ordinal;
 use crate::wire::digest::NORMALISER_VERSION;
 
@@ -50,6 +54,8 @@ pub enum Entry<'a> {
 pub struct BatchRecord<'a> {
     /// Number of its law.
     pub law: u32,
+    /// Its calendar day.
+    pub day: Day,
     /// Its one time.
     pub at: Moment,
     /// Of its first declaration.
@@ -98,7 +104,7 @@ impl BatchRecord<'_> {
         let length = u32::try_from(self.message.len()).unwrap_or(u32::MAX);
         let parts: [&[u8]; 7] = [
             &[LAYOUT, NORMALISER_VERSION],
-            &[0, 0],
+            &self.day.0.to_le_bytes(),
             &self.law.to_le_bytes(),
             &self.at.0.to_le_bytes(),
             &self.first_ordinal.0.to_le_bytes(),
@@ -153,7 +159,7 @@ impl<'a> Entry<'a> {
         let mut cursor = Cursor(body);
         match kind {
             BATCH => {
-                let [layout, normaliser, ..] = cursor.array::<4>().ok_or(wrong("cut short"))?;
+                let [layout, normaliser] = cursor.array::<2>().ok_or(wrong("cut short"))?;
                 if layout != LAYOUT {
                     return Err(wrong("its layout is of another version than 1"));
                 }
@@ -175,6 +181,7 @@ impl<'a> Entry<'a> {
     }
 
     fn batch(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let day = Day(u16::from_le_bytes(cursor.array()?));
         let law = u32::from_le_bytes(cursor.array()?);
         let at = Moment(i64::from_le_bytes(cursor.array()?));
         let first_ordinal = Ordinal(u64::from_le_bytes(cursor.array()?));
@@ -184,6 +191,7 @@ impl<'a> Entry<'a> {
         let message = cursor.take(length)?;
         cursor.0.is_empty().then_some(Self::Batch(BatchRecord {
             law,
+            day,
             at,
             first_ordinal,
             outcomes,
@@ -207,6 +215,7 @@ mod tests {
     fn records_come_back_as_they_were_written_and_cut_ones_are_refused() {
         let batch = BatchRecord {
             law: 7,
+            day: Day(0x5112),
             at: Moment(1_793_000_000_123),
             first_ordinal: Ordinal(99),
             outcomes: &[1, 2, 11],
@@ -214,6 +223,7 @@ mod tests {
         };
         let body = [&batch.header()[..], batch.outcomes, batch.message].concat();
         assert_eq!(Entry::read(BATCH, &body).unwrap(), Entry::Batch(batch));
+        assert_eq!(body[2..4], [0x12, 0x51], "the day, little endian");
         let law = LawRecord { number: 3, rules_hash: [1; 32], reference_hash: [2; 32] };
         assert_eq!(Entry::read(LAW, &law.body()).unwrap(), Entry::Law(law));
         let settings = SettingsRecord { actors_max: 100_000, time_zone: "Europe/Amsterdam" };

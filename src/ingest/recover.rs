@@ -12,7 +12,7 @@ use super::again::Under;
 use super::laws::{Laws, LawsError, Numbered};
 use super::prepare::{Prepared, Preparer};
 use super::record::{Entry, RecordError};
-use crate::day::Moment;
+use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Draft, Placing};
@@ -92,7 +92,7 @@ struct Waiting {
 enum WaitingEntry {
     Batch {
         law: Arc<Numbered>,
-        at: Moment,
+        when: When,
         first_ordinal: Ordinal,
         outcomes: Vec<u8>,
         message: Bytes,
@@ -194,7 +194,7 @@ impl Recoverer {
                 let law = self.laws.law(batch.law).map_err(law_error)?;
                 WaitingEntry::Batch {
                     law: Arc::new(Numbered { number: batch.law, law }),
-                    at: batch.at,
+                    when: When { at: batch.at, day: batch.day },
                     first_ordinal: batch.first_ordinal,
                     outcomes: batch.outcomes.to_vec(),
                     message: Bytes::copy_from_slice(batch.message),
@@ -262,7 +262,10 @@ impl Recoverer {
     ) -> Result<(), RecoverError> {
         let Waiting { number, position, entry } = waiting;
         let event = match (entry, prepared) {
-            (WaitingEntry::Batch { first_ordinal, outcomes, at, .. }, Some((prepared, draft))) => {
+            (
+                WaitingEntry::Batch { first_ordinal, outcomes, when, .. },
+                Some((prepared, draft)),
+            ) => {
                 if first_ordinal != self.next_ordinal {
                     let reason = format!(
                         "its first ordinal is {}, and {} comes next",
@@ -275,7 +278,7 @@ impl Recoverer {
                 compare(number, &decided, &outcomes)?;
                 self.settler.place(&decided.filed, Placing { number, position, first_ordinal });
                 self.next_ordinal.0 += outcomes.len() as u64;
-                self.newest = self.newest.max(Some(at));
+                self.newest = self.newest.max(Some(when.at));
                 self.seen.declarations += outcomes.len() as u64;
                 self.seen.accepted += (0..outcomes.len())
                     .filter_map(|index| decided.filed.settled(index))
@@ -314,9 +317,11 @@ fn judge_all(
 ) -> Result<Vec<Option<(Prepared, Draft)>>, RecoverError> {
     let share = bunch.len().div_ceil(preparers.len().max(1)).max(1);
     let judge = |preparer: &mut Preparer, waiting: &Waiting| -> Judged {
-        let WaitingEntry::Batch { law, at, message, .. } = &waiting.entry else { return Ok(None) };
+        let WaitingEntry::Batch { law, when, message, .. } = &waiting.entry else {
+            return Ok(None);
+        };
         let number = waiting.number.0;
-        let judged = preparer.prepare(message.clone(), *at, law);
+        let judged = preparer.prepare(message.clone(), *when, law);
         judged.map(Some).map_err(|refusal| RecoverError::Batch { number, reason: refusal.message })
     };
     let shares: Vec<Vec<Judged>> = std::thread::scope(|scope| {

@@ -140,7 +140,8 @@ impl Worker {
             return Err(Refusal::stopping());
         }
         let law = self.laws.current().ok_or_else(Refusal::stopping)?;
-        let (prepared, draft) = self.preparer.prepare(message, at, &law)?;
+        let when = self.preparer.calendar().when(at);
+        let (prepared, draft) = self.preparer.prepare(message, when, &law)?;
         // Room first, so that what has claimed a key is always placed.
         let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
         let reservation = self.reserve(body)?;

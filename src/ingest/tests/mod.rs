@@ -1,0 +1,48 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+//! Tests of several stages together, in one process.
+
+mod recover;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::answer::Framing;
+use super::clock::Clock;
+use super::engine::{self, Engine};
+use crate::config::{ByteSize, Config};
+use crate::day::{Day, Moment};
+use crate::generate::{Generator, Options};
+use crate::rules::Law;
+
+/// Small bounds, so that an engine starts in little time and memory.
+fn config(data_dir: &Path) -> Config {
+    Config {
+        data_dir: data_dir.to_owned(),
+        memory_max: ByteSize(256 << 20),
+        batch_bytes_max: ByteSize(1 << 20),
+        segment_bytes: ByteSize(8 << 20),
+        workers: 1,
+        ..Config::default()
+    }
+}
+
+fn local(config: &Config, text: &str) -> Moment {
+    engine::calendar(config).unwrap().parse(text).unwrap()
+}
+
+/// An engine whose clock starts at this local time.
+fn start(config: &Config, clock: &str) -> Arc<Engine> {
+    let clock = Clock::starting_at(local(config, clock));
+    Engine::start(config, Law::load(None).unwrap(), clock).unwrap().0
+}
+
+/// Lodges some batches that are good on `day`.
+async fn lodge(engine: &Engine, day: &str) {
+    let options =
+        Options { lines: 300, batch: 50, seed: 5, ..Options::on(Day::parse(day).unwrap()) };
+    for generated in Generator::new(&options).unwrap() {
+        let message = prost::Message::encode_to_vec(&generated.request).into();
+        let admitted = engine.admit(message).await.unwrap();
+        engine.submit(admitted, Framing::Unary).await.unwrap();
+    }
+}
