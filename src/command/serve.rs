@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::config::{ByteSize, Config};
@@ -92,6 +92,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         }
     };
     let runtime = super::runtime()?;
+    // From here on a hangup ends nothing: one that comes before the server listens, during a long
+    // recovery say, is kept, and the rules are read again then. SIGTERM and SIGINT do end a recovery
+    // at once: it has answered nobody, and what it read is on disk.
+    let hangup = {
+        let _entered = runtime.enter();
+        signal(SignalKind::hangup())?
+    };
     let law = Law::load(config.rules.as_deref())?;
     let (engine, started) = Engine::start(&config, law, clock)?;
     tracing::info!(
@@ -105,7 +112,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         rule_set = started.rule_set,
         "recovered"
     );
-    let reason = runtime.block_on(serve(&config, &engine))?;
+    let reason = runtime.block_on(serve(&config, &engine, hangup))?;
     engine.stop();
     match reason {
         None if engine.is_failed() => Err("the server stopped for a fault".into()),
@@ -118,10 +125,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Listens until told to stop; the reason, if it was a fault.
-async fn serve(config: &Config, engine: &Arc<Engine>) -> Result<Option<String>, Failure> {
+async fn serve(
+    config: &Config,
+    engine: &Arc<Engine>,
+    mut hangup: Signal,
+) -> Result<Option<String>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let running = match server::listen(config, Arc::clone(engine)).await {
         Ok(running) => running,
         Err(error) => {

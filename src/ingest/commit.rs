@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use super::clock::Clock;
 use super::laws::Laws;
 use super::record::{self, BatchRecord};
-use super::work::{Placed, ToCommit};
+use super::work::{Placed, ToCommit, ToEnact};
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::{Admission, Placing};
 use crate::index::settle::Settler;
@@ -28,7 +28,7 @@ pub(super) enum Work {
     /// Place a batch.
     Batch(Box<ToCommit>),
     /// Put a law in force. Answers its number.
-    Law(Arc<Law>, oneshot::Sender<Result<u32, String>>),
+    Law(ToEnact),
 }
 
 /// An item of the fold, with the number of the record it came from.
@@ -105,7 +105,7 @@ impl Committer {
         while let Some(item) = next {
             match item {
                 Work::Batch(batch) => self.place(*batch, group)?,
-                Work::Law(law, reply) => self.place_law(law, reply, group)?,
+                Work::Law(law) => self.place_law(law, group)?,
             }
             next = if group.bytes < self.group_bytes_max { work.try_recv().ok() } else { None };
         }
@@ -158,26 +158,17 @@ impl Committer {
         Ok(())
     }
 
-    fn place_law(
-        &mut self,
-        law: Arc<Law>,
-        reply: oneshot::Sender<Result<u32, String>>,
-        group: &mut Group,
-    ) -> Result<(), CommitError> {
+    fn place_law(&mut self, law: ToEnact, group: &mut Group) -> Result<(), CommitError> {
+        let ToEnact { law, reservation, reply } = law;
         if let Some(number) = self.laws.is_newest(&law) {
-            // Nothing changed; whoever asked for the reload is told so all the same.
+            // Nothing changed; whoever asked for the reload is told so all the same. The room goes
+            // back first, so that it is there again for whoever acts on the answer.
+            drop(reservation);
             let _ = reply.send(Ok(number));
             return Ok(());
         }
         let record = self.laws.record(&law);
         let body = record.body();
-        let reservation = match self.journal.room().reserve(body.len()) {
-            Ok(reservation) => reservation,
-            Err(error) => {
-                let _ = reply.send(Err(error.to_string()));
-                return Ok(());
-            }
-        };
         let placed = self.push(record::LAW, &[&body], reservation, group)?;
         // The next law of this group, if there is one, gets the next number.
         if let Err(error) = self.laws.note(record) {

@@ -24,12 +24,12 @@ use super::refusal::Refusal;
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
-use super::work::{Caller, Finisher, Job, Worker};
+use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
 use crate::disk::{FolderLock, LocalDisk};
 use crate::index::Index;
-use crate::journal;
+use crate::journal::{self, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
@@ -64,6 +64,7 @@ pub struct Engine {
     connections_max: u64,
     clock: Arc<Clock>,
     laws: Arc<Laws>,
+    pub(super) room: Room,
     lookup: Mutex<Lookup>,
     board: Board,
     calendar: Calendar,
@@ -263,6 +264,7 @@ impl Engine {
             let run = move || worker.run(jobs, &answers, commit, &fold);
             spawn(&format!("worker-{number}"), Box::new(run))?;
         }
+        let room = journal.room();
         let committer = Committer {
             journal,
             settler: recovered.settler,
@@ -304,6 +306,7 @@ impl Engine {
             connections_max: sizes.connections_max,
             clock,
             laws,
+            room,
             lookup: Mutex::new(lookup),
             board,
             calendar,
@@ -402,11 +405,15 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let work = self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         let work = work.ok_or("the server is stopping")?;
-        let (law, laws) = (Arc::new(law), Arc::clone(&self.laws));
-        // Writing files and waiting for a place in the queue are not for a tokio worker.
+        let (law, laws, room) = (Arc::new(law), Arc::clone(&self.laws), self.room.clone());
+        // Writing files and waiting, for room and for a place in the queue, are not for a tokio
+        // worker.
         let kept = tokio::task::spawn_blocking(move || {
             laws.keep(&law).map_err(|error| format!("the rule files cannot be kept: {error}"))?;
-            work.send(Work::Law(law, reply)).map_err(|_| "the server is stopping".to_owned())
+            let reservation =
+                work::reserve(&room, record::LAW_BYTES).map_err(|error| error.to_string())?;
+            let law = ToEnact { law, reservation, reply };
+            work.send(Work::Law(law)).map_err(|_| "the server is stopping".to_owned())
         });
         kept.await.map_err(|error| error.to_string())??;
         answer.await.unwrap_or_else(|_| Err("the server is stopping".into()))

@@ -37,6 +37,8 @@ pub const SETTINGS: u8 = 3;
 const LAYOUT: u8 = 1;
 /// Bytes of a batch record before the outcomes.
 pub const BATCH_HEADER_BYTES: usize = 32;
+/// Bytes of a law record.
+pub const LAW_BYTES: usize = 68;
 
 /// A record of one of the three kinds.
 #[derive(Debug, PartialEq, Eq)]
@@ -233,6 +235,7 @@ mod tests {
             assert!(Entry::read(BATCH, &body[..cut]).is_err(), "{cut}");
         }
         assert!(Entry::read(BATCH, &[&body[..], b"x"].concat()).is_err());
+        assert_eq!(law.body().len(), LAW_BYTES);
         assert!(Entry::read(LAW, &law.body()[..67]).is_err());
         assert!(Entry::read(SETTINGS, &settings_body[..3]).is_err());
         assert!(Entry::read(9, &[]).is_err());

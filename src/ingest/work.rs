@@ -21,9 +21,10 @@ use crate::day::Moment;
 use crate::index::Index;
 use crate::index::filed::{Placing, Settled};
 use crate::index::settle::{Claimed, Decided, First};
-use crate::journal::{NoRoomCause, Reservation, Room};
+use crate::journal::{NoRoom, NoRoomCause, Reservation, Room};
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
+use crate::rules::Law;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event};
 
@@ -67,6 +68,15 @@ pub(super) struct ToCommit {
     pub(super) in_flight: InFlight,
     pub(super) claimed: Claimed,
     pub(super) reservation: Reservation,
+}
+
+/// A law that has room for its record and waits to be put in force.
+#[derive(Debug)]
+pub(super) struct ToEnact {
+    pub(super) law: Arc<Law>,
+    pub(super) reservation: Reservation,
+    /// Gets its number once the record is durable, or why it is not in force.
+    pub(super) reply: oneshot::Sender<Result<u32, String>>,
 }
 
 /// A batch that is durable.
@@ -144,7 +154,7 @@ impl Worker {
         let (prepared, draft) = self.preparer.prepare(message, when, &law)?;
         // Room first, so that what has claimed a key is always placed.
         let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
-        let reservation = self.reserve(body)?;
+        let reservation = reserve(&self.room, body).map_err(no_room)?;
         let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
             Refusal::exhausted(
                 format!("{full}; the server needs more memory (memory_max) to take more"),
@@ -152,34 +162,6 @@ impl Worker {
             )
         })?;
         Ok((prepared, claimed, reservation))
-    }
-
-    /// Room in the journal; waits while the next segment is being made ready, a matter of
-    /// milliseconds as a rule.
-    fn reserve(&self, body: usize) -> Result<Reservation, Refusal> {
-        const WAIT: Duration = Duration::from_millis(2);
-        const WAITS_MAX: u32 = 100;
-        let mut waits = 0;
-        loop {
-            let error = match self.room.reserve(body) {
-                Ok(reservation) => return Ok(reservation),
-                Err(error) => error,
-            };
-            return Err(match error.cause {
-                NoRoomCause::NotReady if waits < WAITS_MAX => {
-                    waits += 1;
-                    std::thread::sleep(WAIT);
-                    continue;
-                }
-                NoRoomCause::NotReady => Refusal::exhausted(error.to_string(), 1_000),
-                NoRoomCause::DiskFull => Refusal::exhausted(
-                    format!("the disk is full: {error}; lodging goes on once there is space"),
-                    30_000,
-                ),
-                NoRoomCause::TooLarge => Refusal::invalid("declarations", error.to_string()),
-                NoRoomCause::Poisoned => Refusal::stopping(),
-            });
-        }
     }
 
     fn finish(&mut self, placed: Placed, fold: &Sender<Folding>) {
@@ -221,6 +203,49 @@ impl Worker {
                 let _ = caller.reply.send(Err(Refusal::unavailable(sentence, 60_000)));
             }
         }
+    }
+}
+
+/// Between two askings for room.
+const ROOM_WAIT: Duration = Duration::from_millis(2);
+/// So it waits 200 ms in all, many times what it takes to make a segment ready.
+const ROOM_WAITS_MAX: u32 = 100;
+
+/// Room in the journal for a record; waits while the next segment is being made ready, a matter of
+/// milliseconds as a rule. It blocks: not for a tokio worker, and not for the committer, which
+/// everyone waits for.
+///
+/// # Errors
+/// [`NoRoom`], where waiting does not help or did not.
+pub(super) fn reserve(room: &Room, body_bytes: usize) -> Result<Reservation, NoRoom> {
+    reserve_between(room, body_bytes, || std::thread::sleep(ROOM_WAIT))
+}
+
+fn reserve_between(
+    room: &Room,
+    body_bytes: usize,
+    mut wait: impl FnMut(),
+) -> Result<Reservation, NoRoom> {
+    let mut reserved = room.reserve(body_bytes);
+    for _ in 0..ROOM_WAITS_MAX {
+        match &reserved {
+            Err(NoRoom { cause: NoRoomCause::NotReady, .. }) => wait(),
+            _ => break,
+        }
+        reserved = room.reserve(body_bytes);
+    }
+    reserved
+}
+
+fn no_room(error: NoRoom) -> Refusal {
+    match error.cause {
+        NoRoomCause::NotReady => Refusal::exhausted(error.to_string(), 1_000),
+        NoRoomCause::DiskFull => Refusal::exhausted(
+            format!("the disk is full: {error}; lodging goes on once there is space"),
+            30_000,
+        ),
+        NoRoomCause::TooLarge => Refusal::invalid("declarations", error.to_string()),
+        NoRoomCause::Poisoned => Refusal::stopping(),
     }
 }
 
@@ -347,3 +372,7 @@ fn again(
     }
     preparer.judge_again(&prepared.message, laws, declarations, findings)
 }
+
+#[cfg(test)]
+#[path = "tests/room.rs"]
+mod tests;

@@ -6,6 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,11 @@ impl<'a> Start<'a> {
 
     /// Starts it and waits until it listens; its log, should it stop before.
     pub fn try_run(&self) -> Result<Server, String> {
+        self.spawn().listening()
+    }
+
+    /// Starts it.
+    pub fn spawn(&self) -> Starting {
         let settings = self.data.with_extension("toml");
         std::fs::write(&settings, self.settings).unwrap();
         let mut command = Command::new(WAAG);
@@ -80,21 +86,47 @@ impl<'a> Start<'a> {
                 kept.push('\n');
             }
         });
-        // The channel closes when the process does.
-        match listening.recv_timeout(Duration::from_secs(120)) {
-            Ok(address) => Ok(Server { child, address, data: self.data.into(), log }),
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                std::thread::sleep(Duration::from_millis(50));
-                Err(log.lock().unwrap().clone())
-            }
-        }
+        Starting { child, data: self.data.into(), log, listening }
     }
 
     pub fn run(&self) -> Server {
         self.try_run().unwrap_or_else(|log| panic!("the server did not start:\n{log}"))
     }
+}
+
+/// A server that does not listen yet.
+pub struct Starting {
+    child: Child,
+    data: PathBuf,
+    log: Arc<Mutex<String>>,
+    listening: Receiver<String>,
+}
+
+impl Starting {
+    pub fn signal(&self, signal: &str) {
+        send_signal(&self.child, signal);
+    }
+
+    /// Waits until it listens; its log, should it stop before.
+    pub fn listening(mut self) -> Result<Server, String> {
+        // The channel closes when the process does.
+        match self.listening.recv_timeout(Duration::from_secs(120)) {
+            Ok(address) => {
+                Ok(Server { child: self.child, address, data: self.data, log: self.log })
+            }
+            Err(_) => {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                std::thread::sleep(Duration::from_millis(50));
+                Err(self.log.lock().unwrap().clone())
+            }
+        }
+    }
+}
+
+fn send_signal(child: &Child, signal: &str) {
+    let status = Command::new("kill").arg(signal).arg(child.id().to_string()).status();
+    assert!(status.unwrap().success());
 }
 
 impl Server {
@@ -128,8 +160,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").arg(signal).arg(self.child.id().to_string()).status();
-        assert!(status.unwrap().success());
+        send_signal(&self.child, signal);
     }
 
     /// `kill -9`.

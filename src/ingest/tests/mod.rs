@@ -2,6 +2,7 @@
 //! Tests of several stages together, in one process.
 
 mod recover;
+mod reload;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,8 +42,8 @@ async fn lodge(engine: &Engine, day: &str) {
     let options =
         Options { lines: 300, batch: 50, seed: 5, ..Options::on(Day::parse(day).unwrap()) };
     for generated in Generator::new(&options).unwrap() {
-        let message = prost::Message::encode_to_vec(&generated.request).into();
-        let admitted = engine.admit(message).await.unwrap();
-        engine.submit(admitted, Framing::Unary).await.unwrap();
+        let message = prost::Message::encode_to_vec(&generated.request);
+        let share = engine.budget().connection().take(message.len()).await.unwrap();
+        engine.submit(message.into(), share, Framing::Unary).await.unwrap();
     }
 }
