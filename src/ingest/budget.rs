@@ -1,17 +1,25 @@
-//! What may be in work at once: so many batches and so many bytes of all callers together, and a
-//! quarter of each for one connection, or what one batch of the largest needs.
+//! What may be in work at once, of all callers together and of each: so that whatever clients send or
+//! fail to read, no more memory than this is held for them, and none of them has it all.
 //!
-//! A batch takes its share when the length of its message is known, before any of it is read, and
-//! holds it until the last byte of its answer has left for the network: so whatever clients send or
-//! fail to read, no more memory than this is held for them.
+//! | taken | when | how much one may have |
+//! |---|---|---|
+//! | bytes | when the length of a message is known, before any of it is read | a connection a quarter, or one message of the largest |
+//! | a place on the connection | then, too | a connection as many as a quarter of all turns |
+//! | a turn | once the message's declarant is read, before judging | a declarant half of all turns |
+//!
+//! What cannot be had at once is waited for, in the order of asking, and the caller's stream is not
+//! read meanwhile. All of it is given back when the last byte of the answer has left for the
+//! network. Nobody waits for bytes while holding a turn, so nothing can block in a circle.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::config::{Sizes, in_flight_bytes};
+use crate::id::Eori;
 
 /// Bytes are counted in units of this, since a semaphore counts to 2^29 on small systems.
 const UNIT: u64 = 1 << 10;
@@ -19,42 +27,17 @@ const UNIT: u64 = 1 << 10;
 /// The part of the whole that one connection may have.
 const CONNECTION_PART: u64 = 4;
 
-/// Batches and bytes that may still be taken.
-#[derive(Debug, Clone)]
-struct Pool {
-    batches: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-}
-
-impl Pool {
-    fn new(batches: u64, bytes: u64) -> Self {
-        let semaphore = |n: u64| {
-            let n = usize::try_from(n).unwrap_or(usize::MAX);
-            Arc::new(Semaphore::new(n.clamp(1, Semaphore::MAX_PERMITS)))
-        };
-        Self { batches: semaphore(batches), bytes: semaphore(bytes / UNIT) }
-    }
-
-    fn try_take(&self, units: u32) -> Option<[OwnedSemaphorePermit; 2]> {
-        let batch = Arc::clone(&self.batches).try_acquire_owned().ok()?;
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(units).ok()?;
-        Some([batch, bytes])
-    }
-
-    /// Fails once the pool is closed.
-    async fn take(&self, units: u32) -> Result<[OwnedSemaphorePermit; 2], Refusal> {
-        let stopping = |_| Refusal::stopping();
-        let batch = Arc::clone(&self.batches).acquire_owned().await.map_err(stopping)?;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(units).await.map_err(stopping)?;
-        Ok([batch, bytes])
-    }
-}
+/// The part of all turns that one declarant may have: whoever floods the server leaves as much to
+/// the others, and half of the turns keeps all workers busy.
+const DECLARANT_PART: u64 = 2;
 
 /// What all callers may have in work.
 #[derive(Debug)]
 pub struct Budget {
-    all: Pool,
-    batches_max: u64,
+    bytes: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+    declarants: Mutex<HashMap<Option<Eori>, Arc<Semaphore>>>,
+    turns_max: u64,
     connection_bytes_max: u64,
     wait: Duration,
 }
@@ -62,18 +45,25 @@ pub struct Budget {
 /// What one connection may have in work, and through it a view of the whole.
 #[derive(Debug, Clone)]
 pub struct ConnectionBudget {
-    own: Pool,
-    all: Pool,
+    places: Arc<Semaphore>,
+    own_bytes: Arc<Semaphore>,
+    all_bytes: Arc<Semaphore>,
     units_max: u32,
-    batches_max: u64,
     wait: Duration,
 }
 
-/// A batch's share of what may be in work, given back when it is dropped.
+/// What a message holds from its first byte on.
 #[derive(Debug)]
 pub struct Share {
-    _own: [OwnedSemaphorePermit; 2],
-    _all: [OwnedSemaphorePermit; 2],
+    _place: OwnedSemaphorePermit,
+    _bytes: [OwnedSemaphorePermit; 2],
+}
+
+/// What a batch holds that may be judged.
+#[derive(Debug)]
+pub struct Turn {
+    _share: Share,
+    _turn: [OwnedSemaphorePermit; 2],
 }
 
 impl Budget {
@@ -81,11 +71,13 @@ impl Budget {
     /// `wait` is told to come back.
     #[must_use]
     pub fn new(sizes: &Sizes, batch_bytes_max: u64, wait: Duration) -> Self {
-        let (batches_max, bytes_max) = (sizes.batches_in_flight_max, sizes.bytes_in_flight_max);
+        let (turns_max, bytes_max) = (sizes.batches_in_flight_max, sizes.bytes_in_flight_max);
         let largest = (u64::from(units(batch_bytes_max)) * UNIT).min(bytes_max);
         Self {
-            all: Pool::new(batches_max, bytes_max),
-            batches_max,
+            bytes: semaphore(bytes_max / UNIT),
+            turns: semaphore(turns_max),
+            declarants: Mutex::default(),
+            turns_max,
             connection_bytes_max: (bytes_max / CONNECTION_PART).max(largest),
             wait,
         }
@@ -94,20 +86,52 @@ impl Budget {
     /// What a new connection may have in work.
     #[must_use]
     pub fn connection(&self) -> ConnectionBudget {
-        let batches = (self.batches_max / CONNECTION_PART).max(1);
+        let units_max = self.connection_bytes_max / UNIT;
         ConnectionBudget {
-            own: Pool::new(batches, self.connection_bytes_max),
-            units_max: u32::try_from(self.connection_bytes_max / UNIT).unwrap_or(u32::MAX),
-            all: self.all.clone(),
-            batches_max: self.batches_max,
+            places: semaphore(self.turns_max / CONNECTION_PART),
+            own_bytes: semaphore(units_max),
+            all_bytes: Arc::clone(&self.bytes),
+            units_max: u32::try_from(units_max).unwrap_or(u32::MAX),
             wait: self.wait,
         }
     }
 
-    /// From here on everybody is told that the server stops; shares out stay valid.
+    /// The turn of a batch of `declarant`; those that name none well formed share what one has.
+    ///
+    /// # Errors
+    /// The refusal of the batch, where it waited for too long or the server stops.
+    pub async fn turn(&self, share: Share, declarant: Option<Eori>) -> Result<Turn, Refusal> {
+        let own = self.declarant(declarant);
+        let turn = async {
+            let own = own.acquire_owned().await?;
+            Ok([own, Arc::clone(&self.turns).acquire_owned().await?])
+        };
+        let turn = within(self.wait, turn, || {
+            format!(
+                "{} batches are in work, the most there may be, or half of them for this declarant \
+                 (batches_in_flight_max, memory_max): send the batch again later",
+                self.turns_max
+            )
+        });
+        Ok(Turn { _share: share, _turn: turn.await? })
+    }
+
+    fn declarant(&self, declarant: Option<Eori>) -> Arc<Semaphore> {
+        let mut declarants = self.declarants.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = declarants.get(&declarant) {
+            return Arc::clone(own);
+        }
+        // Only those in work are kept, and these are no more than there are messages in work.
+        declarants.retain(|_, own| Arc::strong_count(own) > 1);
+        let own = semaphore(self.turns_max / DECLARANT_PART);
+        declarants.insert(declarant, Arc::clone(&own));
+        own
+    }
+
+    /// From here on everybody is told that the server stops; what is held stays valid.
     pub fn close(&self) {
-        self.all.batches.close();
-        self.all.bytes.close();
+        self.bytes.close();
+        self.turns.close();
     }
 }
 
@@ -121,7 +145,11 @@ impl ConnectionBudget {
     #[must_use]
     pub fn try_take(&self, bytes: usize) -> Option<Share> {
         let units = self.units(bytes);
-        Some(Share { _own: self.own.try_take(units)?, _all: self.all.try_take(units)? })
+        let take = |all: &Arc<Semaphore>| Arc::clone(all).try_acquire_many_owned(units).ok();
+        Some(Share {
+            _place: Arc::clone(&self.places).try_acquire_owned().ok()?,
+            _bytes: [take(&self.own_bytes)?, take(&self.all_bytes)?],
+        })
     }
 
     /// A share for a message of `bytes`, waiting for it.
@@ -130,21 +158,36 @@ impl ConnectionBudget {
     /// The refusal of the batch, where it waited for too long or the server stops.
     pub async fn take(&self, bytes: usize) -> Result<Share, Refusal> {
         let units = self.units(bytes);
+        let take = |all: &Arc<Semaphore>| Arc::clone(all).acquire_many_owned(units);
         let share = async {
-            Ok(Share { _own: self.own.take(units).await?, _all: self.all.take(units).await? })
+            let place = Arc::clone(&self.places).acquire_owned().await?;
+            let bytes = [take(&self.own_bytes).await?, take(&self.all_bytes).await?];
+            Ok(Share { _place: place, _bytes: bytes })
         };
-        tokio::time::timeout(self.wait, share).await.unwrap_or_else(|_| {
-            Err(Refusal::exhausted(
-                format!(
-                    "the most batches ({}) or bytes that may be in work are, a connection having \
-                     a quarter of them (batches_in_flight_max, memory_max): send the batch again \
-                     later",
-                    self.batches_max
-                ),
-                1_000,
-            ))
+        within(self.wait, share, || {
+            "so many batches or bytes are in work, of this connection or of all, that this one has \
+             no room (batches_in_flight_max, memory_max): send it again later"
+                .to_owned()
         })
+        .await
     }
+}
+
+/// What is waited for, or the refusal where that takes longer than `wait`, or the server stops.
+async fn within<T>(
+    wait: Duration,
+    taken: impl Future<Output = Result<T, AcquireError>>,
+    sentence: impl Fn() -> String,
+) -> Result<T, Refusal> {
+    match tokio::time::timeout(wait, taken).await {
+        Ok(taken) => taken.map_err(|_| Refusal::stopping()),
+        Err(_) => Err(Refusal::exhausted(sentence(), 1_000)),
+    }
+}
+
+fn semaphore(permits: u64) -> Arc<Semaphore> {
+    let permits = usize::try_from(permits).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(permits.clamp(1, Semaphore::MAX_PERMITS)))
 }
 
 fn units(bytes: u64) -> u32 {
@@ -159,49 +202,76 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    fn budget() -> Budget {
+    fn budget(batches: u64, bytes: u64, batch_bytes_max: u64) -> Budget {
         let sizes = Sizes {
             table_slots: 0,
-            bytes_in_flight_max: 64 * MIB as u64,
-            batches_in_flight_max: 8,
+            bytes_in_flight_max: bytes,
+            batches_in_flight_max: batches,
             connections_max: 1,
         };
-        Budget::new(&sizes, MIB as u64, Duration::from_secs(5))
+        Budget::new(&sizes, batch_bytes_max, Duration::from_secs(5))
+    }
+
+    fn eori(n: u8) -> Option<Eori> {
+        Eori::parse(&format!("NL{n}"))
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_largest_message_fits_even_where_a_quarter_does_not_hold_it() {
-        let sizes = Sizes {
-            table_slots: 0,
-            bytes_in_flight_max: 32 << 20,
-            batches_in_flight_max: 4,
-            connections_max: 1,
-        };
-        let budget = Budget::new(&sizes, 16 << 20, Duration::ZERO);
-        assert!(budget.connection().take(16 << 20).await.is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_gets_a_quarter_and_all_together_the_whole() {
-        let budget = budget();
+    async fn a_connection_gets_a_quarter_and_all_together_the_bytes_there_are() {
+        let budget = budget(8, 64 << 20, MIB as u64);
         let first = budget.connection();
         let held = [first.try_take(1).unwrap(), first.try_take(1).unwrap()];
         assert!(first.try_take(1).is_none(), "a quarter of 8 batches");
         let other = budget.connection();
         let large = other.try_take(7 * MIB).unwrap();
         assert!(other.try_take(MIB).is_none(), "a quarter of 64 MiB, each message counted twice");
-        drop(held);
-        assert!(first.try_take(1).is_some());
-        drop(large);
-        let many: Vec<_> = (0..4).map(|_| budget.connection()).collect();
-        let all: Vec<_> = many.iter().flat_map(|one| [one.try_take(1), one.try_take(1)]).collect();
-        assert!(all.iter().all(Option::is_some));
-        let refused = budget.connection().take(1).await.unwrap_err();
+        drop((held, large));
+        let all: Vec<_> = (0..4).map(|_| budget.connection().try_take(7 * MIB).unwrap()).collect();
+        let refused = budget.connection().take(4 * MIB).await.unwrap_err();
         assert_eq!((refused.kind, refused.retry_after_ms), (RefusalKind::Exhausted, 1_000));
         drop(all);
-        assert!(budget.connection().take(1).await.is_ok());
+        assert!(budget.connection().take(4 * MIB).await.is_ok());
         budget.close();
-        let refused = budget.connection().take(1).await.unwrap_err();
+        assert_eq!(budget.connection().take(1).await.unwrap_err().kind, RefusalKind::Unavailable);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_largest_message_fits_even_where_a_quarter_does_not_hold_it() {
+        let budget = budget(4, 32 << 20, 16 << 20);
+        assert!(budget.connection().take(16 << 20).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_declarant_that_floods_leaves_half_of_the_turns_to_others() {
+        let budget = budget(8, 64 << 20, MIB as u64);
+        let share = || budget.connection().try_take(1).unwrap();
+        let mut flood = Vec::new();
+        for _ in 0..4 {
+            flood.push(budget.turn(share(), eori(1)).await.unwrap());
+        }
+        let refused = budget.turn(share(), eori(1)).await.unwrap_err();
+        assert_eq!((refused.kind, refused.retry_after_ms), (RefusalKind::Exhausted, 1_000));
+        let others = [budget.turn(share(), eori(2)).await, budget.turn(share(), None).await];
+        assert!(others.iter().all(Result::is_ok));
+        // What it gives back it may have again, and waits for.
+        let waiting = budget.turn(share(), eori(1));
+        flood.pop();
+        flood.push(waiting.await.unwrap());
+        // All turns together are bounded, whoever has them.
+        drop(others);
+        let mut rest = Vec::new();
+        for n in 2..6 {
+            rest.push(budget.turn(share(), eori(n)).await.unwrap());
+        }
+        assert!(budget.turn(share(), eori(9)).await.is_err());
+        // Those who have nothing in work are forgotten.
+        drop((rest, flood));
+        drop(budget.turn(share(), eori(7)).await);
+        drop(budget.turn(share(), eori(8)).await);
+        assert_eq!(budget.declarants.lock().unwrap().len(), 1);
+        let held = share();
+        budget.close();
+        let refused = budget.turn(held, eori(2)).await.unwrap_err();
         assert_eq!(refused.kind, RefusalKind::Unavailable);
     }
 }

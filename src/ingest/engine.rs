@@ -11,7 +11,7 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{Mutex, oneshot, watch};
 
 use super::answer::Framing;
-use super::budget::{Budget, Share};
+use super::budget::{Budget, Share, Turn};
 use super::clock::Clock;
 use super::commit::{Committer, Work};
 use super::folding;
@@ -28,6 +28,7 @@ use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
 use crate::disk::{FolderLock, LocalDisk};
+use crate::id::Eori;
 use crate::index::Index;
 use crate::journal::{self, Room};
 use crate::mrn::Mint;
@@ -35,6 +36,8 @@ use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
 use crate::summary::{Board, Event, Fold, FoldOptions};
 use crate::wire::digest::Keys;
+use crate::wire::normalise::normalise_id;
+use crate::wire::reader;
 
 /// What a start found.
 #[derive(Debug, Clone)]
@@ -323,22 +326,30 @@ impl Engine {
         &self.budget
     }
 
-    /// Hands a batch that has its share to the workers. Dropping the future loses the answer, not
-    /// the batch.
+    /// Waits for the turn of the batch in `message`.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of the batch, where it waited for too long or the server stops.
+    pub async fn turn(&self, message: &[u8], share: Share) -> Result<Turn, Refusal> {
+        self.budget.turn(share, declarant(message)).await
+    }
+
+    /// Hands a batch whose turn it is to the workers. Dropping the future loses the answer, not the
+    /// batch.
     ///
     /// # Errors
     /// The [`Refusal`] of the batch; nothing of it is stored.
     pub fn submit(
         &self,
         message: Bytes,
-        share: Share,
+        turn: Turn,
         framing: Framing,
     ) -> impl Future<Output = Result<Answer, Refusal>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { framing, reply, share };
+        let caller = Caller { framing, reply, turn };
         let job = Job { message, at: self.clock.admit(), caller };
         let jobs = self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // There is a place in the channel for every share; a job that is not taken is dropped, and
+        // There is a place in the channel for every turn; a job that is not taken is dropped, and
         // its closed reply tells the caller.
         if let Some(jobs) = jobs.as_ref() {
             let _ = jobs.try_send(job);
@@ -457,6 +468,12 @@ impl Engine {
             }
         }
     }
+}
+
+/// Who lodges the batch in `message`, as the worker will read it; none where that is no EORI.
+fn declarant(message: &[u8]) -> Option<Eori> {
+    let arena = bumpalo::Bump::new();
+    Eori::parse(normalise_id(reader::declarant(message), &arena))
 }
 
 /// The refusal of a message that is larger than `bytes_max`.

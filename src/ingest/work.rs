@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::again::{Again, Under};
 use super::answer::{self, Framing, Totals, Verdict};
-use super::budget::Share;
+use super::budget::Turn;
 use super::commit::{Folding, Work};
 use super::laws::Laws;
 use super::prepare::{Prepared, Preparer};
@@ -33,18 +33,17 @@ use crate::summary::{Delta, Event};
 pub(super) struct Caller {
     pub(super) framing: Framing,
     pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
-    /// Its share of what may be in work.
-    pub(super) share: Share,
+    /// What it holds of what may be in work.
+    pub(super) turn: Turn,
 }
 
-/// The bytes of an answer. What the batch took of what may be in work is given back when these are on
-/// their way to the network.
+/// The bytes of an answer. What the batch holds is given back when these have left for the network.
 #[derive(Debug)]
 pub struct Answer {
     /// As [`Framing`] has them.
     pub bytes: Bytes,
-    /// The batch's share.
-    pub share: Share,
+    /// What the batch holds.
+    pub turn: Turn,
 }
 
 /// A batch that has been admitted.
@@ -185,7 +184,7 @@ impl Worker {
                     "batch answered"
                 );
                 // Nobody may be listening any more; the batch is lodged all the same.
-                let _ = caller.reply.send(Ok(Answer { bytes: answer, share: caller.share }));
+                let _ = caller.reply.send(Ok(Answer { bytes: answer, turn: caller.turn }));
                 let _ = fold.send((number, Event::Batch(delta)));
             }
             Err(reason) => {

@@ -11,7 +11,7 @@ use tonic::Status;
 use tonic::codec::{DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use super::ledger::Ledger;
-use crate::ingest::budget::Share;
+use crate::ingest::budget::Turn;
 use crate::ingest::engine::Answer;
 use crate::proto::v1;
 
@@ -23,21 +23,21 @@ pub struct RequestBytes(pub Bytes);
 #[derive(Debug)]
 pub struct AnswerBytes {
     bytes: Bytes,
-    /// The batch's share, and where it goes when these bytes have been written.
-    share: Option<(Share, Ledger)>,
+    /// What the batch holds, and where it goes when these bytes have been written.
+    turn: Option<(Turn, Ledger)>,
 }
 
 impl AnswerBytes {
     /// The answer to a batch.
     #[must_use]
     pub fn of(answer: Answer, ledger: Ledger) -> Self {
-        Self { bytes: answer.bytes, share: Some((answer.share, ledger)) }
+        Self { bytes: answer.bytes, turn: Some((answer.turn, ledger)) }
     }
 
-    /// A refusal, which holds no share any more.
+    /// A refusal, which holds nothing any more.
     #[must_use]
     pub fn refusal(bytes: Bytes) -> Self {
-        Self { bytes, share: None }
+        Self { bytes, turn: None }
     }
 }
 
@@ -67,8 +67,8 @@ impl ToWire for AnswerBytes {
     fn to_wire(self, buffer: &mut EncodeBuf<'_>) {
         buffer.reserve(self.bytes.len());
         buffer.put(self.bytes);
-        if let Some((share, ledger)) = self.share {
-            ledger.leaving(share);
+        if let Some((turn, ledger)) = self.turn {
+            ledger.leaving(turn);
         }
     }
 }

@@ -3,9 +3,8 @@
 //!
 //! gRPC puts five bytes before each message: a flag and the length, big endian. What that length
 //! asks for is taken from the connection's budget there and then. Where it is above the bound, or
-//! the share cannot be had in time, the message is skipped as it comes in, and a short stand-in is
-//! handed on in its place, which the service recognises and refuses; so a stream goes on after it.
-//! The stand-in starts with 16 random bytes of this process, which no client can know.
+//! the share cannot be had in time, the message is skipped as it comes in, and an empty one is handed
+//! on in its place, for which the [`Ledger`] holds the refusal; so a stream goes on after it.
 //!
 //! Calls that lodge nothing are small: one that is not ends.
 
@@ -27,7 +26,6 @@ use crate::ingest::refusal::Refusal;
 use crate::wire::reader;
 
 const PREFIX: usize = 5;
-const TOKEN: usize = 16;
 /// First bytes of a skipped message that are looked at: a `batch_id` is echoed up to 256 bytes.
 const HEAD: usize = 320;
 
@@ -38,37 +36,16 @@ pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
 /// Calls whose messages are batches.
 const LODGING: [&str; 2] = ["/waag.v1.Lodgement/SubmitBatch", "/waag.v1.Lodgement/SubmitBatches"];
 
-/// What a message may be, and what the stand-ins of this process look like.
+/// An empty message, in place of one that is skipped.
+const STAND_IN: &[u8] = &[0; PREFIX];
+
+/// What a batch's message may be.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound {
-    bytes_max: usize,
-    /// How long a message may take to arrive once it has its share.
-    within: Duration,
-    token: [u8; TOKEN],
-}
-
-impl Bound {
-    /// A bound of `bytes_max` bytes a batch, which must arrive `within` this time.
-    ///
-    /// # Errors
-    /// Where the system gives no random numbers.
-    pub fn new(bytes_max: usize, within: Duration) -> Result<Self, getrandom::Error> {
-        let mut token = [0; TOKEN];
-        getrandom::fill(&mut token)?;
-        Ok(Self { bytes_max, within, token })
-    }
-
-    /// Whether `message` is a stand-in for one that was skipped.
-    #[must_use]
-    pub fn is_stand_in(&self, message: &[u8]) -> bool {
-        message == self.token
-    }
-
-    fn stand_in(&self) -> Bytes {
-        let mut frame = vec![0, 0, 0, 0, TOKEN as u8];
-        frame.extend_from_slice(&self.token);
-        Bytes::from(frame)
-    }
+    /// Bytes of it.
+    pub bytes_max: usize,
+    /// How long it may take to arrive once it has its share.
+    pub within: Duration,
 }
 
 /// Puts bodies of this module around those of every request, and of answers to batches.
@@ -257,7 +234,7 @@ impl<B> BatchBody<B> {
             At::Skipped(left, head, refusal) if left == 0 || head.len() == HEAD => {
                 let batch_id = reader::batch_id(&head);
                 self.gate.ledger.arrived(Err(Skipped { refusal, batch_id }));
-                self.ready.push_back(self.gate.bound.stand_in());
+                self.ready.push_back(Bytes::from_static(STAND_IN));
                 if left > 0 {
                     self.at = At::Reported(left);
                 }
@@ -417,8 +394,7 @@ mod tests {
         Budget::new(&sizes, 20, Duration::from_secs(5))
     }
 
-    const BOUND: Bound =
-        Bound { bytes_max: 20, within: Duration::from_secs(60), token: [7; TOKEN] };
+    const BOUND: Bound = Bound { bytes_max: 20, within: Duration::from_secs(60) };
 
     fn body<B>(inner: B, budget: &Budget) -> (BatchBody<B>, Ledger) {
         let ledger = Ledger::default();
@@ -444,7 +420,7 @@ mod tests {
             let expected: Vec<u8> = messages
                 .iter()
                 .flat_map(|m| match m.len() {
-                    n if n > 20 => BOUND.stand_in().to_vec(),
+                    n if n > 20 => STAND_IN.to_vec(),
                     _ => frame(m),
                 })
                 .collect();
@@ -514,8 +490,7 @@ mod tests {
         assert_eq!(&message(&mut body).await[..], b"two");
         let second = ledger.next().unwrap();
         // The third waits in vain.
-        let stand_in = next(&mut body).await.unwrap().unwrap();
-        assert!(BOUND.is_stand_in(&stand_in[PREFIX..]));
+        assert_eq!(next(&mut body).await.unwrap().unwrap(), STAND_IN);
         let refusal = ledger.next().unwrap_err().refusal;
         assert_eq!((refusal.kind, refusal.retry_after_ms), (RefusalKind::Exhausted, 1_000));
         drop(second);
@@ -542,14 +517,5 @@ mod tests {
         let status = next(&mut body).await.unwrap().unwrap_err();
         assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
         assert_eq!(began.elapsed().as_secs(), 60);
-    }
-
-    #[test]
-    fn a_stand_in_is_known_by_its_token_alone() {
-        let bound = Bound::new(20, Duration::ZERO).unwrap();
-        let frame = bound.stand_in();
-        assert!(bound.is_stand_in(&frame[PREFIX..]));
-        assert!(!Bound::new(20, Duration::ZERO).unwrap().is_stand_in(&frame[PREFIX..]));
-        assert!(!bound.is_stand_in(b"a message"));
     }
 }

@@ -1,12 +1,12 @@
-//! The shares of one call's batches, from the moment their messages are admitted until their answers
-//! have left.
+//! What one call's batches hold, from the moment their messages are admitted until their answers have
+//! left.
 //!
 //! ```text
 //! request body ─arrived─▶ service ─▶ engine ─▶ codec ─leaving─▶ answer body ─▶ network
 //! ```
 //! Messages reach the service in the order in which they were admitted, so the first share in the
 //! queue is that of the message in hand. What the codec has written leaves in the frames that come
-//! after it, and the shares go with them: the transport drops a frame once it has been written.
+//! after it, and the turns go with them: the transport drops a frame once it has been written.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use crate::ingest::budget::Share;
+use crate::ingest::budget::{Share, Turn};
 use crate::ingest::refusal::Refusal;
 
 /// The shares of one call.
@@ -36,7 +36,7 @@ pub struct Skipped {
 #[derive(Debug, Default)]
 struct Shares {
     arrived: VecDeque<Result<Share, Skipped>>,
-    leaving: Vec<Share>,
+    leaving: Vec<Turn>,
 }
 
 impl Ledger {
@@ -62,19 +62,19 @@ impl Ledger {
     }
 
     /// The answer to a batch has been written to the frame that leaves next.
-    pub fn leaving(&self, share: Share) {
-        self.shares().leaving.push(share);
+    pub fn leaving(&self, turn: Turn) {
+        self.shares().leaving.push(turn);
     }
 
-    fn take_leaving(&self) -> Vec<Share> {
+    fn take_leaving(&self) -> Vec<Turn> {
         std::mem::take(&mut self.shares().leaving)
     }
 }
 
-/// A frame's bytes with the shares that are given back when the transport has written them.
+/// A frame's bytes with the turns that are given back when the transport has written them.
 struct Leaving {
     bytes: Bytes,
-    _shares: Vec<Share>,
+    _turns: Vec<Turn>,
 }
 
 impl AsRef<[u8]> for Leaving {
@@ -105,13 +105,13 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for ShareBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
-        let shares = this.ledger.take_leaving();
-        if shares.is_empty() {
+        let turns = this.ledger.take_leaving();
+        if turns.is_empty() {
             return Poll::Ready(frame);
         }
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| {
-                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _shares: shares }))
+                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _turns: turns }))
             })
         }))
     }
@@ -140,12 +140,13 @@ mod tests {
             batches_in_flight_max: 4,
             connections_max: 1,
         };
-        let budget = Budget::new(&sizes, 1, std::time::Duration::ZERO).connection();
+        let all = Budget::new(&sizes, 1, std::time::Duration::ZERO);
+        let budget = all.connection();
         let ledger = Ledger::default();
         ledger.arrived(Ok(budget.try_take(1).unwrap()));
         let share = ledger.next().unwrap();
         assert!(ledger.next().is_err());
-        ledger.leaving(share);
+        ledger.leaving(all.turn(share, None).await.unwrap());
         let inner = tonic::body::Body::new(http_body_of("answer"));
         let mut body = ShareBody::new(inner, ledger);
         assert!(budget.try_take(1).is_none(), "still to leave");

@@ -10,7 +10,6 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::{AnswerBytes, RequestBytes};
-use super::framing::Bound;
 use super::ledger::{Ledger, Skipped};
 use super::status;
 use crate::day::Day;
@@ -28,7 +27,6 @@ use crate::wire::reader;
 #[derive(Debug, Clone)]
 pub struct LodgementService {
     engine: Arc<Engine>,
-    bound: Bound,
     stream_batches_max: usize,
     stopping: watch::Receiver<bool>,
 }
@@ -38,24 +36,24 @@ impl LodgementService {
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
-        bound: Bound,
         stream_batches_max: usize,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { engine, bound, stream_batches_max, stopping }
+        Self { engine, stream_batches_max, stopping }
     }
 
-    /// Hands a message over, with the share that it took when it arrived; the answer is still to
-    /// come.
-    fn begin(
+    /// Hands a message over once it is its turn; the answer is still to come.
+    async fn begin(
         &self,
         message: Bytes,
         ledger: &Ledger,
         framing: Framing,
     ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Skipped> {
         let share = ledger.next()?;
-        debug_assert!(!self.bound.is_stand_in(&message), "one that was skipped has no share");
-        Ok(self.engine.submit(message, share, framing))
+        match self.engine.turn(&message, share).await {
+            Ok(turn) => Ok(self.engine.submit(message, turn, framing)),
+            Err(refusal) => Err(Skipped { refusal, batch_id: reader::batch_id(&message) }),
+        }
     }
 
     /// Reads a stream until it ends, breaks, or the server stops.
@@ -90,7 +88,7 @@ impl LodgementService {
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
-            let pending: Pending = match self.begin(message, &ledger, Framing::Stream) {
+            let pending: Pending = match self.begin(message, &ledger, Framing::Stream).await {
                 Ok(answer) => Box::pin(answered(answer, batch_id, ledger.clone())),
                 Err(Skipped { refusal, batch_id }) => {
                     Box::pin(std::future::ready(refused(&batch_id, &refusal)))
@@ -154,7 +152,7 @@ impl Lodgement for LodgementService {
         let ledger = ledger(&request);
         let message = request.into_inner().0;
         let batch_id = reader::batch_id(&message);
-        let answer = match self.begin(message, &ledger, Framing::Unary) {
+        let answer = match self.begin(message, &ledger, Framing::Unary).await {
             Ok(answer) => answer.await.map_err(|refusal| Skipped { refusal, batch_id }),
             Err(skipped) => Err(skipped),
         };

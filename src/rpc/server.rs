@@ -35,9 +35,6 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// No random numbers.
-    #[error("no random numbers from the system: {0}")]
-    Random(#[from] getrandom::Error),
     /// Reflection cannot be built of our own descriptors.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -70,7 +67,8 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
     let (stopping, is_stopping) = watch::channel(false);
-    let bound = Bound::new(engine.bytes_max(), Duration::from_secs(config.message_s_max))?;
+    let within = Duration::from_secs(config.message_s_max);
+    let bound = Bound { bytes_max: engine.bytes_max(), within };
 
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
@@ -83,7 +81,6 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     };
     let lodgement = LodgementService::new(
         Arc::clone(&engine),
-        bound,
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );

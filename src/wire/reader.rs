@@ -70,6 +70,24 @@ pub fn batch_id(message: &[u8]) -> String {
     text.get(..text.floor_char_boundary(ECHOED_BYTES_MAX)).unwrap_or_default().to_owned()
 }
 
+/// The declarant of a message that may be malformed further on: the last one of the top level, or
+/// empty. Steps over declarations by their length, some nanoseconds each.
+#[must_use]
+pub fn declarant(message: &[u8]) -> &str {
+    let mut cursor = Cursor::new(message, 0, 0);
+    let mut declarant = "";
+    while let Ok(Some(tag)) = cursor.tag() {
+        let read = match tag.number {
+            2 => cursor.text(tag, "declarant").map(|text| declarant = text),
+            _ => cursor.skip(tag),
+        };
+        if read.is_err() {
+            break;
+        }
+    }
+    declarant
+}
+
 /// What the declarations of a batch share.
 #[derive(Debug, Default)]
 struct Common<'a> {

@@ -44,6 +44,7 @@ async fn lodge(engine: &Engine, day: &str) {
     for generated in Generator::new(&options).unwrap() {
         let message = prost::Message::encode_to_vec(&generated.request);
         let share = engine.budget().connection().take(message.len()).await.unwrap();
-        engine.submit(message.into(), share, Framing::Unary).await.unwrap();
+        let turn = engine.turn(&message, share).await.unwrap();
+        engine.submit(message.into(), turn, Framing::Unary).await.unwrap();
     }
 }

@@ -24,7 +24,7 @@ use crate::wire::digest::Keys;
 fn recovered(config: &Config, calendar: &Calendar) -> ([u8; 32], Day) {
     let secrets = Secrets::open(&config.data_dir.join(folders::SECRETS), false).unwrap();
     let keys = Keys::new(secrets.prf(), secrets.digest());
-    let index = Arc::new(Index::new(keys.clone(), 16).unwrap());
+    let index = Arc::new(Index::new(keys.clone(), 1 << 16).unwrap());
     let shelf = Shelf::open(&config.data_dir.join(folders::RULES)).unwrap();
     let own = tempfile::tempdir().unwrap();
     let (fold, ..) =
