@@ -17,6 +17,8 @@ use waag::summary::{Delta, Event, Facts, Fold, FoldOptions, IossNumber};
 use waag::wire::view::{Declaration, GoodsItem, Money};
 
 const DECLARATIONS: usize = 1_000;
+/// Goods items of each.
+const LINES_EACH: usize = 2;
 const IOSS_NUMBERS: u64 = 10_000;
 /// Batches prepared: 64,000 declarations, so that the numbers met are not those of one batch.
 const BATCHES: u64 = 64;
@@ -87,7 +89,7 @@ fn facts_of_a_declaration(bencher: Bencher<'_, '_>) {
 fn delta_of_1000_declarations(bencher: Bencher<'_, '_>) {
     let (numbers, mut seed) = (numbers(), 1);
     bencher
-        .counter(ItemsCount::new(DECLARATIONS))
+        .counter(ItemsCount::new(DECLARATIONS * LINES_EACH))
         .bench_local(|| batch(divan::black_box(&numbers), &mut seed));
 }
 
@@ -96,7 +98,7 @@ fn fold_of_1000_declarations(bencher: Bencher<'_, '_>) {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut fold, events) = prepared(&folder);
     let mut number = 0_u64;
-    bencher.counter(ItemsCount::new(DECLARATIONS)).bench_local(|| {
+    bencher.counter(ItemsCount::new(DECLARATIONS * LINES_EACH)).bench_local(|| {
         let event = events.get((number % BATCHES) as usize).expect("prepared");
         number += 1;
         fold.apply(Watermark(number), event).expect("folded");
