@@ -13,7 +13,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{CLOCK, Server, Start, batch, declaration, folder, summary, waag};
-use waag::proto::v1::SubmitBatchResponse;
+use waag::proto::v1::{self, SubmitBatchResponse};
 
 /// Lodges a few batches, a rejection and a replay among them; gives the last answer.
 async fn lodge(server: &Server) -> SubmitBatchResponse {
@@ -141,6 +141,60 @@ async fn a_catalog_deleted_or_damaged_costs_a_rebuild_and_nothing_else() {
     assert!(told.contains("the same bit for bit"), "{told}");
     // A catalog that is whole, but another's or an older one with other figures, is told by verify.
     assert_eq!(verify(&data).unwrap(), sound);
+}
+
+#[tokio::test]
+async fn a_closed_day_that_is_damaged_is_told_never_served_and_made_again() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    lodge(&server).await;
+    assert_eq!(server.stop().await, 0);
+    // Three days later the first one closes: at the first checkpoint after a batch has come.
+    let server = Start::at(&data, "2026-11-08T12:00").run();
+    let later = server.lodgement().await.submit_batch(batch("b", vec![declaration("LATER")])).await;
+    let before = summary(&server, "NL810000003", later.unwrap().into_inner().watermark).await;
+    let file = data.join("archive/summary/day=2026-11-05/summary-1.waag");
+    common::wait_until("the day is closed", || file.exists());
+    assert_eq!(server.stop().await, 0);
+    let sound = verify(&data).unwrap();
+
+    let whole = std::fs::read(&file).unwrap();
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&file, damaged).unwrap();
+    let server = Start::at(&data, "2026-11-08T12:00").run();
+    let read = |period| {
+        let actor = v1::Actor { role: v1::ActorRole::Declarant.into(), id: "NL810000003".into() };
+        let request =
+            v1::GetActorSummaryRequest { actor: Some(actor), period, ..Default::default() };
+        async { server.compliance().await.get_actor_summary(request).await }
+    };
+    let on = |day: &str| Some(v1::Period { first_day: day.into(), last_day: day.into() });
+    for period in [None, on("2026-11-05")] {
+        let status = read(period).await.unwrap_err();
+        assert_eq!(status.code(), tonic::Code::DataLoss, "{status}");
+        assert!(status.message().contains("day=2026-11-05/summary-1.waag"), "{status}");
+    }
+    let whole_day = read(on("2026-11-08")).await.unwrap().into_inner().summary.unwrap();
+    assert_eq!(whole_day.accepted, 1);
+    assert_eq!(server.stop().await, 0);
+
+    let data_dir = data.to_str().unwrap();
+    let output = waag(&["verify", "--memory-max", "256MiB", "--data-dir", data_dir]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stdout).unwrap();
+    let of = |part: &str| told.lines().find(|line| line.starts_with(part)).unwrap_or_default();
+    assert!(of("archive").contains("DAMAGED"), "{told}");
+    assert!(of("archive").contains(file.to_str().unwrap()), "{told}");
+    assert!(of("journal").contains("sound"), "the journal was looked at all the same: {told}");
+
+    let told = common::waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data_dir]);
+    assert!(told.contains("what stood there was unusable"), "{told}");
+    assert!(std::fs::read(&file).unwrap() == whole, "not the same bit for bit");
+    assert_eq!(verify(&data).unwrap(), sound);
+    let server = Start::at(&data, "2026-11-08T12:00").run();
+    assert_eq!(summary(&server, "NL810000003", before.watermark).await, before);
+    assert_eq!(server.stop().await, 0);
 }
 
 #[tokio::test]

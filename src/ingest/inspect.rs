@@ -92,50 +92,25 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     }
     // After a kill in the first seconds there may be no catalog, or no checkpoint in it.
     let [catalog, archive] = &copies;
-    let mut has_checkpoint = has_files(&folder(folders::CATALOG));
+    let had = has_files(&folder(folders::CATALOG));
     let kept = Fold::open(catalog, archive, &FoldOptions::default(), opened.secrets.identity());
-    let (watermark, digest, reason) = match kept {
-        Ok((fold, _, kept)) => {
-            has_checkpoint &= !kept.is_unwritten;
-            (kept.watermark, Some(fold.digest()?), kept.rebuilt_because)
-        }
-        Err(error) => (Watermark(0), None, Some(error.to_string())),
+    let (watermark, kept) = match kept {
+        Ok((fold, _, kept)) => (kept.watermark, Kept::of(&fold, kept, had)),
+        Err(error) => (Watermark(0), Kept::Unusable(error.to_string())),
     };
+    if let Kept::DayUnreadable(error) = &kept {
+        // What was read is a copy; the user looks for the file in the data folder.
+        let (copy, original) = (outside.0.display().to_string(), config.data_dir.display());
+        let error = error.replace(&copy, &original.to_string());
+        parts.push(Part::unsound("archive", format!("{error}; `waag rebuild` makes it again")));
+    }
 
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &FoldOptions::default(), opened.secrets.identity())?;
     match opened.recover(config, fold, (watermark.0 > 0).then_some(watermark)) {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
-            parts.push(match (reason, digest) {
-                (Some(_), _) if !has_checkpoint => {
-                    Part::sound("catalog", "no checkpoint yet: the next start makes one")
-                }
-                (Some(reason), _) => Part::unsound(
-                    "catalog",
-                    format!("{reason}; the next start, or `waag rebuild`, makes it again"),
-                ),
-                (None, digest) if digest == recovered.digest_at_mark || watermark.0 == 0 => {
-                    Part::sound(
-                        "catalog",
-                        format!("equals the fold of the first {} records", watermark.0),
-                    )
-                }
-                (None, _) if watermark.0 > recovered.seen.records => Part::unsound(
-                    "catalog",
-                    format!(
-                        "it has folded {} records, and the journal holds {}",
-                        watermark.0, recovered.seen.records
-                    ),
-                ),
-                (None, _) => Part::unsound(
-                    "catalog",
-                    format!(
-                        "it is not the fold of the first {} records; `waag rebuild` makes it again",
-                        watermark.0
-                    ),
-                ),
-            });
+            parts.extend(kept.part(watermark, &recovered));
             Ok(inspection(parts, &recovered)?)
         }
         Err(error) if !is_damage(&error) => Err(error),
@@ -149,6 +124,58 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
                 summaries_digest: String::new(),
             })
         }
+    }
+}
+
+/// What the catalog was found to be.
+enum Kept {
+    /// Nothing that was ever written.
+    Unwritten,
+    /// Nothing to go on from, for this reason.
+    Unusable(String),
+    /// A file of a closed day that it names is damaged where it was not looked at in opening it.
+    DayUnreadable(String),
+    /// A fold with this digest.
+    Folded([u8; 32]),
+}
+
+impl Kept {
+    fn of(fold: &Fold, opened: crate::summary::Opened, had: bool) -> Self {
+        match (opened.rebuilt_because, fold.digest()) {
+            (Some(_), _) if !had || opened.is_unwritten => Self::Unwritten,
+            (Some(reason), _) => Self::Unusable(reason),
+            (None, Err(error)) => Self::DayUnreadable(error.to_string()),
+            (None, Ok(digest)) => Self::Folded(digest),
+        }
+    }
+
+    /// Held against the fold of the journal, of which it claims the first `watermark` records.
+    /// Where a day cannot be read it cannot be, and the archive has been told of already.
+    fn part(self, watermark: Watermark, recovered: &Recovered) -> Option<Part> {
+        const NAME: &str = "catalog";
+        let (records, held) = (watermark.0, recovered.seen.records);
+        Some(match self {
+            Self::DayUnreadable(_) => return None,
+            Self::Unwritten => Part::sound(NAME, "no checkpoint yet: the next start makes one"),
+            Self::Unusable(reason) => Part::unsound(
+                NAME,
+                format!("{reason}; the next start, or `waag rebuild`, makes it again"),
+            ),
+            Self::Folded(digest) if Some(digest) == recovered.digest_at_mark || records == 0 => {
+                Part::sound(NAME, format!("equals the fold of the first {records} records"))
+            }
+            Self::Folded(_) if records > held => Part::unsound(
+                NAME,
+                format!("it has folded {records} records, and the journal holds {held}"),
+            ),
+            Self::Folded(_) => Part::unsound(
+                NAME,
+                format!(
+                    "it is not the fold of the first {records} records; `waag rebuild` makes it \
+                     again"
+                ),
+            ),
+        })
     }
 }
 
@@ -184,11 +211,11 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     // The journal first, into a folder of its own: damage must not cost the catalog.
     let outside = Passing::new()?;
     let had = has_files(&catalog);
+    // A closed day that cannot be read makes what stands there unusable, as anything else would.
     let before = Fold::open(&catalog, &archive, &options, identity)
         .ok()
         .filter(|(.., kept)| kept.rebuilt_because.is_none())
-        .map(|(fold, ..)| fold.digest().map(|digest| (fold.watermark(), digest)))
-        .transpose()?;
+        .and_then(|(fold, ..)| Some((fold.watermark(), fold.digest().ok()?)));
     let mark = before.map(|(watermark, _)| watermark);
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &options, identity)?;

@@ -185,6 +185,15 @@ impl Drop for Server {
     }
 }
 
+/// Waits for what a server does by itself.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < until, "not in a minute: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Runs `waag` to its end.
 pub fn waag(args: &[&str]) -> Output {
     Command::new(WAAG).args(args).env("NO_COLOR", "1").stdin(Stdio::null()).output().unwrap()
