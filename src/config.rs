@@ -56,6 +56,11 @@ pub struct Config {
     pub batches_in_flight_max: usize,
     /// Batches of one stream in work at once; the stream is not read further until one is answered.
     pub stream_batches_in_flight_max: usize,
+    /// Look-ups (`GetDeclaration`, `ListReasons`) in work at once, all callers together; more are told
+    /// to come back. Each holds a thread, of the 512 that tokio starts for what may block, and waits
+    /// for those before it. One reads a batch, of 16 MiB at most, which takes some 10 ms: so 64 are
+    /// answered within a second.
+    pub lookups_in_flight_max: usize,
     /// How long a batch waits for its turn before the caller is told to come back, milliseconds.
     pub admission_wait_ms_max: u64,
     /// How long a message may take to arrive once it has its share of memory, seconds.
@@ -96,6 +101,7 @@ impl Default for Config {
             workers: 0,
             batches_in_flight_max: 256,
             stream_batches_in_flight_max: 32,
+            lookups_in_flight_max: 64,
             admission_wait_ms_max: 5_000,
             message_s_max: 60,
             segment_bytes: ByteSize(256 * MIB),
@@ -217,7 +223,7 @@ impl Config {
             );
             return bound("batch_declarations_max", &self.batch_declarations_max, rule);
         }
-        let positive: [(&'static str, u64, u64); 14] = [
+        let positive: &[(&'static str, u64, u64)] = &[
             ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
             ("batch_common_bytes_max", self.batch_common_bytes_max.0, 4_096 * MIB),
@@ -231,13 +237,15 @@ impl Config {
             ("actors_max", self.actors_max.into(), 10_000_000),
             ("batches_in_flight_max", self.batches_in_flight_max as u64, 65_536),
             ("stream_batches_in_flight_max", self.stream_batches_in_flight_max as u64, 4_096),
+            // Half of the threads for what may block: a reload must find one.
+            ("lookups_in_flight_max", self.lookups_in_flight_max as u64, 256),
             ("group_bytes_max", self.group_bytes_max.0, 16 * MIB),
             ("checkpoint_interval_ms", self.checkpoint_interval_ms, 3_600_000),
             ("message_s_max", self.message_s_max, 86_400),
             ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
         ];
-        for (field, value, most) in positive {
+        for &(field, value, most) in positive {
             if !(1..=most).contains(&value) {
                 return bound(field, &value, format!("must be 1 to {most}"));
             }
@@ -392,6 +400,11 @@ mod tests {
         assert!(wrong(|c| c.batch_declarations_max = 40_000).contains("batch_declarations_max"));
         assert!(wrong(|c| c.memory_max = ByteSize(100 << 20)).contains("at least 256MiB"));
         assert!(wrong(|c| c.segment_bytes = ByteSize(1 << 20)).contains("segment_bytes"));
+        for number in [0, 257] {
+            let config = Config { lookups_in_flight_max: number, ..Config::default() };
+            let told = config.check().unwrap_err().to_string();
+            assert!(told.contains("lookups_in_flight_max") && told.contains("1 to 256"), "{told}");
+        }
         assert!(wrong(|c| c.time_zone = "Mars/Olympus".into()).contains("time_zone"));
         assert!(toml::from_str::<Config>("memory_mx = 3").is_err());
         let read: Config = toml::from_str("memory_max = \"1GiB\"\nworkers = 3").unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, bounded};
-use tokio::sync::{Mutex, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::answer::Framing;
 use super::budget::{Budget, Share, Turn};
@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::commit::{Committer, Work};
 use super::folding;
 use super::laws::Laws;
-use super::lookup::Lookup;
+use super::lookup::{Lookup, Lookups};
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::{Progress, Recoverer};
@@ -68,7 +68,7 @@ pub struct Engine {
     clock: Arc<Clock>,
     laws: Arc<Laws>,
     pub(super) room: Room,
-    lookup: Mutex<Lookup>,
+    lookups: Lookups,
     board: Board,
     calendar: Calendar,
     failed: Arc<AtomicBool>,
@@ -310,7 +310,7 @@ impl Engine {
             clock,
             laws,
             room,
-            lookup: Mutex::new(lookup),
+            lookups: Lookups::new(lookup, config.lookups_in_flight_max),
             board,
             calendar,
             failed,
@@ -402,8 +402,9 @@ impl Engine {
     }
 
     /// Looks up declarations.
-    pub async fn lookup(&self) -> tokio::sync::MutexGuard<'_, Lookup> {
-        self.lookup.lock().await
+    #[must_use]
+    pub fn lookups(&self) -> &Lookups {
+        &self.lookups
     }
 
     /// Puts `law` in force: its files are kept and its record is durable when this returns.

@@ -1,16 +1,20 @@
 //! One declaration, by LRN or by MRN: what became of it, and why.
 //!
 //! Only what is durable is told: an answer that a crash could take back is none.
+//!
+//! Look-ups are made one after another, so that they take little from the batches; how many calls may
+//! wait for that is bounded ([`Lookups::enter`]).
 
 use std::sync::Arc;
 
 use bumpalo::Bump;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::again::{Again, Under};
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::record::{BatchRecord, Entry};
+use super::refusal::Refusal;
 use crate::day::Moment;
 use crate::id::{Eori, Watermark};
 use crate::index::Index;
@@ -29,6 +33,54 @@ use crate::wire::view::Declaration;
 
 const WAIT: std::time::Duration = std::time::Duration::from_micros(500);
 const WAITS_MAX: u32 = 4_000;
+
+/// The look-ups of a server.
+#[derive(Debug)]
+pub struct Lookups {
+    lookup: Mutex<Lookup>,
+    places: Arc<Semaphore>,
+    in_flight_max: usize,
+}
+
+/// A call's place among the look-ups in flight; free again when this is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it gives the place back"]
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lookups {
+    /// `in_flight_max` calls at once.
+    #[must_use]
+    pub fn new(lookup: Lookup, in_flight_max: usize) -> Self {
+        let places = Arc::new(Semaphore::new(in_flight_max));
+        Self { lookup: Mutex::new(lookup), places, in_flight_max }
+    }
+
+    /// A place for a call that may take long. Never waits. Keep it until the work is done, also
+    /// where the caller has gone away meanwhile.
+    ///
+    /// # Errors
+    /// [`Refusal`], where as many are in flight as there may be.
+    pub fn enter(&self) -> Result<Place, Refusal> {
+        let permit = Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
+            Refusal::exhausted(
+                format!(
+                    "{} look-ups are in work, the most there may be (lookups_in_flight_max): ask \
+                     again later",
+                    self.in_flight_max
+                ),
+                1_000,
+            )
+        })?;
+        Ok(Place { _permit: permit })
+    }
+
+    /// Asks, after those who came before. It blocks: not for a tokio worker.
+    pub fn ask<T>(&self, _place: &Place, ask: impl FnOnce(&mut Lookup) -> T) -> T {
+        ask(&mut self.lookup.blocking_lock())
+    }
+}
 
 /// Looks up declarations; it has a journal reader and a judge of its own.
 #[derive(Debug)]

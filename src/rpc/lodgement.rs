@@ -15,7 +15,7 @@ use super::status;
 use crate::day::Day;
 use crate::ingest::answer::{self, Framing};
 use crate::ingest::engine::{Answer, Engine};
-use crate::ingest::lookup::{Found, LookupError};
+use crate::ingest::lookup::{Found, LookupError, Place};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
@@ -54,6 +54,18 @@ impl LodgementService {
             Ok(turn) => Ok(self.engine.submit(message, turn, framing)),
             Err(refusal) => Err(Skipped { refusal, batch_id: reader::batch_id(&message) }),
         }
+    }
+
+    /// Does what may take long, on a thread for that, if no more look-ups are in flight than may be.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Engine, &Place) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let place = self.engine.lookups().enter().map_err(|refusal| status::of(&refusal))?;
+        let engine = Arc::clone(&self.engine);
+        // The place goes along: what has begun goes on, whether the caller stays or not.
+        let looking = tokio::task::spawn_blocking(move || look(&engine, &place));
+        looking.await.map_err(|error| Status::internal(error.to_string()))
     }
 
     /// Reads a stream until it ends, breaks, or the server stops.
@@ -187,23 +199,19 @@ impl Lodgement for LodgementService {
             let message = "neither local_reference nor mrn is set; set one of them";
             return Err(status::invalid("key", message));
         };
-        let engine = Arc::clone(&self.engine);
         let shown = match &key {
             Key::LocalReference(reference) => format!("{}/{}", reference.declarant, reference.lrn),
             Key::Mrn(mrn) => mrn.clone(),
         };
-        // It reads the journal: not on a tokio worker.
-        let handle = tokio::runtime::Handle::current();
-        let found = tokio::task::spawn_blocking(move || {
-            let mut lookup = handle.block_on(engine.lookup());
-            match key {
+        let look = |engine: &Engine, place: &Place| {
+            engine.lookups().ask(place, |lookup| match key {
                 Key::LocalReference(reference) => {
                     lookup.by_reference(&reference.declarant, &reference.lrn)
                 }
                 Key::Mrn(mrn) => lookup.by_mrn(&mrn),
-            }
-        });
-        let found = found.await.map_err(|error| Status::internal(error.to_string()))?;
+            })
+        };
+        let found = self.look_up(look).await?;
         match found {
             Ok(Some(found)) => Ok(Response::new(found_message(found))),
             Ok(None) => Err(Status::not_found(format!("no declaration was lodged as {shown:?}"))),
@@ -227,9 +235,13 @@ impl Lodgement for LodgementService {
                 status::invalid("on", &format!("on {shown:?} is no day: write it as 2026-11-22"))
             })?,
         };
-        let law = self.engine.laws().current().ok_or_else(|| Status::unavailable("starting"))?;
-        let law = law.law.on(day).map_err(|error| status::invalid("on", &error.to_string()))?;
-        Ok(Response::new(v1::ListReasonsResponse { reasons: reasons(&law) }))
+        // The first to ask for a day may have its law compiled.
+        let look = move |engine: &Engine, _: &Place| {
+            let law = engine.laws().current().ok_or_else(|| Status::unavailable("starting"))?;
+            let law = law.law.on(day).map_err(|error| status::invalid("on", &error.to_string()))?;
+            Ok(v1::ListReasonsResponse { reasons: reasons(&law) })
+        };
+        self.look_up(look).await?.map(Response::new)
     }
 }
 
@@ -288,3 +300,7 @@ fn found_message(found: Found) -> v1::GetDeclarationResponse {
         personal_data_withheld: false,
     }
 }
+
+#[cfg(test)]
+#[path = "lodgement_tests.rs"]
+mod tests;
