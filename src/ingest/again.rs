@@ -9,10 +9,10 @@ use super::prepare::{Bounds, Preparer};
 use crate::day::Day;
 use crate::id::Eori;
 use crate::index::filed::{Filed, Quoted};
-use crate::rules::Judgement;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
 use crate::rules::finding::{Element, Findings, Reason, Severity, Span};
+use crate::rules::{Judgement, Law};
 use crate::wire::normalise::normalise_lodger;
 use crate::wire::reader::Batch;
 use crate::wire::view::{Declaration, Lodger};
@@ -57,7 +57,8 @@ pub struct Again {
 
 impl Preparer {
     /// Judges declarations of `message` again, each under the law and day that first did. What is
-    /// found is added to `findings`.
+    /// found is added to `findings`. They are judged law by law, since only a few laws are held (see
+    /// [`Laws`]) and a batch may mix replays of any number of them; they come back by index.
     ///
     /// # Errors
     /// Where the message, which was read before, cannot be, or a law cannot be had: damage.
@@ -80,11 +81,19 @@ impl Preparer {
                 representative,
                 representative_status: batch.representative_status(),
             };
+            let mut declarations: Vec<_> = declarations.collect();
+            declarations.sort_by_key(|(_, under)| under.law);
             let mut declaration = Declaration::default();
-            let mut made = Vec::new();
+            let mut made = Vec::with_capacity(declarations.len());
+            let mut held: Option<(u32, Arc<Law>)> = None;
             for (index, under) in declarations {
-                let law = laws.law(under.law).map_err(|error| error.to_string())?;
-                let law = law.on(under.law_day).map_err(|error| error.to_string())?;
+                let law = match held.take() {
+                    Some((number, law)) if number == under.law => law,
+                    _ => laws.law(under.law).map_err(|error| error.to_string())?,
+                };
+                let in_force = law.on(under.law_day);
+                held = Some((under.law, law));
+                let law = in_force.map_err(|error| error.to_string())?;
                 batch.declaration(index, &arena, &mut declaration).map_err(|e| e.to_string())?;
                 if let Some(quoted) = under.quoted {
                     declaration.fallback.reference = arena.alloc_str(&quoted.reference);
@@ -100,6 +109,7 @@ impl Preparer {
                     self.judge.judge(&law, &lodger, &declaration, under.check, findings);
                 made.push(Again { index, judgement, found: findings.close(start), law });
             }
+            made.sort_by_key(|again: &Again| again.index);
             Ok(made)
         })();
         arena.reset();

@@ -4,6 +4,7 @@
 mod recover;
 mod reload;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -47,4 +48,13 @@ async fn lodge(engine: &Engine, day: &str) {
         let turn = engine.turn(&message, share).await.unwrap();
         engine.submit(message.into(), turn, Framing::Unary).await.unwrap();
     }
+}
+
+/// The built-in law with `lines` empty lines more: each number of them is a law of its own.
+pub(super) fn law(lines: usize) -> Law {
+    let law = Law::load(None).unwrap();
+    let mut files: BTreeMap<String, Vec<u8>> =
+        law.files().iter().map(|(name, bytes)| (name.clone(), bytes.to_vec())).collect();
+    files.get_mut("stop_words.csv").unwrap().extend(vec![b'\n'; lines]);
+    Law::from_files(files).unwrap()
 }

@@ -1,18 +1,6 @@
 //! Putting a law in force while batches are taken.
 
-use std::collections::BTreeMap;
-
-use super::{config, start};
-use crate::rules::Law;
-
-/// The built-in law with `lines` empty lines more.
-fn law(lines: usize) -> Law {
-    let law = Law::load(None).unwrap();
-    let mut files: BTreeMap<String, Vec<u8>> =
-        law.files().iter().map(|(name, bytes)| (name.clone(), bytes.to_vec())).collect();
-    files.get_mut("stop_words.csv").unwrap().extend(vec![b'\n'; lines]);
-    Law::from_files(files).unwrap()
-}
+use super::{config, law, start};
 
 #[tokio::test]
 async fn a_reload_that_changes_nothing_gives_its_room_back() {
