@@ -3,14 +3,16 @@
 //!
 //! Codes are compared as sets: order and repetition mean nothing, codes whose meaning is `ignored`
 //! are left out. Choices:
-//! - Presence proves, absence only where nothing is in doubt: that a code is stated is used
-//!   whenever the goods items agree; that the import scheme (F48) is *not* stated is used only
-//!   where every goods item states codes, all of them known and none abolished. An unknown code
-//!   may be a mistyped F48, and with an abolished one it is open which route was meant.
-//! - Goods items that differ are PROCEDURE_MIXED_LINES, once, at the first that differs; nothing
-//!   else about procedures or IOSS is then tested. Goods items with a missing or unknown code are
-//!   left out of the comparison.
-//! - Where a code is abolished, the combination is not tested as well.
+//! - Presence proves, absence only where nothing is in doubt: that the import scheme (F48) is
+//!   *not* stated is used only where every goods item states codes, all of them known and none
+//!   abolished. An unknown code may be a mistyped F48, and with an abolished one it is open which
+//!   route was meant.
+//! - Goods items that differ are PROCEDURE_MIXED_LINES, once, at the first that differs. Where only
+//!   some state the import scheme, nothing else about procedures or IOSS is tested; where they
+//!   differ in other codes, all but the combination is. Goods items with a missing or unknown code
+//!   are left out of the comparison.
+//! - Where a code is abolished, neither the combination nor whether the goods items agree is tested
+//!   as well. It is found once where all goods items state it, else for each that does.
 //! - An IOSS number without the import scheme is not looked at any further; where the route is in
 //!   doubt, its form is tested.
 //! - The special arrangements are tested against the list of presenters from the first day on
@@ -29,8 +31,8 @@ use crate::wire::view::GoodsItem;
 pub(super) struct Route {
     /// Regime codes stated anywhere.
     codes: u16,
-    /// The goods items state different ones.
-    mixed: bool,
+    /// The first goods item that does not state what those before it do, by its index.
+    differs: Option<usize>,
     /// Every goods item states codes, and all are known.
     certain: bool,
     /// A gift, and nothing else.
@@ -71,7 +73,6 @@ pub(super) fn judge(case: &Case<'_, '_>, items: &[GoodsItem<'_>], found: &mut Fo
     let mut route = Route { certain: !items.is_empty(), ..Route::default() };
     // The codes that all goods items must state: those of the first that is sound.
     let mut common: Option<u16> = None;
-    let mut differs: Option<usize> = None;
     for (index, item) in items.iter().enumerate() {
         let stated = stated(case, item);
         route.codes |= stated.codes;
@@ -79,26 +80,58 @@ pub(super) fn judge(case: &Case<'_, '_>, items: &[GoodsItem<'_>], found: &mut Fo
         if !stated.sound {
             route.certain = false;
             unsound(case, index, item, found);
-        } else if *common.get_or_insert(stated.codes) != stated.codes && differs.is_none() {
-            differs = Some(index);
+        } else if *common.get_or_insert(stated.codes) != stated.codes && route.differs.is_none() {
+            route.differs = Some(index);
         }
         if stated.sound && stated.codes & edition.product_not_with == 0 {
             product(case, index, item, found);
         }
     }
-    if let Some(index) = differs {
-        route.mixed = true;
-        let item = items.get(index);
-        let value = item.map_or(String::new(), |item| item.additional_procedures.join(", "));
-        let element = Element::AdditionalProcedure;
-        found.add(Reason::ProcedureMixedLines, element, item_number(index), &value);
-        return route;
-    }
     route.gift =
         route.certain && route.codes & edition.gift != 0 && route.codes & !edition.gift == 0;
     route.ioss = route.codes & edition.ioss != 0;
+    if let Some(index) = route.differs {
+        let (some, all) = ioss_stated(case, items);
+        if some && !all {
+            mixed(index, items, found);
+            return Route { ioss: false, ..route };
+        }
+        route.ioss = all;
+    }
     together(case, items, &route, found);
     route
+}
+
+/// Whether some, and whether all of the sound goods items state the import scheme.
+#[cold]
+fn ioss_stated(case: &Case<'_, '_>, items: &[GoodsItem<'_>]) -> (bool, bool) {
+    let sound = items.iter().map(|item| stated(case, item)).filter(|stated| stated.sound);
+    sound.fold((false, true), |(some, all), stated| {
+        let ioss = stated.codes & case.edition.ioss != 0;
+        (some | ioss, all & ioss)
+    })
+}
+
+/// PROCEDURE_MIXED_LINES at the goods item that differs.
+#[cold]
+fn mixed(index: usize, items: &[GoodsItem<'_>], found: &mut Found<'_>) {
+    let value = items.get(index).map(|item| item.additional_procedures.join(", "));
+    let (reason, element) = (Reason::ProcedureMixedLines, Element::AdditionalProcedure);
+    found.add(reason, element, item_number(index), &value.unwrap_or_default());
+}
+
+/// DUTY_RELIEF_ABOLISHED for these codes.
+#[cold]
+fn abolished_code(case: &Case<'_, '_>, items: &[GoodsItem<'_>], codes: u16, found: &mut Found<'_>) {
+    let (reason, element) = (Reason::DutyReliefAbolished, Element::AdditionalProcedure);
+    let own = |item: &GoodsItem<'_>| stated(case, item).codes & codes;
+    if items.iter().all(|item| own(item) == codes) {
+        found.add(reason, element, 0, &names(case, codes));
+        return;
+    }
+    for (index, item) in items.iter().enumerate().filter(|(_, item)| own(item) != 0) {
+        found.add(reason, element, item_number(index), &names(case, own(item)));
+    }
 }
 
 #[cold]
@@ -136,14 +169,16 @@ fn product(case: &Case<'_, '_>, index: usize, item: &GoodsItem<'_>, found: &mut 
     }
 }
 
-/// The tests of the declaration as a whole; its goods items agree.
+/// The tests of the declaration as a whole; its goods items agree on the import scheme.
 #[inline]
 fn together(case: &Case<'_, '_>, items: &[GoodsItem<'_>], route: &Route, found: &mut Found<'_>) {
     let (edition, declaration) = (case.edition, case.declaration);
     let element = Element::AdditionalProcedure;
     let abolished = route.codes & edition.procedures_abolished;
     if abolished != 0 {
-        found.add(Reason::DutyReliefAbolished, element, 0, &names(case, abolished));
+        abolished_code(case, items, abolished, found);
+    } else if let Some(index) = route.differs {
+        mixed(index, items, found);
     } else if route.certain && !edition.procedures_allowed.contains(&route.codes) {
         let first = items.first().map(|item| item.additional_procedures.join(", "));
         found.add(Reason::ProcedureCombinationInvalid, element, 0, &first.unwrap_or_default());

@@ -156,6 +156,80 @@ fn mixed_lines() {
 }
 
 #[test]
+fn lines_that_differ_in_other_codes_than_f48_are_tested_further() {
+    let mixed = |codes| (ProcedureMixedLines, 'R', CODES, 2, codes);
+    let whole = Element::FiscalReference;
+    expect(
+        LATEST,
+        |d| {
+            route(d, &["F49"]);
+            add_item(d).additional_procedures = smallvec!["F53"];
+            d.ioss_number = "IM5280007731";
+            d.importer.country = "DE";
+            d.transport_costs = Money::default();
+        },
+        &[
+            mixed("F53"),
+            (IossWithoutF48, 'R', whole, 0, "IM5280007731"),
+            (DestinationNotInMemberState, 'R', Element::ImporterCountry, 0, "DE"),
+            (TransportCostsMissing, 'F', Element::TransportCosts, 0, ""),
+        ],
+    );
+    // Each of these alone is no combination either, but that is not said as well.
+    expect(
+        OLD,
+        |d| {
+            d.goods_items[0].additional_procedures = smallvec!["C07", "F48"];
+            d.goods_items[0].intrinsic_value = Money { currency: "USD", hundredths: 10_000 };
+            let second = add_item(d);
+            second.additional_procedures = smallvec!["F48"];
+            second.intrinsic_value.hundredths = 7_613;
+            d.ioss_number = "";
+        },
+        &[
+            mixed("F48"),
+            (IossNumberMissing, 'R', whole, 0, "F48"),
+            (IntrinsicValueNearRate, 'F', Element::IntrinsicValue, 0, "152.00"),
+        ],
+    );
+    // An unknown code on a third line puts the absence of F48 in doubt.
+    expect(
+        NEW,
+        |d| {
+            route(d, &["F49"]);
+            add_item(d).additional_procedures = smallvec!["F53"];
+            add_item(d).additional_procedures = smallvec!["F84"];
+            d.importer.country = "DE";
+            d.transport_costs = Money::default();
+        },
+        &[(CodeUnknown, 'R', CODES, 3, "F84"), mixed("F53")],
+    );
+}
+
+#[test]
+fn lines_that_differ_in_an_abolished_code_have_that_reason_alone() {
+    let abolished = |item| (DutyReliefAbolished, 'R', CODES, item, "C07");
+    let lines = |codes: &'static [&'static [&'static str]]| {
+        move |d: &mut Declaration<'static>| {
+            route(d, codes[0]);
+            for codes in &codes[1..] {
+                add_item(d).additional_procedures = codes.iter().copied().collect();
+            }
+            d.transport_costs = Money::default();
+        }
+    };
+    expect(NEW, lines(&[&["C07", "F49"], &["F49"]]), &[abolished(1)]);
+    expect(NEW, lines(&[&["F53"], &["C07"], &["C07", "F53"]]), &[abolished(2), abolished(3)]);
+    // F48 on some lines only is that, and nothing else.
+    let mixed = (ProcedureMixedLines, 'R', CODES, 2, "F48");
+    expect(NEW, lines(&[&["C07"], &["F48"]]), &[mixed]);
+    // Before it was abolished it is a code like others.
+    let mixed = (ProcedureMixedLines, 'R', CODES, 2, "F49");
+    let costs = (TransportCostsMissing, 'F', Element::TransportCosts, 0, "");
+    expect(OLD, lines(&[&["C07", "F49"], &["F49"]]), &[mixed, costs]);
+}
+
+#[test]
 fn ioss_numbers() {
     let (whole, number) = (Element::FiscalReference, Element::IossNumber);
     for day in [OLD, NEW, LATEST] {
