@@ -24,6 +24,7 @@ use super::finding::{Element, Reason};
 use super::judge::{Case, Found, item_number};
 use super::parties::is_listed;
 use super::{form, ioss};
+use crate::id::is_eori;
 use crate::wire::view::GoodsItem;
 
 /// What the goods items state together.
@@ -246,15 +247,18 @@ fn names(case: &Case<'_, '_>, codes: u16) -> String {
     names.join(", ")
 }
 
-/// GIFT_COMMERCIAL_SIGNS: a company's name, or an importer with an EORI. One finding, whatever the
-/// number of signs; the name is quoted first.
+/// GIFT_COMMERCIAL_SIGNS: a company's name, or an importer with an EORI (what has not the form of one
+/// has its own finding). One finding, whatever the number of signs; the name is quoted first.
 #[cold]
 fn gift(case: &Case<'_, '_>, found: &mut Found<'_>) {
     let declaration = case.declaration;
     let (name, eori) = (declaration.exporter.name, declaration.importer.identification);
-    let sign =
-        if form::is_text(name, 70) && case.edition.vague.is_company(name) { name } else { eori };
-    if !sign.is_empty() {
-        found.add(Reason::GiftCommercialSigns, Element::AdditionalProcedure, 0, sign);
-    }
+    let sign = if form::is_text(name, 70) && case.edition.vague.is_company(name) {
+        name
+    } else if is_eori(eori) {
+        eori
+    } else {
+        return;
+    };
+    found.add(Reason::GiftCommercialSigns, Element::AdditionalProcedure, 0, sign);
 }

@@ -352,6 +352,8 @@ fn gifts() {
     }
     let eori = "NL123456789";
     expect(OLD, gift("Anna Example", eori), &[(GiftCommercialSigns, 'F', CODES, 0, eori)]);
+    let malformed = (FieldFormat, 'R', Element::ImporterIdentification, 0, "?");
+    expect(OLD, gift("Anna Example", "?"), &[malformed]);
     expect(OLD, gift("Big Store", eori), &[(GiftCommercialSigns, 'F', CODES, 0, "Big Store")]);
 }
 
