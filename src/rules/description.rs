@@ -5,8 +5,8 @@
 //! 2. the HS code itself (points, hyphens and spaces aside) or a product identifier: too vague;
 //! 3. no letter at all, one character three times or more and nothing else, or a file name or
 //!    extension: DESCRIPTION_FORMAT;
-//! 4. fewer than three letters, or nothing but terms of the stop list, connectors and numbers, with
-//!    at least one term: too vague.
+//! 4. fewer than three letters, or nothing but terms of the stop list, connectors and numbers: too
+//!    vague.
 //!
 //! Then, unless 1 to 3 held, the first row of the keyword list of which some phrase stands in the
 //! description, as whole words, says which HS headings fit.
@@ -172,22 +172,19 @@ impl Vague {
         row
     }
 
-    /// Whether the words are a row of stop terms, connectors and numbers, with at least one term.
-    /// `reached[i]` tells how the first i words can be covered: bit 0 without a term, bit 1 with.
+    /// Whether the words are a row of stop terms, connectors and numbers. `reached[i]` tells whether
+    /// the first i words are.
     #[cold]
-    fn is_covered(&self, ids: &[u16], reached: &mut Vec<u8>) -> bool {
+    fn is_covered(&self, ids: &[u16], reached: &mut Vec<bool>) -> bool {
         reached.clear();
-        reached.resize(ids.len() + 1, 0);
-        let mut now = 1;
+        reached.resize(ids.len() + 1, false);
+        let mut now = true;
         for (place, id) in ids.iter().enumerate() {
-            now |= reached.get(place).copied().unwrap_or(0);
-            let here = std::mem::take(&mut now);
-            if here == 0 {
+            now |= reached.get(place).copied().unwrap_or(false);
+            if !std::mem::take(&mut now) {
                 continue;
             }
-            if *id == NUMBER || self.word(*id).flags & CONNECTOR != 0 {
-                now = here;
-            }
+            now = *id == NUMBER || self.word(*id).flags & CONNECTOR != 0;
             let rest = ids.get(place..).unwrap_or_default();
             let first = self.terms.partition_point(|term| term.first() < Some(id));
             let from_here = self.terms.get(first..).unwrap_or_default();
@@ -195,11 +192,11 @@ impl Vague {
                 if rest.starts_with(term)
                     && let Some(reached) = reached.get_mut(place + term.len())
                 {
-                    *reached |= 2;
+                    *reached = true;
                 }
             }
         }
-        (now | reached.last().copied().unwrap_or(0)) & 2 != 0
+        now || reached.last().copied().unwrap_or(false)
     }
 }
 
@@ -210,7 +207,7 @@ pub(super) fn judge(
     item: &GoodsItem<'_>,
     hs: Option<u32>,
     scratch: &mut Scratch,
-    reached: &mut Vec<u8>,
+    reached: &mut Vec<bool>,
     found: &mut Found<'_>,
 ) {
     let text = item.description;

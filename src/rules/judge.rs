@@ -24,7 +24,7 @@ use crate::wire::view::{Declaration, GoodsItem, Lodger};
 pub struct Judge {
     line_values: Vec<Option<EurCents>>,
     words: Scratch,
-    segments: Vec<u8>,
+    segments: Vec<bool>,
 }
 
 /// What every family of tests looks at.

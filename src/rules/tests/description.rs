@@ -44,6 +44,12 @@ fn vague_descriptions() {
         "accessories and parts",
         "parts & accessories",
         "various goods and samples 12",
+        "Goods 1234567890123456",
+        "Goods 12345678901234567",
+        // Not even a stop term.
+        "Set of 3 pcs",
+        "and the with",
+        "12345678901234567 pcs",
         "Goods, goods",
         "freight of all kinds",
         "(documents)",
@@ -59,7 +65,8 @@ fn vague_descriptions() {
         "phone accessories",
         "attached",
         "invoice attached",
-        "and the with",
+        "Set of 3 bowls",
+        "pcs12",
         "general",
         "T-shirt, size XXXL 1",
         "freight kinds of all",
@@ -96,6 +103,7 @@ fn descriptions_without_words() {
         "image.jpg",
         "IMG_2031.JPEG",
         "1 2 3",
+        "12345678901234567",
         "😀😀",
     ] {
         expect_description(format, Some((DescriptionFormat, 'R')));
