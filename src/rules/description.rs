@@ -42,6 +42,15 @@ impl Word {
     const NONE: Self = Self { flags: 0, row: NO_ROW, phrases: (0, 0) };
 }
 
+/// What marks a name as a company's.
+#[derive(Debug)]
+struct CompanyTerm {
+    words: Vec<u16>,
+    /// Written with points, it is cut into single letters like the initials of a person, which
+    /// stand in front: `Jansen B.V.` is a company, `B.V. Jansen` none.
+    at_end: bool,
+}
+
 /// The lists about descriptions and names, compiled.
 #[derive(Debug)]
 pub(super) struct Vague {
@@ -55,7 +64,7 @@ pub(super) struct Vague {
     /// HS headings by row, sorted.
     headings: Vec<Vec<u16>>,
     companies: Vocabulary,
-    company_terms: Vec<Vec<u16>>,
+    company_terms: Vec<CompanyTerm>,
     extensions: Vec<String>,
 }
 
@@ -108,8 +117,9 @@ impl Vague {
         }
         terms.sort();
         let mut companies = VocabularyBuilder::default();
-        let company_terms =
-            holding(&lists.company_words, day).map(|term| companies.add(term)).collect();
+        let company_terms = holding(&lists.company_words, day)
+            .map(|term| CompanyTerm { words: companies.add(term), at_end: term.contains('.') })
+            .collect();
         Self {
             vocabulary: builder.build(),
             words,
@@ -122,12 +132,15 @@ impl Vague {
         }
     }
 
-    /// Whether a name is like a company's: some term of the list stands in it.
+    /// Whether a name is like a company's: some term of the list stands in it, or at its end.
     pub(super) fn is_company(&self, name: &str) -> bool {
         let mut scratch = Scratch::default();
         self.companies.read(name, &mut scratch);
-        self.company_terms.iter().any(|term| {
-            !term.is_empty() && scratch.ids.windows(term.len()).any(|words| words == term)
+        let ids = &scratch.ids;
+        self.company_terms.iter().any(|CompanyTerm { words, at_end }| match words.len() {
+            0 => false,
+            _ if *at_end => ids.ends_with(words),
+            length => ids.windows(length).any(|there| there == words),
         })
     }
 

@@ -342,12 +342,25 @@ fn gifts() {
         "Muster GmbH",
         "Foo Co., LTD",
         "Jansen B.V.",
+        "Jansen BV i.l.",
+        "Peeters N.V",
+        "Kowalski Sp. z o.o.",
         "ACME S.p.A.",
         "Sun Stores",
     ] {
         expect(OLD, gift(name, ""), &[(GiftCommercialSigns, 'F', CODES, 0, name)]);
     }
-    for name in ["Cody Storey", "Bruce Cole", "B. Visser", "Incarnacion Agnes"] {
+    for name in [
+        "Cody Storey",
+        "Bruce Cole",
+        "B. Visser",
+        "Incarnacion Agnes",
+        // Initials are no legal form.
+        "B.V. Jansen",
+        "N.V. de Vries",
+        "S.A. Peeters",
+        "S. L. Garcia",
+    ] {
         expect(OLD, gift(name, ""), &[]);
     }
     let eori = "NL123456789";
