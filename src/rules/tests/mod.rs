@@ -127,6 +127,11 @@ pub(super) fn judge_with(
     let span = findings.close(0);
     let findings = findings.of(span);
     assert_eq!(findings.total(), findings.list.len(), "these tests look at every finding");
+    for finding in findings.list {
+        let listed = law.reasons().find(|listed| listed.0 == finding.reason).expect("listed");
+        let element = finding.element.number();
+        assert!(listed.4.is_none_or(|promised| promised == element), "{} {element}", listed.0);
+    }
     let seen = findings.list.iter().map(|finding| {
         let severity = if finding.severity == Severity::Reject { 'R' } else { 'F' };
         let value = findings.value(finding).to_owned();
