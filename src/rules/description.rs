@@ -13,7 +13,7 @@
 
 use super::edition::Edition;
 use super::finding::{Element, Reason};
-use super::form::is_text;
+use super::form::{PRODUCT_IDENTIFIER_MAX, is_text};
 use super::judge::{Case, Found};
 use super::lists::Lists;
 use super::table::holding;
@@ -256,8 +256,11 @@ pub(super) fn judge(
 #[inline]
 fn form(edition: &Edition, item: &GoodsItem<'_>, reading: Reading) -> Option<Reason> {
     let text = item.description;
-    let is =
-        |identifier: &str| identifier.len() == text.len() && identifier.eq_ignore_ascii_case(text);
+    let is = |identifier: &str| {
+        identifier.len() == text.len()
+            && identifier.eq_ignore_ascii_case(text)
+            && is_text(identifier, PRODUCT_IDENTIFIER_MAX)
+    };
     let product = &item.product;
     if is(product.merchant) || is(product.manufacturer) || is(product.gtin) {
         return Some(Reason::DescriptionStopWord);

@@ -4,11 +4,14 @@
 //! - Lengths are counted in characters, not bytes (formats an..n of the EUCDM).
 //! - No text may contain control characters: the systems that take declarations over could not
 //!   carry them (they do not exist in XML). The characters are otherwise free.
+//! - Product identifiers (merchant's, manufacturer's, GTIN) are free text of at most 70 characters
+//!   under every rule set, whether or not it asks for them; a GTIN's check digit is not tested.
 //! - An LRN has printable ASCII only, so that it is compared byte for byte without ambiguity.
 
 use super::edition::DECLARATION_TYPE;
 use super::finding::{Element, Reason};
 use super::judge::{Case, Found};
+use crate::wire::view::ProductIdentifiers;
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
@@ -66,6 +69,22 @@ fn has_control(text: &str) -> bool {
 pub(super) fn text(found: &mut Found<'_>, element: Element, item: u16, text: &str, max: usize) {
     if !is_text(text, max) {
         found.add(Reason::FieldFormat, element, item, text);
+    }
+}
+
+/// The longest product identifier, in characters.
+pub(super) const PRODUCT_IDENTIFIER_MAX: usize = 70;
+
+/// FIELD_FORMAT for each product identifier that is longer than it may be or contains a control
+/// character.
+#[inline]
+pub(super) fn product_identifiers(
+    found: &mut Found<'_>,
+    item: u16,
+    product: &ProductIdentifiers<'_>,
+) {
+    for identifier in [product.merchant, product.manufacturer, product.gtin] {
+        text(found, Element::ProductIdentifier, item, identifier, PRODUCT_IDENTIFIER_MAX);
     }
 }
 

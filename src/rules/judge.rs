@@ -119,6 +119,7 @@ impl Judge {
             value::judge(&case, items, all, &route, &mut self.line_values, &mut found);
         for (index, item) in items.iter().enumerate() {
             let number = item_number(index);
+            form::product_identifiers(&mut found, number, &item.product);
             let hs = goods::judge(&case, number, item, &mut found);
             self.judge_description(&case, number, item, hs, &mut found);
         }

@@ -407,6 +407,37 @@ fn product_identifiers() {
 }
 
 #[test]
+fn the_form_of_product_identifiers() {
+    let element = Element::ProductIdentifier;
+    let fits: &'static str = Box::leak("é".repeat(70).into_boxed_str());
+    let long: &'static str = Box::leak("x".repeat(71).into_boxed_str());
+    let with = |merchant: &'static str, manufacturer: &'static str, gtin: &'static str| {
+        move |d: &mut Declaration<'static>| {
+            d.goods_items[0].product = ProductIdentifiers { merchant, manufacturer, gtin };
+        }
+    };
+    let malformed = |value| (FieldFormat, 'R', element, 1, value);
+    for day in [OLD, NEW, LATEST] {
+        expect(day, with(fits, fits, fits), &[]);
+        expect(day, with(long, "NA", ""), &[malformed(long)]);
+        expect(day, with("NA", "SKU\t1", ""), &[malformed("SKU\t1")]);
+        expect(day, with("NA", "NA", "1\n"), &[malformed("1\n")]);
+        // What is malformed is there.
+        expect(day, with(long, long, long), &[malformed(long), malformed(long), malformed(long)]);
+    }
+    // Nor is a description held against it.
+    expect(
+        OLD,
+        |d| {
+            with(long, "NA", "")(d);
+            d.goods_items[0].description = long;
+            d.goods_items[0].hs6 = "392490";
+        },
+        &[malformed(long), (DescriptionFormat, 'R', Element::Description, 1, long)],
+    );
+}
+
+#[test]
 fn duty() {
     let two = |d: &mut Declaration<'static>| {
         add_item(d);
