@@ -195,15 +195,7 @@ pub(super) struct Lists {
     pub(super) nomenclature: Vec<Dated<u32>>,
 }
 
-/// Months since the year 0 for `2026-11`.
-pub(super) fn parse_month(text: &str) -> Option<u32> {
-    if text.len() != 7 {
-        return None;
-    }
-    let (year, month, _) = Day::parse(&format!("{text}-01"))?.year_month_day();
-    Some(month_number(year, month))
-}
-
+/// Months since the year 0.
 pub(super) fn month_number(year: u16, month: u8) -> u32 {
     u32::from(year) * 12 + u32::from(month) - 1
 }
@@ -447,10 +439,10 @@ impl Lists {
             })?;
             row.letters("currency")
         });
-        let columns = ["month", "currency", "per_eur", "fixed_on"];
+        let columns = ["currency", "per_eur", "fixed_on", "valid_from", "valid_to", "legal_ref"];
         let rates = read(files, "rates.csv", &columns, p, |row| {
             Some(RateRow {
-                month: row.parse("month", "must be a month, as 2026-07", parse_month)?,
+                month: whole_month(row)?,
                 currency: row.letters("currency")?,
                 rate: row.parse(
                     "per_eur",
@@ -460,7 +452,7 @@ impl Lists {
             })
         });
         no_overlap("rates.csv", &rates, p, |row| {
-            format!("{} {}", show_month(row.month), String::from_utf8_lossy(&row.currency))
+            String::from_utf8_lossy(&row.currency).into_owned()
         });
         for row in &rates {
             let known = self.currencies.iter().any(|listed| listed.what == row.what.currency);
@@ -471,7 +463,7 @@ impl Lists {
             }
         }
         self.rates = rates.into_iter().map(|row| row.what).collect();
-        let columns = ["hs6", "valid_from", "valid_to"];
+        let columns = ["hs6", "valid_from", "valid_to", "legal_ref"];
         self.nomenclature = read(files, "nomenclature.csv", &columns, p, |row| {
             row.parse("hs6", "must be six digits", |text| {
                 HsPrefix::parse(text).filter(|prefix| prefix.digits == 6).map(|prefix| prefix.first)
@@ -529,6 +521,26 @@ impl Lists {
             p.add("currencies.csv", Some(row.line), "", "", bound);
         }
     }
+}
+
+/// The number of the one calendar month in which the row holds: a customs rate is fixed for a whole
+/// month (Art. 146 UCC-IA). Days that are none, or in the wrong order, are told by the reader of
+/// all rows.
+fn whole_month(row: &mut Row<'_>) -> Option<u32> {
+    let from = Day::parse(row.text("valid_from"))?;
+    let to = row.text("valid_to");
+    let to = if to.is_empty() { Day(u16::MAX) } else { Day::parse(to).filter(|to| from <= *to)? };
+    let (year, month, first) = from.year_month_day();
+    if first != 1 {
+        row.fault("valid_from", "must be the first day of a calendar month");
+        return None;
+    }
+    let (last_year, last_month, _) = to.year_month_day();
+    if (last_year, last_month) != (year, month) || to.next().year_month_day().2 != 1 {
+        row.fault("valid_to", "must be the last day of the calendar month that valid_from begins");
+        return None;
+    }
+    Some(month_number(year, month))
 }
 
 fn reason_row(row: &mut Row<'_>) -> Option<ReasonRow> {

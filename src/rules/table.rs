@@ -121,8 +121,8 @@ pub(super) fn text<'f>(files: &'f Files, file: &str, problems: &mut Problems) ->
     text.ok().map(|text| text.trim_start_matches('\u{feff}'))
 }
 
-/// Reads the table `file`, which must have exactly `columns`. Where these contain `valid_from` and
-/// `valid_to`, rows hold between those days, else always; a `legal_ref` may not be empty.
+/// Reads the table `file`, which must have exactly `columns`, `valid_from`, `valid_to` and `legal_ref`
+/// among them: every row has its days and says on what it rests.
 pub(super) fn read<T>(
     files: &Files,
     file: &str,
@@ -146,8 +146,6 @@ pub(super) fn read<T>(
             return rows;
         }
     }
-    let dated = columns.contains(&"valid_from");
-    let referenced = columns.contains(&"legal_ref");
     let mut record = csv::StringRecord::new();
     loop {
         match reader.read_record(&mut record) {
@@ -166,8 +164,8 @@ pub(super) fn read<T>(
             continue;
         }
         let mut row = Row { file, line, columns, record: &record, problems, sound: true };
-        let validity = if dated { row.validity() } else { Some((Day::default(), Day(u16::MAX))) };
-        if referenced && row.text("legal_ref").is_empty() {
+        let validity = row.validity();
+        if row.text("legal_ref").is_empty() {
             row.fault("legal_ref", "may not be empty");
         }
         let what = make(&mut row);

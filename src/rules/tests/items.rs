@@ -102,7 +102,7 @@ fn the_threshold_is_for_the_whole_consignment() {
 
 #[test]
 fn each_goods_item_is_rounded_before_they_are_added() {
-    // 1.1516 dollars a euro in 2025-11: 1 cent is 0.868 euro cents, so 1 each.
+    // 1.1587 dollars a euro in 2025-11: 1 cent is 0.863 euro cents, so 1 each.
     let judged = judge(OLD, |d| {
         d.goods_items[0].intrinsic_value = money("USD", 1);
         for _ in 0..9 {
@@ -118,8 +118,9 @@ fn near_the_threshold_through_the_rate() {
     let element = Element::IntrinsicValue;
     // The rate of that month, from the file itself.
     let rates = std::str::from_utf8(&LAW.files()["rates.csv"]).unwrap().to_owned();
-    let line = rates.lines().find(|line| line.starts_with("2025-11,USD,")).expect("a rate");
-    let rate: rust_decimal::Decimal = line.split(',').nth(2).unwrap().parse().unwrap();
+    let is_rate = |line: &&str| line.starts_with("USD,") && line.contains(",2025-11-01,");
+    let line = rates.lines().find(is_rate).expect("a rate");
+    let rate: rust_decimal::Decimal = line.split(',').nth(1).unwrap().parse().unwrap();
     let dollars = |cents: u64| {
         // The largest amount that is still worth so many cents.
         let mut amount: u64 =

@@ -187,8 +187,30 @@ fn problems_name_file_line_field_and_bound() {
     );
     e("rates.csv", "USD,1.1951", "USD,0", Some(2), "per_eur", "above 0");
     e("rates.csv", "USD,1.1951", "QQQ,1.1951", Some(2), "currency", "currencies.csv");
-    e("rates.csv", "2021-07,JPY", "2021-07,USD", Some(3), "", "same days as line 2");
+    e("rates.csv", "JPY,132.44", "USD,132.44", Some(3), "", "same days as line 2");
+    let days = "2021-07-01,2021-07-31";
+    for (other, field, bound) in [
+        ("2021-07-02,2021-07-31", "valid_from", "first day of a calendar month"),
+        ("2021-07-01,2021-07-30", "valid_to", "last day of the calendar month"),
+        ("2021-07-01,2021-08-31", "valid_to", "last day of the calendar month"),
+        ("2021-07-01,2022-07-31", "valid_to", "last day of the calendar month"),
+        ("2021-07-01,", "valid_to", "last day of the calendar month"),
+        ("2021-07-01,2021-06-30", "valid_to", "before valid_from"),
+        ("2021-07,2021-07-31", "valid_from", "a day"),
+    ] {
+        e("rates.csv", days, other, Some(2), field, bound);
+        assert_eq!(problems("rates.csv", days, other).len(), 1, "{other}: one defect, one problem");
+    }
+    e("rates.csv", ",Art. 53 UCC; Art. 146 UCC-IA", ",", Some(2), "legal_ref", "may not be empty");
     e("nomenclature.csv", "010121", "10121", Some(2), "hs6", "six digits");
+    e(
+        "nomenclature.csv",
+        ",HS Convention; Reg. 2658/87",
+        ",",
+        Some(2),
+        "legal_ref",
+        "may not be empty",
+    );
     e("restrictions.csv", "GOODS_RESTRICTED", "FIELD_MISSING", None, "reason", "must be EXCISE");
     e("procedures.csv", "relief", "release", Some(2), "meaning", "must be relief");
     let set = "rulesets/2026-07-01.toml";
