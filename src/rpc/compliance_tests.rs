@@ -104,7 +104,8 @@ async fn a_summary_holds_what_was_folded() {
     delta.add(Outcome::Accepted, &facts, &[found(mismatch), found(stop_word)], None);
     delta.add(Outcome::Rejected, &facts, &[found(restricted), found(restricted)], None);
     delta.add(Outcome::Conflict, &facts, &[found(Reason::LrnContentConflict)], None);
-    delta.add(Outcome::Accepted, &facts, &[found(stop_word)], None);
+    let below = Facts { intrinsic_value: 14_000, ..facts.clone() };
+    delta.add(Outcome::Accepted, &below, &[found(stop_word)], None);
     delta.add(Outcome::Replayed, &facts, &[found(stop_word)], None);
     served.fold_in(Event::Batch(delta));
 
@@ -121,7 +122,7 @@ async fn a_summary_holds_what_was_folded() {
     let by_outcome = (summary.accepted, summary.rejected, summary.replayed, summary.conflicts);
     assert_eq!(by_outcome, (2, 1, 1, 1));
     assert_eq!((summary.accepted_lines, summary.duty_eur_cents), (4, 1_200));
-    assert_eq!((summary.intrinsic_value_eur_cents, summary.gross_mass_mg), (29_200, 10_000));
+    assert_eq!((summary.intrinsic_value_eur_cents, summary.gross_mass_mg), (28_600, 10_000));
     let reasons: Vec<_> =
         summary.reasons.iter().map(|r| (&r.reason[..], r.declarations, r.findings)).collect();
     assert_eq!(
@@ -134,7 +135,7 @@ async fn a_summary_holds_what_was_folded() {
         ]
     );
     assert_eq!(summary.value_histogram.len(), 31);
-    assert_eq!(summary.value_histogram[29], 2);
+    assert_eq!((summary.value_histogram[27], summary.value_histogram[29]), (1, 1));
     let rejection = &summary.indicators[0];
     assert_eq!(
         (&rejection.name[..], rejection.numerator, rejection.denominator),
@@ -142,7 +143,10 @@ async fn a_summary_holds_what_was_folded() {
     );
     assert!(rejection.value == 0.25 && rejection.lower.unwrap() < 0.25);
     let bunching = summary.indicators.iter().find(|i| i.name == "threshold_bunching").unwrap();
-    assert_eq!((bunching.numerator, bunching.lower, bunching.upper), (8, None, None));
+    assert_eq!((bunching.numerator, bunching.denominator), (4, 1));
+    assert_eq!((bunching.lower, bunching.upper), (None, None));
+    // No line states F48.
+    assert!(summary.indicators.iter().all(|i| i.name != "ioss_number_hit_rate"));
 }
 
 #[tokio::test]

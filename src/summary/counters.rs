@@ -12,7 +12,7 @@
 //! | the counters, in the order of [`Counters`] | varint each |
 //! | the histogram's 31 buckets | varint each |
 //! | how many reasons; each, by number: number, declarations, findings | varints |
-//! | how many chapters; each, by number: chapter, declarations | varints |
+//! | how many chapters; each, by number: chapter, lines | varints |
 //!
 //! Equal figures have equal bytes. No entry is longer than [`ENCODED_BYTES_MAX`].
 
@@ -63,7 +63,7 @@ macro_rules! counters {
             pub value_histogram: [u64; VALUE_BUCKETS],
             /// Judged declarations with a reason, by the reason's number, none twice.
             pub(super) reasons: Vec<ReasonCount>,
-            /// Judged declarations with a restricted line, by HS chapter, none twice.
+            /// Judged lines that meet a prohibition or restriction, by HS chapter, none twice.
             pub(super) chapters: Vec<(u8, u64)>,
         }
 
@@ -162,7 +162,7 @@ impl Counters {
         &self.reasons
     }
 
-    /// Judged declarations with a restricted line by HS chapter, ascending.
+    /// Judged lines that meet a prohibition or restriction by HS chapter, ascending.
     #[must_use]
     pub fn restricted_chapters(&self) -> &[(u8, u64)] {
         &self.chapters
@@ -226,11 +226,8 @@ impl Counters {
         for (reason, findings) in reasons {
             self.add_reason(*reason, 1, u64::from(*findings));
         }
-        let mut chapters = facts.restricted_chapters;
-        while chapters != 0 {
-            // At most 127.
-            self.add_chapter(chapters.trailing_zeros() as u8, 1);
-            chapters &= chapters - 1;
+        for (chapter, lines) in &facts.restricted_chapters {
+            self.add_chapter(*chapter, u64::from(*lines));
         }
     }
 
@@ -245,8 +242,8 @@ impl Counters {
         for count in &other.reasons {
             self.add_reason(count.reason, count.declarations, count.findings);
         }
-        for (chapter, declarations) in &other.chapters {
-            self.add_chapter(*chapter, *declarations);
+        for (chapter, lines) in &other.chapters {
+            self.add_chapter(*chapter, *lines);
         }
     }
 
@@ -264,14 +261,14 @@ impl Counters {
         }
     }
 
-    fn add_chapter(&mut self, chapter: u8, declarations: u64) {
+    fn add_chapter(&mut self, chapter: u8, lines: u64) {
         match self.chapters.binary_search_by_key(&chapter, |(chapter, _)| *chapter) {
             Ok(place) => {
                 if let Some((_, count)) = self.chapters.get_mut(place) {
-                    grow(count, declarations);
+                    grow(count, lines);
                 }
             }
-            Err(place) => self.chapters.insert(place, (chapter, declarations)),
+            Err(place) => self.chapters.insert(place, (chapter, lines)),
         }
     }
 
@@ -299,9 +296,9 @@ impl Counters {
             put_varint(bytes, count.findings);
         }
         put_varint(bytes, self.chapters.len() as u64);
-        for (chapter, declarations) in &self.chapters {
+        for (chapter, lines) in &self.chapters {
             put_varint(bytes, u64::from(*chapter));
-            put_varint(bytes, *declarations);
+            put_varint(bytes, *lines);
         }
     }
 
@@ -475,15 +472,15 @@ mod tests {
             intrinsic_value: 14_600,
             duty: 600,
             gross_mass_mg: 7,
-            lines: 2,
+            lines: 3,
             valued_lines: 2,
             round_lines: 1,
             f48_lines: 2,
             vague_lines: 1,
             ioss_hit: true,
             free_transport: true,
-            restricted_lines: 1,
-            restricted_chapters: 1 << 61 | 1 << 9,
+            restricted_lines: 3,
+            restricted_chapters: smallvec::smallvec![(9, 2), (61, 1)],
             ..Facts::default()
         };
         let reasons = [(Reason::DescriptionStopWord, 1), (Reason::GoodsRestricted, 3)];
@@ -496,21 +493,21 @@ mod tests {
         assert_eq!(replay, Counters { replayed: 1, ..Counters::default() });
 
         let accepted = of(Outcome::Accepted);
-        assert_eq!((accepted.accepted, accepted.accepted_lines, accepted.duty), (1, 2, 600));
+        assert_eq!((accepted.accepted, accepted.accepted_lines, accepted.duty), (1, 3, 600));
         assert_eq!((accepted.value_histogram[29], accepted.non_ioss), (1, 0));
         assert_eq!(accepted.non_ioss_free_transport, 0);
 
         let rejected = of(Outcome::Rejected);
-        assert_eq!((rejected.rejected, rejected.rejected_lines, rejected.accepted), (1, 2, 0));
+        assert_eq!((rejected.rejected, rejected.rejected_lines, rejected.accepted), (1, 3, 0));
         assert_eq!((rejected.intrinsic_value, rejected.value_histogram), (0, [0; 31]));
         assert_eq!((rejected.ioss_hit_lines, rejected.vague_lines), (2, 1));
-        assert_eq!(rejected.restricted_chapters(), [(9, 1), (61, 1)]);
+        assert_eq!(rejected.restricted_chapters(), [(9, 2), (61, 1)]);
         assert_eq!(rejected.reasons().len(), 2);
         assert_eq!(rejected.reasons()[0].findings + rejected.reasons()[1].findings, 4);
 
         let conflict = of(Outcome::Conflict);
-        assert_eq!((conflict.conflicts, conflict.conflict_lines), (1, 2));
+        assert_eq!((conflict.conflicts, conflict.conflict_lines), (1, 3));
         assert_eq!(conflict.reasons(), rejected.reasons());
-        assert_eq!(conflict.judged_lines(), 2);
+        assert_eq!(conflict.judged_lines(), 3);
     }
 }

@@ -34,7 +34,7 @@ pub struct Delta {
 }
 
 /// A declaration, as it counts for the holder of its IOSS number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct IossShare {
     pub(crate) holder: ActorId,
     pub(crate) outcome: Outcome,
@@ -87,7 +87,7 @@ impl Delta {
         if let Some(number) = ioss {
             // There are fewer than 256 reasons, each at most once here.
             let reasons = u16::try_from(own.len()).unwrap_or(u16::MAX);
-            let share = IossShare { holder: number.into(), outcome, reasons, facts: *facts };
+            let share = IossShare { holder: number.into(), outcome, reasons, facts: facts.clone() };
             self.by_ioss_number.push(share);
         } else {
             self.reasons.truncate(start);

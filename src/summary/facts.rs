@@ -20,10 +20,15 @@ const MASS_IMPLAUSIBLY_LOW_MG: u64 = 1_000;
 /// Above this a package is implausibly heavy (I-27): 31.5 kg, the limit of parcel post.
 const PACKAGE_IMPLAUSIBLY_HEAVY_MG: u64 = 31_500_000;
 
+/// How many goods items of each HS chapter, ascending. Nearly all declarations have goods of few
+/// chapters, and those stay in place; at most 100 chapters of 4 bytes are ever on the heap, less than
+/// the goods items took in the message.
+pub(crate) type ChapterLines = SmallVec<[(u8, u16); 4]>;
+
 /// What one declaration contributes. Which part of it counts depends on the outcome (see
 /// [`super::Counters`]), which is not final when this is made. Indicator numbers (`I-09`) are
 /// those of DOMAIN section 5.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     /// Euro cents, as compared with the threshold.
     pub(crate) intrinsic_value: u64,
@@ -31,8 +36,8 @@ pub struct Facts {
     pub(crate) duty: u64,
     /// Of all lines.
     pub(crate) gross_mass_mg: u64,
-    /// HS chapters of the lines in `restricted_lines`: bit 61 for chapter 61.
-    pub(crate) restricted_chapters: u128,
+    /// The lines in `restricted_lines` by HS chapter, as far as they have one.
+    pub(crate) restricted_chapters: ChapterLines,
     /// Goods items.
     pub(crate) lines: u32,
     /// Lines whose value could be converted to euro.
@@ -129,11 +134,25 @@ impl Facts {
         self.restricted_lines = count(&restricted);
         for line in restricted {
             let item = declaration.goods_items.get(usize::from(line) - 1);
-            let chapter = item.and_then(|item| chapter(item.hs6));
-            self.restricted_chapters |= chapter.map_or(0, |chapter| 1_u128 << chapter);
+            if let Some(chapter) = item.and_then(|item| chapter(item.hs6)) {
+                self.add_restricted(chapter);
+            }
         }
         let ioss = [Reason::IossNumberMalformed, Reason::IossNumberDenied];
         self.ioss_hit = findings.iter().any(|finding| ioss.contains(&finding.reason));
+    }
+
+    fn add_restricted(&mut self, chapter: u8) {
+        let chapters = &mut self.restricted_chapters;
+        match chapters.binary_search_by_key(&chapter, |(chapter, _)| *chapter) {
+            Ok(place) => {
+                if let Some((_, lines)) = chapters.get_mut(place) {
+                    // Each line once, and they are numbered by u16.
+                    *lines = lines.saturating_add(1);
+                }
+            }
+            Err(place) => chapters.insert(place, (chapter, 1)),
+        }
     }
 }
 
@@ -249,7 +268,7 @@ mod tests {
         ];
         let facts = of(vec![item(1, 5_000, 1), chocolate], &[None, None], &findings);
         assert_eq!((facts.vague_lines, facts.mismatch_lines, facts.restricted_lines), (2, 1, 2));
-        assert_eq!(facts.restricted_chapters, 1 << 61 | 1 << 18);
+        assert_eq!(facts.restricted_chapters[..], [(18, 1), (61, 1)]);
         assert!(facts.ioss_hit && facts.free_transport && !facts.gift);
         assert_eq!((facts.lines, facts.f48_lines), (2, 2));
     }
@@ -260,7 +279,32 @@ mod tests {
             let mut odd = item(1, 5_000, 1);
             odd.hs6 = hs6;
             let facts = of(vec![odd], &[None], &[finding(Reason::GoodsRestricted, 1)]);
-            assert_eq!((facts.restricted_lines, facts.restricted_chapters), (1, 0), "{hs6}");
+            assert_eq!(facts.restricted_lines, 1, "{hs6}");
+            assert!(facts.restricted_chapters.is_empty(), "{hs6}");
         }
+    }
+
+    #[test]
+    fn restricted_lines_are_counted_by_chapter() {
+        let codes = ["950300", "330499", "950300", "851712", "010121", "950490", "610910"];
+        let items: Vec<_> =
+            codes.iter().map(|hs6| GoodsItem { hs6, ..item(1, 5_000, 1) }).collect();
+        let mut findings: Vec<_> =
+            (1..=6).map(|line| finding(Reason::GoodsRestrictionPossible, line)).collect();
+        findings.push(finding(Reason::HsDescriptionMismatch, 7));
+        let facts = of(items, &[None; 7], &findings);
+        assert_eq!(facts.restricted_lines, 6);
+        assert_eq!(facts.restricted_chapters[..], [(1, 1), (33, 1), (85, 1), (95, 3)]);
+        assert!(!facts.restricted_chapters.spilled());
+
+        // As many chapters as there are codes for.
+        let codes: Vec<String> = (0..200).map(|n| format!("{:02}0000", n % 100)).collect();
+        let items =
+            codes.iter().map(|hs6| GoodsItem { hs6: hs6.clone().leak(), ..item(1, 5_000, 1) });
+        let findings: Vec<_> =
+            (1..=200).map(|line| finding(Reason::GoodsRestricted, line)).collect();
+        let facts = of(items.collect(), &[None; 200], &findings);
+        let expected: Vec<_> = (0..100).map(|chapter| (chapter, 2)).collect();
+        assert_eq!(facts.restricted_chapters[..], expected);
     }
 }

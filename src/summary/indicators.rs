@@ -13,7 +13,7 @@
 //! | `hs_mismatch_rate` | I-14 | judged lines with HS_DESCRIPTION_MISMATCH | judged lines | Wilson |
 //! | `ioss_number_hit_rate` | I-21 | F48 lines of judged declarations with IOSS_NUMBER_MALFORMED or IOSS_NUMBER_DENIED | F48 lines of judged declarations | Wilson |
 //! | `restricted_goods_rate` | I-24 | judged lines with GOODS_RESTRICTED or GOODS_RESTRICTION_POSSIBLE | judged lines | Wilson |
-//! | `restricted_goods_rate:61` | I-24, by HS chapter | judged declarations with such a line in the chapter | judged declarations | Wilson |
+//! | `restricted_goods_rate:61` | I-24, by HS chapter | judged lines of the chapter with such a finding | judged lines | Wilson |
 //! | `gift_rate` | I-25, share of C08 | accepted declarations with a line under C08 | accepted declarations | Wilson |
 //! | `implausible_mass_rate` | I-27, within a declaration | accepted lines of at most 0.001 kg, of the mass of the line before, or above 31.5 kg a package | accepted lines | Wilson |
 //! | `zero_transport_cost_rate` | I-28 | accepted declarations without F48 whose transport costs are missing or 0 | accepted declarations without F48 | Wilson |
@@ -21,7 +21,8 @@
 //! What a declarant states is counted over accepted declarations, since a rejected one comes again
 //! corrected; what the rules object to over judged ones (accepted, rejected, conflict), since much
 //! of it rejects. Replays are in no denominator but that of I-04 and I-05. I-01 by reason is in the
-//! summary's reasons. All are signals for a conversation, not verdicts.
+//! summary's reasons. Where there is nothing to divide by, there is no such indicator: a rate of
+//! nothing says nothing, and no rate is not a rate of 0. All are signals for a conversation, not verdicts.
 
 use crate::summary::Counters;
 
@@ -32,27 +33,30 @@ pub struct Indicator {
     pub name: String,
     /// What is counted.
     pub numerator: u64,
-    /// Out of what.
+    /// Out of what; above 0.
     pub denominator: u64,
-    /// Numerator over denominator; 0 where there is nothing to divide by.
+    /// Numerator over denominator.
     pub value: f64,
-    /// 95 % Wilson score interval; `None` where it is no proportion, or there is nothing yet.
+    /// 95 % Wilson score interval; `None` where it is no proportion.
     pub interval: Option<(f64, f64)>,
 }
 
 impl Indicator {
-    fn ratio(name: &str, numerator: u64, denominator: u64) -> Self {
-        let value = if denominator == 0 { 0.0 } else { numerator as f64 / denominator as f64 };
-        Self { name: name.to_owned(), numerator, denominator, value, interval: None }
+    /// `None` where there is nothing to divide by.
+    fn ratio(name: &str, numerator: u64, denominator: u64) -> Option<Self> {
+        let value = numerator as f64 / denominator as f64;
+        let name = name.to_owned();
+        (denominator > 0).then_some(Self { name, numerator, denominator, value, interval: None })
     }
 
-    fn proportion(name: &str, numerator: u64, denominator: u64) -> Self {
+    fn proportion(name: &str, numerator: u64, denominator: u64) -> Option<Self> {
         let interval = wilson_95(numerator, denominator);
-        Self { interval, ..Self::ratio(name, numerator, denominator) }
+        Some(Self { interval, ..Self::ratio(name, numerator, denominator)? })
     }
 }
 
-/// Every indicator of the table above, in its order; of the chapters those that have any.
+/// The indicators of the table above, in its order: those that have a denominator, and of the
+/// chapters those that have any lines.
 #[must_use]
 pub fn indicators(counters: &Counters) -> Vec<Indicator> {
     let c = counters;
@@ -76,16 +80,16 @@ pub fn indicators(counters: &Counters) -> Vec<Indicator> {
         Indicator::proportion("ioss_number_hit_rate", c.ioss_hit_lines, c.f48_lines),
         Indicator::proportion("restricted_goods_rate", c.restricted_lines, judged),
     ];
-    for (chapter, declarations) in c.restricted_chapters() {
+    for (chapter, lines) in c.restricted_chapters() {
         let name = format!("restricted_goods_rate:{chapter:02}");
-        all.push(Indicator::proportion(&name, *declarations, c.judged()));
+        all.push(Indicator::proportion(&name, *lines, judged));
     }
     all.extend([
         Indicator::proportion("gift_rate", c.gifts, c.accepted),
         Indicator::proportion("implausible_mass_rate", c.implausible_mass_lines, c.accepted_lines),
         Indicator::proportion("zero_transport_cost_rate", c.non_ioss_free_transport, c.non_ioss),
     ]);
-    all
+    all.into_iter().flatten().collect()
 }
 
 /// I-07: 4 × n(145, 150] and n(125, 145], so that their quotient is about 1 where values do not
@@ -152,6 +156,7 @@ mod tests {
             vague_lines: 8,
             mismatch_lines: 9,
             restricted_lines: 10,
+            chapters: vec![(9, 3), (61, 7)],
             rejected: 3,
             rejected_lines: 11,
             replayed: 40,
@@ -178,6 +183,8 @@ mod tests {
             ("hs_mismatch_rate", 9, 36, true),
             ("ioss_number_hit_rate", 7, 12, true),
             ("restricted_goods_rate", 10, 36, true),
+            ("restricted_goods_rate:09", 3, 36, true),
+            ("restricted_goods_rate:61", 7, 36, true),
             ("gift_rate", 5, 10, true),
             ("implausible_mass_rate", 4, 20, true),
             ("zero_transport_cost_rate", 2, 6, true),
@@ -187,9 +194,23 @@ mod tests {
         assert_eq!(found, expected);
         let bunching = &indicators(&counters)[3];
         assert!(close(bunching.value, 2.0, 1e-12));
-        // An actor without declarations: nothing to divide by, and nothing claimed.
-        for indicator in indicators(&Counters::default()) {
-            assert_eq!((indicator.value, indicator.interval), (0.0, None), "{}", indicator.name);
-        }
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_divide_by_there_is_no_indicator() {
+        assert_eq!(indicators(&Counters::default()), []);
+        let names = |counters: &Counters| -> Vec<String> {
+            indicators(counters).into_iter().map(|indicator| indicator.name).collect()
+        };
+        // 20 consignments just below the threshold and none before it: not a bunching of 0.
+        let mut bunched = Counters { accepted: 20, accepted_lines: 20, ..Counters::default() };
+        bunched.value_histogram[29] = 20;
+        let found = names(&bunched);
+        assert!(!found.iter().any(|name| name == "threshold_bunching"), "{found:?}");
+        bunched.value_histogram[28] = 1;
+        assert!(names(&bunched).iter().any(|name| name == "threshold_bunching"));
+        // Replays have a rate of their own, and of nothing else.
+        let replays = Counters { replayed: 4, ..Counters::default() };
+        assert_eq!(names(&replays), ["replay_rate", "conflict_rate"]);
     }
 }

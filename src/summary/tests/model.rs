@@ -34,11 +34,12 @@ fn any_lodged() -> impl Strategy<Value = Lodged> {
     ];
     let reasons = prop::sample::select(Reason::ALL);
     let amounts = (0..20_000_u64, 0..9_u64, 0..50_000_000_u64, 1..6_u32, 0..6_u32);
-    let parts = (0..3_u32, 0..3_u32, any::<[bool; 3]>(), prop::option::of(0..100_u32));
+    let chapters = prop::collection::btree_map(0..100_u8, 1..9_u16, 0..7);
+    let parts = (0..3_u32, 0..3_u32, any::<[bool; 3]>(), chapters);
     let reasons = prop::collection::vec(reasons, 0..4);
     (outcome, prop::option::of(0..6_u32), amounts, parts, reasons).prop_map(
         |(outcome, number, (value, duty, mass, lines, f48), parts, reasons)| {
-            let (part, other_part, [gift, free_transport, ioss_hit], chapter) = parts;
+            let (part, other_part, [gift, free_transport, ioss_hit], chapters) = parts;
             // What comes of findings comes with findings.
             let found = !reasons.is_empty();
             let if_found = |number: u32| if found { number } else { 0 };
@@ -46,7 +47,7 @@ fn any_lodged() -> impl Strategy<Value = Lodged> {
                 intrinsic_value: value,
                 duty,
                 gross_mass_mg: mass,
-                restricted_chapters: chapter.filter(|_| found).map_or(0, |c| 1 << c),
+                restricted_chapters: chapters.into_iter().filter(|_| found).collect(),
                 lines,
                 valued_lines: part,
                 round_lines: other_part,
@@ -164,8 +165,8 @@ fn contribution(lodged: &Lodged) -> Vec<(String, u64)> {
         all.push((format!("{reason} declarations"), 1));
         all.push((format!("{reason} findings"), findings as u64));
     }
-    for chapter in 0..100 {
-        all.push((format!("chapter {chapter}"), (f.restricted_chapters >> chapter & 1) as u64));
+    for (chapter, lines) in &f.restricted_chapters {
+        all.push((format!("chapter {chapter}"), u64::from(*lines)));
     }
     all
 }
