@@ -283,3 +283,25 @@ fn location_of_goods() {
     expect(OLD, with("B", "Y", &A36[..35]), &[]);
     expect(OLD, with("B", "Y", A36), &[(FieldFormat, 'R', LocationIdentification, 0, A36)]);
 }
+
+#[test]
+fn lists_of_document_types_are_open_unless_a_rule_set_closes_them() {
+    let mut declaration = sale(OLD);
+    declaration.transport_document = DocumentReference { r#type: "Q999", reference: "LTB-417" };
+    let reasons = |law: &Law| {
+        let law = law.on(Day::parse(OLD).unwrap()).unwrap();
+        let judged = judge_with(&law, &lodger(), &declaration, FallbackCheck::default());
+        judged.seen.into_iter().map(|seen| (seen.0, seen.2, seen.4)).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(&LAW), []);
+    let mut files: std::collections::BTreeMap<String, Vec<u8>> =
+        LAW.files().iter().map(|(name, bytes)| (name.clone(), bytes.to_vec())).collect();
+    let set = files.get_mut("rulesets/2021-07-01.toml").unwrap();
+    let text = String::from_utf8(set.clone()).unwrap();
+    *set = text.replace("closed_kinds = []", "closed_kinds = [\"transport\"]").into_bytes();
+    let closed = Law::from_files(files).expect("good files");
+    assert_eq!(
+        reasons(&closed),
+        [(CodeUnknown, Element::TransportDocumentType, "Q999".to_owned())]
+    );
+}
