@@ -133,6 +133,9 @@ pub enum LookupError {
         /// A sentence with the value and the bound.
         message: String,
     },
+    /// It has its place in the journal and is not on disk yet: a slow disk, or one that failed.
+    #[error("what stands under this key is being written: ask again")]
+    NotDurable,
     /// It cannot be read back.
     #[error("the declaration cannot be read back: {0}")]
     Damaged(String),
@@ -207,7 +210,7 @@ impl Lookup {
         let mut waits = 0;
         while placing.number > *self.durable.borrow() {
             if waits == WAITS_MAX {
-                return Err(LookupError::Damaged("it is not durable yet".into()));
+                return Err(LookupError::NotDurable);
             }
             waits += 1;
             std::thread::sleep(WAIT);

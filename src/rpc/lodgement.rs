@@ -216,6 +216,9 @@ impl Lodgement for LodgementService {
             Ok(Some(found)) => Ok(Response::new(found_message(found))),
             Ok(None) => Err(Status::not_found(format!("no declaration was lodged as {shown:?}"))),
             Err(LookupError::Invalid { field, message }) => Err(status::invalid(field, &message)),
+            Err(error @ LookupError::NotDurable) => {
+                Err(status::of(&Refusal::unavailable(error.to_string(), 1_000)))
+            }
             Err(error @ LookupError::Damaged(_)) => {
                 tracing::error!(%error, key = shown, "a stored declaration cannot be read");
                 Err(Status::data_loss(error.to_string()))
