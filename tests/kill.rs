@@ -11,10 +11,14 @@
 
 mod common;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Start, folder, summaries};
+use common::{SETTINGS, Server, Start, folder, summaries};
+use tokio::sync::watch;
 use tokio_stream::StreamExt;
 use waag::day::Day;
 use waag::generate::{Generator, Options};
@@ -23,7 +27,12 @@ use waag::proto::v1::{
     self, ActorRole, ActorSummary, Outcome, SubmitBatchRequest, SubmitBatchResponse, Verdict,
 };
 
+/// So many kills at least, and so many of them in the middle of a stream: with some batches answered
+/// and some not.
 const KILLS: usize = 25;
+const IN_THE_MIDDLE: usize = 20;
+/// Where it takes more than this, the test does not do what it is for.
+const KILLS_MAX: usize = 200;
 const CLOCK: &str = "2026-11-05T08:00";
 
 fn batches() -> Vec<SubmitBatchRequest> {
@@ -40,13 +49,25 @@ fn batches() -> Vec<SubmitBatchRequest> {
     Generator::new(&options).unwrap().map(|generated| generated.request).collect()
 }
 
-/// Sends `batches` over one stream and gives what was answered before it broke.
+/// How far a stream has come.
+#[derive(Default)]
+struct Progress {
+    sent: AtomicUsize,
+    answered: watch::Sender<usize>,
+}
+
+/// Sends `batches` over one stream and gives what was answered before it broke, and whether all was.
 async fn send(
     url: String,
     batches: Vec<(usize, SubmitBatchRequest)>,
+    progress: Arc<Progress>,
 ) -> (Vec<(usize, SubmitBatchResponse)>, bool) {
     let numbers: Vec<usize> = batches.iter().map(|(number, _)| *number).collect();
-    let requests = tokio_stream::iter(batches.into_iter().map(|(_, request)| request));
+    let sending = Arc::clone(&progress);
+    let requests = tokio_stream::iter(batches.into_iter().map(move |(_, request)| {
+        sending.sent.fetch_add(1, Ordering::Relaxed);
+        request
+    }));
     let mut answers = Vec::new();
     let Ok(channel) = tonic::transport::Channel::from_shared(url).unwrap().connect().await else {
         return (answers, false);
@@ -57,13 +78,46 @@ async fn send(
     for number in numbers {
         match stream.next().await {
             Some(Ok(item)) => match item.result.unwrap() {
-                Item::Answer(answer) => answers.push((number, answer)),
+                Item::Answer(answer) => {
+                    answers.push((number, answer));
+                    progress.answered.send_replace(answers.len());
+                }
                 Item::Refusal(refusal) => panic!("{refusal:?}"),
             },
             Some(Err(_)) | None => return (answers, false),
         }
     }
     (answers, true)
+}
+
+/// Sends `batches` over one stream and kills the server: after `delay`, once so many are `answered`.
+/// What was answered before the stream broke, and whether that was in its middle.
+async fn send_and_kill(
+    server: Server,
+    batches: Vec<(usize, SubmitBatchRequest)>,
+    answered: usize,
+    delay: Duration,
+) -> (Vec<(usize, SubmitBatchResponse)>, bool) {
+    let progress = Arc::new(Progress::default());
+    let mut answered_so_far = progress.answered.subscribe();
+    let sending = send(server.url(), batches, Arc::clone(&progress));
+    tokio::pin!(sending);
+    let early = tokio::select! {
+        result = &mut sending => Some(result),
+        () = async {
+            answered_so_far.wait_for(|so_far| *so_far >= answered).await.unwrap();
+            tokio::time::sleep(delay).await;
+        } => None,
+    };
+    let sent = progress.sent.load(Ordering::Relaxed);
+    server.kill();
+    let (answers, is_whole) = match early {
+        Some(result) => result,
+        None => sending.await,
+    };
+    println!("killed with {sent} sent and {} answered", answers.len());
+    let is_in_the_middle = !is_whole && !answers.is_empty() && answers.len() < sent;
+    (answers, is_in_the_middle)
 }
 
 /// The answer that a declaration first got: that of its verdict, or what its replay tells.
@@ -88,7 +142,7 @@ fn but_for_replays(summaries: Vec<ActorSummary>) -> Vec<ActorSummary> {
         .collect()
 }
 
-async fn all_summaries(server: &common::Server, watermark: u64) -> Vec<Vec<ActorSummary>> {
+async fn all_summaries(server: &Server, watermark: u64) -> Vec<Vec<ActorSummary>> {
     let mut all = Vec::new();
     for role in [ActorRole::Declarant, ActorRole::Representative, ActorRole::IossHolder] {
         all.push(but_for_replays(summaries(server, role, watermark).await));
@@ -122,34 +176,24 @@ async fn killed_in_the_middle_of_a_stream() {
         }
     };
 
-    let mut answered_at_all = HashSet::new();
-    for kill in 0..KILLS {
+    let (mut kills, mut in_the_middle) = (0, 0);
+    while kills < KILLS || in_the_middle < IN_THE_MIDDLE {
+        assert!(kills < KILLS_MAX, "{in_the_middle} of {kills} kills were in the middle");
         let server = Start::at(&data, CLOCK).run();
         // Some of what was answered, and from somewhere in the rest, all of it.
         let from = random(batches.len() as u64 / 2) as usize;
         let part: Vec<_> = batches.iter().cloned().enumerate().skip(from).collect();
-        let delay = Duration::from_micros(random(250_000));
-        let sending = send(server.url(), part);
-        tokio::pin!(sending);
-        let early = tokio::select! {
-            result = &mut sending => Some(result),
-            () = tokio::time::sleep(delay) => None,
-        };
-        server.kill();
-        let (answers, _) = match early {
-            Some(result) => result,
-            None => sending.await,
-        };
-        println!("kill {kill}: {} of {} answered", answers.len(), batches.len() - from);
-        answered_at_all.extend(answers.iter().map(|(number, _)| *number));
+        let (answered, delay) = (random(60) as usize, Duration::from_micros(random(20_000)));
+        let (answers, is_in_the_middle) = send_and_kill(server, part, answered, delay).await;
+        kills += 1;
+        in_the_middle += usize::from(is_in_the_middle);
         note(&answers);
     }
-    assert!(!answered_at_all.is_empty());
 
     // After all that, everything once more.
     let server = Start::at(&data, CLOCK).run();
     let everything: Vec<_> = batches.iter().cloned().enumerate().collect();
-    let (answers, whole) = send(server.url(), everything).await;
+    let (answers, whole) = send(server.url(), everything, Arc::default()).await;
     assert!(whole, "{}", server.log());
     note(&answers);
     let watermark = answers.iter().map(|(_, answer)| answer.watermark).max().unwrap();
@@ -194,36 +238,36 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
         state % below
     };
     let batches: Vec<_> = batches().into_iter().enumerate().collect();
+    // Several workers may place batches that are under way together in another order.
+    let settings = SETTINGS.replace("workers = 2", "workers = 1");
+    let start = |data: &Path| Start { settings: &settings, ..Start::at(data, CLOCK) }.run();
     let (_outer, data) = folder();
-    let mut answered = 0;
-    for _ in 0..20 {
-        let server = Start::at(&data, CLOCK).run();
-        // Unanswered batches may have been lodged; sending from the last answer on is enough.
-        let part = batches[answered.min(batches.len() - 1)..].to_vec();
-        let sending = send(server.url(), part);
-        tokio::pin!(sending);
-        let delay = Duration::from_micros(random(60_000));
-        let early = tokio::select! {
-            result = &mut sending => Some(result),
-            () = tokio::time::sleep(delay) => None,
-        };
-        server.kill();
-        let (answers, _) = match early {
-            Some(result) => result,
-            None => sending.await,
-        };
+    let (mut answered, mut kills, mut in_the_middle) = (0, 0, 0);
+    while in_the_middle < IN_THE_MIDDLE {
+        assert!(kills < KILLS_MAX, "{in_the_middle} of {kills} kills were in the middle");
+        let server = start(&data);
+        // Unanswered batches may have been lodged; sending from the last answer on is enough. With
+        // few left, all of it again.
+        if batches.len() - answered < 40 {
+            answered = 0;
+        }
+        let part = batches[answered..].to_vec();
+        let (after, delay) = (random(4) as usize, Duration::from_micros(random(2_000)));
+        let (answers, is_in_the_middle) = send_and_kill(server, part, after, delay).await;
+        kills += 1;
+        in_the_middle += usize::from(is_in_the_middle);
         answered += answers.len();
     }
-    let server = Start::at(&data, CLOCK).run();
-    let (answers, whole) = send(server.url(), batches.clone()).await;
+    let server = start(&data);
+    let (answers, whole) = send(server.url(), batches.clone(), Arc::default()).await;
     assert!(whole);
     let watermark = answers.iter().map(|(_, answer)| answer.watermark).max().unwrap();
     let with_crashes = all_summaries(&server, watermark).await;
     assert_eq!(server.stop().await, 0);
 
     let (_outer, data) = folder();
-    let server = Start::at(&data, CLOCK).run();
-    let (without, whole) = send(server.url(), batches).await;
+    let server = start(&data);
+    let (without, whole) = send(server.url(), batches, Arc::default()).await;
     assert!(whole);
     let watermark = without.iter().map(|(_, answer)| answer.watermark).max().unwrap();
     assert_eq!(with_crashes, all_summaries(&server, watermark).await);

@@ -6,11 +6,13 @@
 //! Where a file system refuses `O_DIRECT`, writes are buffered and followed by `fdatasync`: said
 //! once, as a warning, since it is several times slower.
 
+use std::collections::HashSet;
 use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -25,6 +27,8 @@ const ZERO_PAGES: usize = 256;
 pub struct LocalDisk {
     direct: bool,
     warned: AtomicBool,
+    /// Folders whose names, and those of all folders above them, this value has synced.
+    named: Mutex<HashSet<PathBuf>>,
 }
 
 impl Default for LocalDisk {
@@ -37,13 +41,13 @@ impl LocalDisk {
     /// Direct where the file system takes it.
     #[must_use]
     pub fn new() -> Self {
-        Self { direct: true, warned: AtomicBool::new(false) }
+        Self { direct: true, warned: AtomicBool::new(false), named: Mutex::default() }
     }
 
     /// Buffered writes and `fdatasync` always.
     #[must_use]
     pub fn buffered() -> Self {
-        Self { direct: false, warned: AtomicBool::new(false) }
+        Self { direct: false, ..Self::new() }
     }
 
     fn open_file(&self, path: &Path, flags: OFlags) -> io::Result<LocalFile> {
@@ -67,6 +71,35 @@ impl LocalDisk {
         Ok(LocalFile { descriptor, direct: false })
     }
 
+    /// Makes the names of `dir`, an absolute path without links, and of the folders above it durable
+    /// through `sync`, each once. Above where its file system begins nothing is of our making, and
+    /// may be of a kind that cannot be synced.
+    fn name_durably(
+        &self,
+        dir: &Path,
+        mut sync: impl FnMut(&Path) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now_named = Vec::new();
+        for (dir, parent) in dir.ancestors().zip(dir.ancestors().skip(1)) {
+            if named.contains(dir) || device(dir)? != device(parent)? {
+                break;
+            }
+            now_named.push(dir.to_owned());
+            match sync(parent) {
+                // Whoever may pass through a folder need not be allowed to open it. Then the whole
+                // file system is synced, and what is above with it.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    rustix::fs::syncfs(std::fs::File::open(dir)?)?;
+                    break;
+                }
+                synced => synced?,
+            }
+        }
+        named.extend(now_named);
+        Ok(())
+    }
+
     fn warn_once(&self, path: &Path) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -79,19 +112,10 @@ impl LocalDisk {
 
 impl Disk for LocalDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        if dir.is_dir() {
-            return Ok(());
-        }
-        let parent = match dir.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        self.create_dir(parent)?;
-        match std::fs::create_dir(dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        self.sync_dir(parent)
+        std::fs::create_dir_all(dir)?;
+        // A folder that was there before may be that of a process which ended before it had synced
+        // the name.
+        self.name_durably(&std::fs::canonicalize(dir)?, |parent| self.sync_dir(parent))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
@@ -156,6 +180,10 @@ impl Disk for LocalDisk {
         let parent: PathBuf = path.parent().map_or_else(PathBuf::new, Path::to_owned);
         self.sync_dir(if parent.as_os_str().is_empty() { Path::new(".") } else { &parent })
     }
+}
+
+fn device(dir: &Path) -> io::Result<u64> {
+    Ok(std::fs::metadata(dir)?.dev())
 }
 
 #[derive(Debug)]
@@ -291,6 +319,59 @@ mod tests {
                 assert_eq!(disk.list(&dir).unwrap(), []);
             }
         }
+    }
+
+    #[test]
+    fn a_folder_found_is_named_as_durably_as_one_made_and_only_once() {
+        for folder in folders() {
+            let disk = LocalDisk::new();
+            let top = folder.path().canonicalize().unwrap();
+            let (found, made) = (top.join("data"), top.join("data/journal"));
+            std::fs::create_dir(&found).unwrap();
+            disk.create_dir(&found.join("../data")).unwrap();
+            let is_named = |dir: &Path| disk.named.lock().unwrap().contains(dir);
+            assert!(is_named(&found) && is_named(&top));
+            disk.create_dir(&made).unwrap();
+            assert!(made.is_dir() && is_named(&made));
+            disk.name_durably(&made, |_| panic!("it was synced")).unwrap();
+        }
+    }
+
+    #[test]
+    fn every_folder_above_is_synced_up_to_where_the_file_system_begins() {
+        for folder in folders() {
+            let dir = folder.path().canonicalize().unwrap().join("data/journal");
+            std::fs::create_dir_all(&dir).unwrap();
+            let disk = LocalDisk::new();
+            let refused = disk.name_durably(&dir, |parent| {
+                if parent == folder.path() { Err(io::ErrorKind::Other.into()) } else { Ok(()) }
+            });
+            assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::Other);
+            // Nothing counts as synced after an error.
+            let mut synced = Vec::new();
+            disk.name_durably(&dir, |parent| {
+                synced.push(parent.to_owned());
+                Ok(())
+            })
+            .unwrap();
+            let above = || dir.ancestors().skip(1).map(Path::to_owned);
+            assert!(synced.len() >= 2, "{synced:?}");
+            assert_eq!(synced, above().take(synced.len()).collect::<Vec<_>>());
+            let (last, next) = (synced.last().unwrap(), above().nth(synced.len()));
+            assert_eq!(device(last).unwrap(), device(&dir).unwrap());
+            assert!(next.is_none_or(|next| device(&next).unwrap() != device(&dir).unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_folder_above_that_may_not_be_opened_is_synced_with_its_file_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().canonicalize().unwrap().join("data");
+        std::fs::create_dir(&dir).unwrap();
+        let disk = LocalDisk::new();
+        let denied = |_: &Path| Err(io::ErrorKind::PermissionDenied.into());
+        disk.name_durably(&dir, denied).unwrap();
+        disk.name_durably(&dir, |_| panic!("it was synced")).unwrap();
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub enum Access {
 
 /// A file system, or something that behaves like one at its worst.
 pub trait Disk: Debug + Send + Sync + 'static {
-    /// Makes the folder and those above it, durably; nothing where it is there already.
+    /// Makes the folder and those above it where they are missing. Their names are durable once this
+    /// returns, whoever made them: a folder that is seen need not have been synced.
     ///
     /// # Errors
     /// As the file system gives them.

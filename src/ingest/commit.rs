@@ -7,8 +7,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
 
 use super::clock::Clock;
@@ -21,6 +22,10 @@ use crate::index::settle::Settler;
 use crate::journal::{self, Journal, JournalError, PushError, Reservation};
 use crate::rules::law::Law;
 use crate::summary::Event;
+
+/// After so long without work, the committer looks whether its journal is still in order: an error
+/// in making a segment ready must stop a server too to which nobody lodges.
+const IDLE_MAX: Duration = Duration::from_millis(250);
 
 /// What the committer is asked to do.
 #[derive(Debug)]
@@ -80,11 +85,20 @@ impl Committer {
     /// Runs until every sender of `work` is gone, then ends the journal.
     pub(super) fn run(mut self, work: &Receiver<Work>) {
         let mut group = Group::default();
-        while let Ok(first) = work.recv() {
-            let written =
-                self.gather(first, work, &mut group).and_then(|()| self.flush(&mut group));
+        loop {
+            let written = match work.recv_timeout(IDLE_MAX) {
+                Ok(first) => {
+                    self.gather(first, work, &mut group).and_then(|()| self.flush(&mut group))
+                }
+                // Nothing is written; an error met in making segments ready is told.
+                Err(RecvTimeoutError::Timeout) => {
+                    self.journal.commit().map(drop).map_err(Into::into)
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if let Err(error) = written {
-                self.fail(&error);
+                drop(group);
+                self.refuse(&error, work);
                 return;
             }
         }
@@ -201,10 +215,16 @@ impl Committer {
         Ok(())
     }
 
-    /// Whoever waits for an answer learns from the closed channel that there will be none.
-    fn fail(&self, error: &CommitError) {
+    /// Places nothing any more, until every sender of `work` is gone. Whoever waits for an answer
+    /// learns from the closed channel that there will be none; for that, what waits has to be taken
+    /// out: a bounded channel keeps what is in it for as long as it has senders. The workers go on
+    /// too, and refuse.
+    fn refuse(self, error: &CommitError, work: &Receiver<Work>) {
         self.failed.store(true, Ordering::Release);
         tracing::error!(error = error as &dyn std::error::Error, "the journal failed: stopping");
         self.stop.send_replace(Some(format!("the journal failed: {error}")));
+        // Or it would go on making segments ready.
+        drop(self.journal);
+        work.iter().for_each(drop);
     }
 }

@@ -1,6 +1,5 @@
 //! The engine: everything behind the gRPC services, started, asked and stopped as one.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -27,7 +26,7 @@ pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
 use crate::config::{Config, ConfigError};
 use crate::day::{Calendar, Moment};
-use crate::disk::{FolderLock, LocalDisk};
+use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::Eori;
 use crate::index::Index;
 use crate::journal::{self, Room};
@@ -141,16 +140,31 @@ impl Engine {
         law: Law,
         clock: Clock,
     ) -> Result<(Arc<Self>, Started), StartError> {
+        Self::start_on(Arc::new(LocalDisk::new()), config, law, clock)
+    }
+
+    /// The same, with the folders and the journal on a disk of the caller's.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_on(
+        disk: Arc<dyn Disk>,
+        config: &Config,
+        law: Law,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Started), StartError> {
         let began = std::time::Instant::now();
         let sizes = config.check()?;
         let calendar = calendar(config)?;
         let folder = |name: &str| config.data_dir.join(name);
         for name in folders::MADE_AT_START {
             let path = folder(name);
-            std::fs::create_dir_all(&path).map_err(io(path.display()))?;
+            disk.create_dir(&path).map_err(io(path.display()))?;
         }
         let lock = FolderLock::take(&config.data_dir)?;
-        let is_new = is_empty(&folder(folders::JOURNAL))?;
+        let journal_folder = folder(folders::JOURNAL);
+        let entries = disk.list(&journal_folder).map_err(io(journal_folder.display()))?;
+        let is_new = entries.is_empty();
         let secrets = Secrets::open(&folder(folders::SECRETS), is_new)?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
         let shelf = Shelf::open(&folder(folders::RULES))?;
@@ -176,10 +190,9 @@ impl Engine {
             report(),
         );
         let mut recoverer = Some(recoverer);
-        let disk = Arc::new(LocalDisk::new());
         let (mut journal, recovery) = journal::open(
             disk,
-            &folder(folders::JOURNAL),
+            &journal_folder,
             &journal_options(config, secrets.identity()),
             &mut |record| match &mut recoverer {
                 Some(recoverer) => recoverer.take(&record).map_err(Into::into),
@@ -498,11 +511,6 @@ pub fn calendar(config: &Config) -> Result<Calendar, ConfigError> {
         value: config.time_zone.clone(),
         bound: "must be a zone of the IANA database, as Europe/Amsterdam".into(),
     })
-}
-
-fn is_empty(folder: &Path) -> Result<bool, StartError> {
-    let mut entries = std::fs::read_dir(folder).map_err(io(folder.display()))?;
-    Ok(entries.next().is_none())
 }
 
 /// Logs the progress of a long recovery now and then.

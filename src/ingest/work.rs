@@ -131,7 +131,7 @@ impl Worker {
             Ok((prepared, claimed, reservation)) => {
                 let in_flight = InFlight { prepared, caller };
                 let batch = Box::new(ToCommit { in_flight, claimed, reservation });
-                // A closed channel means that the committer failed; the caller sees its own close.
+                // A committer that failed drops it, and the caller sees its channel closed.
                 let _ = commit.send(Work::Batch(batch));
             }
             Err(refusal) => {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tonic::transport::Channel;
@@ -33,19 +34,24 @@ pub struct Server {
     pub address: String,
     pub data: PathBuf,
     log: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 /// How to start a server.
 pub struct Start<'a> {
     pub data: &'a Path,
     pub clock: &'a str,
+    pub listen: &'a str,
     pub settings: &'a str,
     pub rules: Option<&'a Path>,
+    /// What a shell does before it becomes the server.
+    pub before: Option<&'a str>,
 }
 
 impl<'a> Start<'a> {
     pub fn at(data: &'a Path, clock: &'a str) -> Self {
-        Self { data, clock, settings: SETTINGS, rules: None }
+        let listen = "127.0.0.1:0";
+        Self { data, clock, listen, settings: SETTINGS, rules: None, before: None }
     }
 
     /// Starts it and waits until it listens; its log, should it stop before.
@@ -57,9 +63,16 @@ impl<'a> Start<'a> {
     pub fn spawn(&self) -> Starting {
         let settings = self.data.with_extension("toml");
         std::fs::write(&settings, self.settings).unwrap();
-        let mut command = Command::new(WAAG);
+        let mut command = match self.before {
+            None => Command::new(WAAG),
+            Some(before) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("{before}; exec \"$0\" \"$@\"")).arg(WAAG);
+                shell
+            }
+        };
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--clock", self.clock])
+            .args(["serve", "--listen", self.listen, "--clock", self.clock])
             .arg("--data-dir")
             .arg(self.data)
             .arg("--config")
@@ -76,7 +89,7 @@ impl<'a> Start<'a> {
         let (sender, listening) = std::sync::mpsc::channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 if let Some((_, address)) = line.split_once("listening address=") {
                     let _ = sender.send(address.trim().to_owned());
@@ -86,7 +99,7 @@ impl<'a> Start<'a> {
                 kept.push('\n');
             }
         });
-        Starting { child, data: self.data.into(), log, listening }
+        Starting { child, data: self.data.into(), log, listening, reading }
     }
 
     pub fn run(&self) -> Server {
@@ -100,6 +113,7 @@ pub struct Starting {
     data: PathBuf,
     log: Arc<Mutex<String>>,
     listening: Receiver<String>,
+    reading: JoinHandle<()>,
 }
 
 impl Starting {
@@ -111,14 +125,19 @@ impl Starting {
     pub fn listening(mut self) -> Result<Server, String> {
         // The channel closes when the process does.
         match self.listening.recv_timeout(Duration::from_secs(120)) {
-            Ok(address) => {
-                Ok(Server { child: self.child, address, data: self.data, log: self.log })
-            }
+            Ok(address) => Ok(Server {
+                child: self.child,
+                address,
+                data: self.data,
+                log: self.log,
+                reading: Some(self.reading),
+            }),
             Err(_) => {
                 let _ = self.child.kill();
                 let _ = self.child.wait();
-                std::thread::sleep(Duration::from_millis(50));
-                Err(self.log.lock().unwrap().clone())
+                self.reading.join().unwrap();
+                let log = self.log.lock().unwrap().clone();
+                Err(log)
             }
         }
     }
@@ -163,6 +182,14 @@ impl Server {
         send_signal(&self.child, signal);
     }
 
+    /// From now on no file of the server may be written past so many bytes.
+    pub fn limit_files(&self, bytes: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+        prlimit(pid, Resource::Fsize, limit).unwrap();
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
@@ -171,10 +198,21 @@ impl Server {
 
     /// SIGTERM, and its exit code once it has stopped. Meanwhile the test's own clients must be able
     /// to see that the server goes.
-    pub async fn stop(mut self) -> i32 {
+    pub async fn stop(self) -> i32 {
         self.signal("-TERM");
-        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
-        waiting.await.unwrap().code().unwrap()
+        self.ended().await.0
+    }
+
+    /// Its exit code and its log once it has ended.
+    pub async fn ended(mut self) -> (i32, String) {
+        let waiting = tokio::task::spawn_blocking(move || {
+            let status = self.child.wait().unwrap();
+            if let Some(reading) = self.reading.take() {
+                reading.join().unwrap();
+            }
+            (status.code().unwrap(), self.log())
+        });
+        waiting.await.unwrap()
     }
 }
 

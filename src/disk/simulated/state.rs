@@ -1,6 +1,6 @@
 //! What is on a simulated disk and what is only in its cache, and what a power cut leaves.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,10 @@ pub(super) struct State {
     pub(super) names_durable: BTreeMap<PathBuf, u64>,
     /// Since the last sync of their folder, in order.
     pub(super) moves: Vec<Move>,
-    pub(super) dirs: Vec<PathBuf>,
+    /// Folders as seen by the running system.
+    pub(super) dirs: BTreeSet<PathBuf>,
+    /// Folders whose names, and those of all above them, are on the device.
+    pub(super) dirs_durable: BTreeSet<PathBuf>,
     pub(super) capacity: u64,
     pub(super) calls: u64,
     pub(super) fault: Option<(u64, Fault)>,
@@ -135,12 +138,41 @@ impl State {
                 apply(&mut self.names_durable, change);
             }
         }
+        self.crash_dirs(percent);
         self.names = self.names_durable.clone();
         let live: Vec<u64> = self.names.values().copied().collect();
         self.inodes.retain(|number, _| live.contains(number));
         self.boots += 1;
         self.fault = None;
         self.power_cut = false;
+    }
+
+    /// A folder whose name is lost takes all that is in it along.
+    fn crash_dirs(&mut self, percent: u64) {
+        for dir in std::mem::take(&mut self.dirs) {
+            let durable = &mut self.dirs_durable;
+            let has_parent = parent(&dir) == Path::new("") || durable.contains(parent(&dir));
+            if durable.contains(&dir) || (has_parent && self.chance.hits(percent)) {
+                durable.insert(dir);
+            }
+        }
+        self.dirs = self.dirs_durable.clone();
+        self.names_durable.retain(|path, _| self.dirs.contains(parent(path)));
+    }
+
+    /// Folders of relative paths only: simulated disks have no root.
+    pub(super) fn make_dir(&mut self, dir: &Path, durably: bool) {
+        for dir in dir.ancestors().filter(|dir| *dir != Path::new("")) {
+            self.dirs.insert(dir.to_owned());
+            if durably {
+                self.dirs_durable.insert(dir.to_owned());
+            }
+        }
+    }
+
+    pub(super) fn find_dir(&self, dir: &Path) -> io::Result<()> {
+        let found = self.dirs.contains(dir).then_some(());
+        found.ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     pub(super) fn change(&mut self, change: Move) {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 //! Tests of several stages together, in one process.
 
+mod faulty;
 mod recover;
 mod reload;
 

@@ -1,0 +1,138 @@
+//! The real disk, which notes what it was asked for and fails when it is told to.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use rustix::io::Errno;
+
+use crate::disk::{Access, Disk, DiskFile, Entry, LocalDisk, PAGE_BYTES};
+
+/// What fails from now on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fault {
+    /// Durable writes, after so many of their pages have been written.
+    Writing { pages: usize },
+    /// Making files.
+    Creating(Errno),
+}
+
+#[derive(Debug)]
+pub(super) struct FaultyDisk {
+    inner: LocalDisk,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    fault: Option<Fault>,
+    failures: usize,
+    dirs: Vec<PathBuf>,
+}
+
+impl FaultyDisk {
+    pub(super) fn new() -> Self {
+        Self { inner: LocalDisk::new(), state: Arc::default() }
+    }
+
+    pub(super) fn fail(&self, fault: Fault) {
+        self.state.lock().unwrap().fault = Some(fault);
+    }
+
+    pub(super) fn mend(&self) {
+        self.state.lock().unwrap().fault = None;
+    }
+
+    /// How many calls have failed.
+    pub(super) fn failures(&self) -> usize {
+        self.state.lock().unwrap().failures
+    }
+
+    /// The folders it was asked to make.
+    pub(super) fn dirs(&self) -> Vec<PathBuf> {
+        self.state.lock().unwrap().dirs.clone()
+    }
+
+    fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(FaultyFile { inner: file, state: Arc::clone(&self.state) })
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        self.state.lock().unwrap().dirs.push(dir.to_owned());
+        self.inner.create_dir(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
+        self.inner.list(dir)
+    }
+
+    fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(Fault::Creating(error)) = state.fault {
+            state.failures += 1;
+            return Err(error.into());
+        }
+        Ok(self.wrap(self.inner.create(path, bytes)?))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(self.wrap(self.inner.open(path, access)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.inner.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.inner.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.sync_dir(dir)
+    }
+
+    fn read_small(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        self.inner.read_small(path, bytes_max)
+    }
+
+    fn write_small(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_small(path, bytes)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    inner: Arc<dyn DiskFile>,
+    state: Arc<Mutex<State>>,
+}
+
+impl DiskFile for FaultyFile {
+    fn len(&self) -> io::Result<u64> {
+        self.inner.len()
+    }
+
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        self.inner.read_at(offset, into)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_at(offset, bytes)
+    }
+
+    fn write_durable_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state.lock().unwrap();
+        if let Some(Fault::Writing { pages }) = state.fault {
+            state.failures += 1;
+            let written = pages.saturating_mul(PAGE_BYTES).min(bytes.len());
+            self.inner.write_durable_at(offset, &bytes[..written])?;
+            return Err(Errno::IO.into());
+        }
+        self.inner.write_durable_at(offset, bytes)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.inner.sync_data()
+    }
+}

@@ -1,0 +1,188 @@
+//! Past what may be in work or connected at once, callers are told which bound it was and when to come
+//! back, and everybody goes on.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::io::Read;
+use std::time::Duration;
+
+use common::{CLOCK, SETTINGS, Server, Start, batch, declaration, folder};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Streaming};
+use tonic_types::StatusExt;
+use waag::proto::v1::get_declaration_request::Key;
+use waag::proto::v1::lodgement_client::LodgementClient;
+use waag::proto::v1::submit_batches_response::Result as Item;
+use waag::proto::v1::{
+    GetDeclarationRequest, LocalReference, Outcome, SubmitBatchRequest, SubmitBatchesResponse,
+};
+
+/// How often something is tried that must come in the end.
+const TRIES: usize = 1_000;
+
+/// A stream, with batches going in and answers coming out.
+struct Lodging {
+    requests: Sender<SubmitBatchRequest>,
+    answers: Streaming<SubmitBatchesResponse>,
+}
+
+impl Lodging {
+    async fn on(mut client: LodgementClient<Channel>) -> Self {
+        let (requests, to_send) = channel(1);
+        let answers = client.submit_batches(ReceiverStream::new(to_send)).await.unwrap();
+        Self { requests, answers: answers.into_inner() }
+    }
+
+    async fn send(&self, lrn: &str) {
+        let declarant = declarant(lrn);
+        let batch = SubmitBatchRequest { declarant, ..batch(lrn, vec![declaration(lrn)]) };
+        self.requests.send(batch).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> Item {
+        self.answers.message().await.unwrap().unwrap().result.unwrap()
+    }
+
+    async fn assert_accepted(&mut self, lrn: &str) {
+        let Item::Answer(answer) = self.receive().await else { panic!("{lrn} was refused") };
+        assert_eq!(answer.batch_id, lrn);
+        assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
+    }
+}
+
+/// One for each digit that an LRN ends with: a declarant has half of what may be in work at most.
+fn declarant(lrn: &str) -> String {
+    format!("NL81000000{}", &lrn[lrn.len() - 1..])
+}
+
+/// A client that takes 16 bytes of an answer, less than the shortest has, until somebody reads it.
+async fn slow_to_read(server: &Server) -> LodgementClient<Channel> {
+    let endpoint = Channel::from_shared(server.url()).unwrap().initial_stream_window_size(16);
+    LodgementClient::new(endpoint.connect().await.unwrap())
+}
+
+/// Waits until `lrn` has been lodged, whether its answer has left or not.
+async fn lodged(client: &mut LodgementClient<Channel>, lrn: &str) {
+    let reference = LocalReference { declarant: declarant(lrn), lrn: lrn.into() };
+    let key = Some(Key::LocalReference(reference));
+    for _ in 0..TRIES {
+        match client.get_declaration(GetDeclarationRequest { key: key.clone() }).await {
+            Ok(_) => return,
+            Err(status) => assert_eq!(status.code(), Code::NotFound, "{status:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{lrn} was not lodged");
+}
+
+#[tokio::test]
+async fn who_finds_no_room_is_told_when_to_come_back_and_goes_on_once_answers_are_read() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nbatches_in_flight_max = 4\nadmission_wait_ms_max = 50\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut client = server.lodgement().await;
+    // A connection may have a quarter of four.
+    let mut unread = Vec::new();
+    for number in 0..4 {
+        let lodging = Lodging::on(slow_to_read(&server).await).await;
+        lodging.send(&format!("U{number}")).await;
+        lodged(&mut client, &format!("U{number}")).await;
+        unread.push(lodging);
+    }
+
+    let late = batch("late", vec![declaration("LATE")]);
+    let status = client.submit_batch(late.clone()).await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert!(status.message().contains("batches_in_flight_max"), "{status:?}");
+    let retry = status.get_details_retry_info().unwrap().retry_delay.unwrap();
+    assert!(!retry.is_zero());
+    let mut stream = Lodging::on(client.clone()).await;
+    for lrn in ["S0", "S1"] {
+        stream.send(lrn).await;
+        let Item::Refusal(refusal) = stream.receive().await else { panic!("{lrn} found room") };
+        assert_eq!(refusal.code, 8, "{refusal:?}");
+        assert!(refusal.retry_after_ms > 0, "{refusal:?}");
+        assert!(refusal.message.contains("batches_in_flight_max"), "{refusal:?}");
+    }
+
+    for (number, lodging) in unread.iter_mut().enumerate() {
+        lodging.assert_accepted(&format!("U{number}")).await;
+    }
+    // The server learns a moment later that an answer has been read.
+    let mut tries = 0;
+    let answer = loop {
+        stream.send("S1").await;
+        match stream.receive().await {
+            Item::Answer(answer) => break answer,
+            Item::Refusal(refusal) => assert_eq!(refusal.code, 8, "{refusal:?}"),
+        }
+        tries += 1;
+        assert!(tries < TRIES, "there is no room, though all answers were read");
+    };
+    // Accepted, and no replay: nothing had been kept of it.
+    assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
+    stream.send("S2").await;
+    stream.assert_accepted("S2").await;
+    for (number, lodging) in unread.iter_mut().enumerate() {
+        lodging.send(&format!("V{number}")).await;
+        lodging.assert_accepted(&format!("V{number}")).await;
+    }
+    let answer = client.submit_batch(late).await.unwrap().into_inner();
+    assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
+}
+
+/// All that the server says to a connection before it closes it.
+async fn said(server: &Server) -> String {
+    let address = server.address.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        // One that is not turned away is not closed either.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    String::from_utf8_lossy(&reading.await.unwrap()).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_told_why_and_the_others_go_on() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nconnections_max = 2\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let accepted = async |client: &mut LodgementClient<Channel>, lrn: &str| {
+        let answer = client.submit_batch(batch(lrn, vec![declaration(lrn)])).await?.into_inner();
+        assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
+        Ok::<_, tonic::Status>(())
+    };
+    let (mut first, mut second) = (server.lodgement().await, server.lodgement().await);
+    accepted(&mut first, "A0").await.unwrap();
+    accepted(&mut second, "B0").await.unwrap();
+
+    let reason = "connections_max: the server has 2 connections, the most it takes";
+    let told = said(&server).await;
+    assert!(told.contains(reason), "{told:?}");
+    // As a client shows it.
+    let mut third = server.lodgement().await;
+    let status = accepted(&mut third, "C0").await.unwrap_err();
+    assert!(format!("{status:?}").contains("connections_max"), "{status:?}");
+    accepted(&mut first, "A1").await.unwrap();
+    accepted(&mut second, "B1").await.unwrap();
+
+    // A connection that goes makes room for another.
+    drop(second);
+    for _ in 0..TRIES {
+        let channel = Channel::from_shared(server.url()).unwrap().connect().await;
+        let Ok(channel) = channel else { continue };
+        if accepted(&mut LodgementClient::new(channel), "C0").await.is_ok() {
+            accepted(&mut first, "A2").await.unwrap();
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("there is no room, though a connection has gone");
+}
