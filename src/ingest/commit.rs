@@ -13,6 +13,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
 
 use super::clock::Clock;
+use super::deltas::Deltas;
 use super::laws::Laws;
 use super::record::{self, BatchRecord};
 use super::work::{Placed, ToCommit, ToEnact};
@@ -36,9 +37,6 @@ pub(super) enum Work {
     Law(ToEnact),
 }
 
-/// An item of the fold, with the number of the record it came from.
-pub(super) type Folding = (Watermark, Event);
-
 /// The committer's state.
 pub(super) struct Committer {
     pub(super) journal: Journal,
@@ -48,7 +46,7 @@ pub(super) struct Committer {
     pub(super) next_ordinal: Ordinal,
     pub(super) group_bytes_max: usize,
     pub(super) answers: Sender<Box<Placed>>,
-    pub(super) fold: Sender<Folding>,
+    pub(super) fold: Deltas,
     pub(super) durable: watch::Sender<Watermark>,
     pub(super) failed: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<Option<String>>,
@@ -204,7 +202,7 @@ impl Committer {
         self.durable.send_replace(durable.watermark);
         for PlacedLaw { record, number, law, reply } in group.laws.drain(..) {
             self.laws.put_in_force(number, law);
-            let _ = self.fold.send((record, Event::Other));
+            self.fold.send(record, Event::Other);
             let _ = reply.send(Ok(number));
         }
         for batch in group.batches.drain(..) {

@@ -13,6 +13,7 @@ use super::answer::Framing;
 use super::budget::{Budget, Share, Turn};
 use super::clock::Clock;
 use super::commit::{Committer, Work};
+use super::deltas;
 use super::folding;
 use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
@@ -24,7 +25,7 @@ pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::Eori;
@@ -244,7 +245,7 @@ impl Engine {
         let (jobs, to_workers) = bounded(batches_max);
         let (work, to_committer) = bounded(batches_max + 16);
         let (answers, from_committer) = bounded(batches_max);
-        let (folds, to_fold) = bounded(batches_max * 4 + 16);
+        let (folds, to_fold) = deltas::way(batches_max * 4 + 16, DELTA_BYTES_MAX, fold.watermark());
         let mint = Mint::new(secrets.bijection());
         let answer_bytes_max = usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX);
         let lookup = Lookup {
@@ -297,8 +298,9 @@ impl Engine {
         spawn("committer", Box::new(move || committer.run(&to_committer)))?;
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
-        let run = move || folding::run(fold, &to_fold, interval, &fold_failed, &fold_stop);
-        spawn("fold", Box::new(run))?;
+        let (folder, catalog) = folding::threads(fold, to_fold, interval);
+        spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
+        spawn("catalog", Box::new(move || catalog.run()))?;
 
         let started = Started {
             progress: recovered.seen,

@@ -3,11 +3,17 @@
 //! ```text
 //!  submit ──jobs──▶ workers ──work──▶ committer ──answers──▶ workers ──fold──▶ fold
 //!  (tokio)          read, judge,      settle, place,         write the         merge in journal
-//!                   claim             write, sync            answer, delta     order, checkpoint
+//!                   claim             write, sync            answer, delta     order
+//!                                                                              │ checkpoints
+//!                                                                              ▼
+//!                                                                              catalog writer
 //! ```
 //!
-//! Every channel is bounded by the batches in flight, each of which has its share of the
-//! [`budget`]; so no stage ever waits for a later one to make room, and nothing can block in a circle.
+//! Every channel up to the answer is bounded by the batches in flight, each of which has its share
+//! of the [`budget`]; so no stage ever waits for a later one to make room. The way to the fold has
+//! bounds of its own (`deltas`), and there workers wait while the fold is behind; it never waits
+//! for them but for the next record, which always gets through, nor for the disk. So nothing can
+//! block in a circle.
 //!
 //! - [`budget`]: what may be in work at once.
 //! - [`clock`]: the batch's one time.
@@ -35,6 +41,7 @@ pub mod recover;
 pub mod refusal;
 
 mod commit;
+mod deltas;
 mod folding;
 mod start_error;
 mod work;

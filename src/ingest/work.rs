@@ -12,7 +12,8 @@ use tokio::sync::{oneshot, watch};
 use super::again::{Again, Under};
 use super::answer::{self, Framing, Totals, Verdict};
 use super::budget::Turn;
-use super::commit::{Folding, Work};
+use super::commit::Work;
+use super::deltas::Deltas;
 use super::laws::Laws;
 use super::prepare::{Prepared, Preparer};
 use super::record::BATCH_HEADER_BYTES;
@@ -104,7 +105,7 @@ impl Worker {
         jobs: Receiver<Job>,
         answers: &Receiver<Box<Placed>>,
         commit: Sender<Work>,
-        fold: &Sender<Folding>,
+        fold: &Deltas,
     ) {
         let (mut jobs, mut commit) = (jobs, Some(commit));
         loop {
@@ -163,7 +164,7 @@ impl Worker {
         Ok((prepared, claimed, reservation))
     }
 
-    fn finish(&mut self, placed: Placed, fold: &Sender<Folding>) {
+    fn finish(&mut self, placed: Placed, fold: &Deltas) {
         let Placed { in_flight: InFlight { prepared, caller }, decided, placing } = placed;
         let number = placing.number;
         let framing = caller.framing;
@@ -185,7 +186,7 @@ impl Worker {
                 );
                 // Nobody may be listening any more; the batch is lodged all the same.
                 let _ = caller.reply.send(Ok(Answer { bytes: answer, turn: caller.turn }));
-                let _ = fold.send((number, Event::Batch(delta)));
+                fold.send(number, Event::Batch(delta));
             }
             Err(reason) => {
                 // What was answered before can no longer be told: damage, so nothing goes on.
@@ -200,6 +201,7 @@ impl Worker {
                 let sentence =
                     format!("the server stops, since it cannot tell its answer: {reason}");
                 let _ = caller.reply.send(Err(Refusal::unavailable(sentence, 60_000)));
+                fold.give_up();
             }
         }
     }

@@ -13,7 +13,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -122,6 +122,16 @@ impl Shared {
     /// Tells those who wait that `watermark` is reached; the state must be at it already.
     pub(crate) fn publish(&self, watermark: u64) {
         self.progress.send_modify(|progress| progress.watermark = watermark);
+    }
+
+    // For the fold alone, which is the only one to write. Should it have panicked with the lock
+    // held, readers refuse (see `Board::read`); it is not here to go on.
+    pub(crate) fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stop(&self) {

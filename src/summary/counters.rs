@@ -132,6 +132,13 @@ counters! {
 }
 
 impl Counters {
+    /// Bytes of memory that they hold.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.reasons.capacity() * size_of::<ReasonCount>()
+            + self.chapters.capacity() * size_of::<(u8, u64)>()
+    }
+
     /// Goods items in judged declarations.
     #[must_use]
     pub fn judged_lines(&self) -> u64 {

@@ -17,6 +17,18 @@ pub enum Event {
     Other,
 }
 
+impl Event {
+    /// Bytes of memory that it holds while it waits to be folded in: none worth counting where it
+    /// is no batch.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Batch(delta) => delta.bytes(),
+            Self::ActorsMax(_) | Self::Other => 0,
+        }
+    }
+}
+
 /// One batch's contribution, built by the worker once its outcomes are final.
 ///
 /// All of a batch has one declarant and one representative, so these are summed here; holders of
@@ -60,6 +72,13 @@ impl Delta {
     /// Makes room for `declarations` more, so that adding them does not move what is there.
     pub fn reserve(&mut self, declarations: usize) {
         self.by_ioss_number.reserve(declarations);
+    }
+
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.whole.bytes()
+            + self.by_ioss_number.capacity() * size_of::<IossShare>()
+            + self.reasons.capacity() * size_of::<(Reason, u32)>()
     }
 
     /// Adds a declaration. `findings` are those of the answer, LRN_CONTENT_CONFLICT of a conflict

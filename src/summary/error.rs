@@ -15,6 +15,9 @@ pub enum FoldError {
     /// A file of a closed day failed.
     #[error(transparent)]
     DayFile(#[from] DayFileError),
+    /// A checkpoint was to be made while another is being written: a defect of the caller.
+    #[error("a checkpoint was to be made while another was under way")]
+    UnderWay,
     /// Records came out of order: a defect of the caller.
     #[error("record {found:?} was to be folded where {expected:?} is next")]
     OutOfOrder {

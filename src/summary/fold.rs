@@ -11,6 +11,11 @@
 //! 3. *Reopening* a day for a late record: its file is read into memory, and the next checkpoint
 //!    writes all its entries and says that the day is open. Until then the file counts.
 //!
+//! Steps 1 and 2 are prepared here and may be written by another thread ([`Checkpoint`]) while
+//! records go on being folded in. Until that is reported durable the day is open in memory, and is
+//! read from there. Where a late record has come for it meanwhile, it stays so, as after step 3:
+//! the file has what was folded in up to the checkpoint, and the next one writes all its entries.
+//!
 //! Days change only by these steps, and the same records in the same order give the same state,
 //! so that it does not matter when they happen.
 
@@ -19,7 +24,7 @@ use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, RwLockReadGuard};
 
 use sha2::{Digest, Sha256};
 
@@ -27,11 +32,13 @@ use crate::catalog::{self, Catalog, CatalogError, Changes, Mark, NotOpened};
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::board::Shared;
+use crate::summary::checkpoint::{Closed, Closing, sorted_entries};
 use crate::summary::day_files::{ClosedDay, DayFiles};
 use crate::summary::state::{Dirty, OpenDay, State};
 use crate::summary::stored::{self, Loader};
 use crate::summary::{
-    ACTORS_MAX_DEFAULT, ActorId, Board, Counters, DayFileError, Delta, Event, FoldError, Role,
+    ACTORS_MAX_DEFAULT, ActorId, Board, Checkpoint, Checkpointed, Counters, DayFileError, Delta,
+    Event, FoldError, Role,
 };
 
 /// The folder of closed days, within that of the archive.
@@ -67,7 +74,8 @@ pub struct Opened {
 #[derive(Debug)]
 pub struct Fold {
     shared: Arc<Shared>,
-    catalog: Catalog,
+    /// `None` while a checkpoint is under way, which has it.
+    catalog: Option<Catalog>,
     watermark: u64,
     /// Of the last checkpoint, where there was one.
     checkpointed: Option<u64>,
@@ -130,7 +138,7 @@ impl Fold {
         let board = Board::over(Arc::clone(&shared));
         let fold = Self {
             shared,
-            catalog,
+            catalog: Some(catalog),
             watermark,
             checkpointed: meta_mark.map(|_| watermark),
             dirty: Vec::new(),
@@ -175,7 +183,7 @@ impl Fold {
             self.reopen_for(delta)?;
         }
         let shared = Arc::clone(&self.shared);
-        let mut state = write(&shared);
+        let mut state = shared.write();
         match event {
             Event::Batch(delta) => state.fold(delta, number.0, &mut self.dirty),
             Event::ActorsMax(actors_max) => state.actors_max = *actors_max,
@@ -188,79 +196,119 @@ impl Fold {
         Ok(())
     }
 
+    /// Prepares a checkpoint of what changed since the last one, and the closing of every day that
+    /// is at least two days before the newest: of such a day no more batches come, save late ones,
+    /// which reopen it. Touches no disk. `None` where there is nothing to write, or a checkpoint is
+    /// under way.
+    ///
+    /// # Errors
+    /// [`FoldError`], upon which the server must stop.
+    pub fn begin_checkpoint(&mut self) -> Result<Option<Checkpoint>, FoldError> {
+        let days = self.newest_day().map(|newest| self.days_before(newest));
+        self.prepare(days.unwrap_or_default())
+    }
+
+    /// Takes back what [`Fold::begin_checkpoint`] gave, now that it is durable.
+    pub fn end_checkpoint(&mut self, checkpointed: Checkpointed) {
+        let Checkpointed { catalog, watermark, closed } = checkpointed;
+        self.catalog = Some(catalog);
+        self.checkpointed = Some(watermark);
+        for closed in closed {
+            self.end_closing(closed);
+        }
+    }
+
     /// Writes what changed since the last checkpoint, and the watermark; returns once it is
     /// durable.
     ///
     /// # Errors
     /// [`FoldError`], upon which the server must stop: this fold no longer knows what is stored.
     pub fn checkpoint(&mut self) -> Result<(), FoldError> {
-        if self.checkpointed == Some(self.watermark) {
-            return Ok(());
-        }
-        let shared = Arc::clone(&self.shared);
-        let mut state = write(&shared);
-        let mut changes = Changes::default();
-        self.put_new_ids(&state, &mut changes)?;
-        self.put_dirty(&mut state, &mut changes)?;
-        for (day, file) in std::mem::take(&mut self.reopened) {
-            self.put_day(day, false, file, &mut changes)?;
-        }
-        let meta = stored::meta_value(&state);
-        drop(state);
-        self.meta_mark = Some(changes.put(stored::META_KEY, &meta, self.meta_mark)?);
-        self.catalog.write(changes)?;
-        self.checkpointed = Some(self.watermark);
-        Ok(())
+        self.write_now(Vec::new())
     }
 
     /// Closes every open day that is at least two days before `newest`, which should be
-    /// [`Fold::newest_day`]: of such a day no more batches come, save late ones, which reopen it.
-    /// Makes a checkpoint first. Tells how many days it closed.
+    /// [`Fold::newest_day`], with a checkpoint; returns once all is durable. Tells how many days it
+    /// closed.
     ///
     /// # Errors
     /// [`FoldError`], upon which the server must stop.
     pub fn close_days(&mut self, newest: Day) -> Result<usize, FoldError> {
-        let past = |day: &Day| u32::from(day.0) + 2 <= u32::from(newest.0);
-        let days: Vec<Day> = self.state().open.keys().copied().filter(past).collect();
-        if !days.is_empty() {
-            self.checkpoint()?;
+        let days = self.days_before(newest);
+        let count = days.len();
+        if count > 0 {
+            self.write_now(days)?;
         }
-        for day in &days {
-            self.close_day(*day)?;
-        }
-        Ok(days.len())
+        Ok(count)
     }
 
-    /// Needs a checkpoint just made.
-    fn close_day(&mut self, day: Day) -> Result<(), FoldError> {
-        let mut changes = Changes::default();
-        let state = read(&self.shared);
-        let Some(open) = state.open.get(&day) else { return Ok(()) };
-        let file = self.shared.files.write(day, open.generation, |file| {
-            for (role, id, counters) in sorted_entries(&state, open) {
-                file.add(role, &id, counters)?;
-            }
-            Ok(())
-        })?;
-        for (role, role_day) in Role::ALL.into_iter().zip(&open.roles) {
-            for entry in &role_day.entries {
-                if let Some(mark) = entry.mark {
-                    changes.remove(&stored::entry_key(day, role, entry.number), mark);
-                }
-            }
-        }
-        drop(state);
-        self.put_day(day, true, file, &mut changes)?;
-        self.catalog.write(changes)?;
+    fn days_before(&self, newest: Day) -> Vec<Day> {
+        let past = |day: &Day| u32::from(day.0) + 2 <= u32::from(newest.0);
+        self.state().open.keys().copied().filter(past).collect()
+    }
 
-        let mut state = write(&self.shared);
-        state.open.remove(&day);
-        let mut closed = BTreeMap::clone(&state.closed);
-        closed.insert(day, file);
-        state.closed = Arc::new(closed);
-        drop(state);
-        self.shared.files.remove_older(day, file.generation)?;
+    fn write_now(&mut self, closing: Vec<Day>) -> Result<(), FoldError> {
+        if self.catalog.is_none() {
+            return Err(FoldError::UnderWay);
+        }
+        if let Some(checkpoint) = self.prepare(closing)? {
+            let checkpointed = checkpoint.write()?;
+            self.end_checkpoint(checkpointed);
+        }
         Ok(())
+    }
+
+    fn prepare(&mut self, days: Vec<Day>) -> Result<Option<Checkpoint>, FoldError> {
+        let is_new = self.checkpointed != Some(self.watermark);
+        if !is_new && days.is_empty() {
+            return Ok(None);
+        }
+        let Some(catalog) = self.catalog.take() else { return Ok(None) };
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.write();
+        let changes = if is_new { Some(self.changes(&mut state)?) } else { None };
+        let closing = days.into_iter().filter_map(|day| {
+            let OpenDay { generation, roles } = state.open.get(&day)?;
+            let mark = self.day_marks.get(&day).copied();
+            Some(Closing { day, generation: *generation, roles: roles.clone(), mark })
+        });
+        let closing = closing.collect();
+        drop(state);
+        Ok(Some(Checkpoint { catalog, shared, watermark: self.watermark, changes, closing }))
+    }
+
+    fn changes(&mut self, state: &mut State) -> Result<Changes, FoldError> {
+        let mut changes = Changes::default();
+        self.put_new_ids(state, &mut changes)?;
+        self.put_dirty(state, &mut changes)?;
+        for (day, file) in std::mem::take(&mut self.reopened) {
+            let old = self.day_marks.get(&day).copied();
+            let mark = changes.put(&stored::day_key(day), &stored::day_value(false, file), old)?;
+            self.day_marks.insert(day, mark);
+        }
+        self.meta_mark =
+            Some(changes.put(stored::META_KEY, &stored::meta_value(state), self.meta_mark)?);
+        Ok(changes)
+    }
+
+    /// What the catalog says of a day, the state says from here on.
+    fn end_closing(&mut self, closed: Closed) {
+        let Closed { day, file, mark } = closed;
+        self.day_marks.insert(day, mark);
+        // The checkpoint left no entry dirty, so one that is came after it.
+        let is_late = self.dirty.iter().any(|dirty| dirty.day == day);
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.write();
+        if !is_late {
+            state.open.remove(&day);
+            let mut closed = BTreeMap::clone(&state.closed);
+            closed.insert(day, file);
+            state.closed = Arc::new(closed);
+        } else if let Some(open) = state.open.get_mut(&day) {
+            open.generation = file.generation;
+            open.mark_all(day, &mut self.dirty);
+            self.reopened.insert(day, file);
+        }
     }
 
     /// Takes a closed day back into memory where `delta` belongs to it.
@@ -280,17 +328,13 @@ impl Fold {
         }
 
         let shared = Arc::clone(&self.shared);
-        let mut state = write(&shared);
+        let mut state = shared.write();
         let mut open = OpenDay { generation: closed.generation, ..OpenDay::default() };
         for (role, id, counters) in entries {
             let number = state.actors(role).number(&id).ok_or_else(|| file.names_unknown(&id))?;
-            let Some(role_day) = open.roles.get_mut(role.index()) else { continue };
-            let place = role_day.add(number, counters, None);
-            if let Some(entry) = role_day.entries.get_mut(place as usize) {
-                entry.dirty = true;
-            }
-            self.dirty.push(Dirty { day, role, place });
+            open.role_mut(role).add(number, counters, None);
         }
+        open.mark_all(day, &mut self.dirty);
         let mut rest = BTreeMap::clone(&state.closed);
         rest.remove(&day);
         state.closed = Arc::new(rest);
@@ -313,29 +357,15 @@ impl Fold {
     fn put_dirty(&mut self, state: &mut State, changes: &mut Changes) -> Result<(), FoldError> {
         let mut value = Vec::new();
         for Dirty { day, role, place } in self.dirty.drain(..) {
-            let open = state.open.get_mut(&day);
-            let role_day = open.and_then(|open| open.roles.get_mut(role.index()));
-            let entry = role_day.and_then(|role_day| role_day.entries.get_mut(place as usize));
-            let Some(entry) = entry else { continue };
+            let Some(open) = state.open.get_mut(&day) else { continue };
+            let entries = &mut open.role_mut(role).entries;
+            let Some(entry) = entries.get_mut(place as usize) else { continue };
             value.clear();
             entry.counters.encode(&mut value);
             let key = stored::entry_key(day, role, entry.number);
             entry.mark = Some(changes.put(&key, &value, entry.mark)?);
             entry.dirty = false;
         }
-        Ok(())
-    }
-
-    fn put_day(
-        &mut self,
-        day: Day,
-        closed: bool,
-        file: ClosedDay,
-        changes: &mut Changes,
-    ) -> Result<(), FoldError> {
-        let old = self.day_marks.get(&day).copied();
-        let mark = changes.put(&stored::day_key(day), &stored::day_value(closed, file), old)?;
-        self.day_marks.insert(day, mark);
         Ok(())
     }
 
@@ -365,7 +395,7 @@ impl Fold {
                 hash.update(figures);
             };
             if let Some(open) = state.open.get(&day) {
-                for (role, id, counters) in sorted_entries(&state, open) {
+                for (role, id, counters) in sorted_entries(&state, &open.roles) {
                     bytes.clear();
                     counters.encode(&mut bytes);
                     add(role, &id, &bytes);
@@ -393,7 +423,7 @@ impl Fold {
     }
 
     fn state(&self) -> RwLockReadGuard<'_, State> {
-        read(&self.shared)
+        self.shared.read()
     }
 }
 
@@ -442,31 +472,7 @@ fn load(
     Ok((catalog, loader))
 }
 
-/// The entries of an open day by role and id.
-fn sorted_entries<'a>(state: &State, open: &'a OpenDay) -> Vec<(Role, ActorId, &'a Counters)> {
-    let mut sorted = Vec::new();
-    for (role, role_day) in Role::ALL.into_iter().zip(&open.roles) {
-        let actors = state.actors(role);
-        let entries = role_day.entries.iter();
-        sorted.extend(
-            entries.filter_map(|entry| Some((role, actors.id(entry.number)?, &entry.counters))),
-        );
-    }
-    sorted.sort_unstable_by_key(|(role, id, _)| (*role, *id));
-    sorted
-}
-
 fn hash_text(hash: &mut Sha256, text: &str) {
     hash.update([text.len() as u8]);
     hash.update(text.as_bytes());
-}
-
-// Only this thread writes. Should it have panicked with the lock held, readers refuse (see
-// `Board`); it is not here to go on.
-fn write(shared: &Shared) -> RwLockWriteGuard<'_, State> {
-    shared.state.write().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read(shared: &Shared) -> RwLockReadGuard<'_, State> {
-    shared.state.read().unwrap_or_else(PoisonError::into_inner)
 }

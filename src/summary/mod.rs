@@ -4,7 +4,8 @@
 //! - [`Facts`] is what one declaration contributes, made by the worker that judged it; a
 //!   [`Delta`] is the contribution of one batch.
 //! - [`Fold`] merges deltas in journal order, keeps open days in the catalog and writes each
-//!   closed day to a file of its own. One thread owns it.
+//!   closed day to a file of its own. One thread owns it; a [`Checkpoint`] that it prepared may be
+//!   written by another, while it goes on merging.
 //! - [`Board`] is what everyone else reads. A read sees the fold at exactly one watermark.
 //!
 //! ```text
@@ -24,6 +25,7 @@
 
 mod actors;
 mod board;
+mod checkpoint;
 mod counters;
 mod day_file;
 mod day_files;
@@ -40,6 +42,7 @@ mod tests;
 
 pub use actors::{ActorId, IossNumber, OTHER, Role};
 pub use board::{Board, Cursor, ListQuery, Order, Page, Period, Summary};
+pub use checkpoint::{Checkpoint, Checkpointed};
 pub use counters::{Counters, ReasonCount, VALUE_BUCKETS};
 pub use day_file::DayFileError;
 pub use delta::{Delta, Event};

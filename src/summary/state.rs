@@ -38,12 +38,14 @@ pub(crate) struct State {
 pub(crate) struct OpenDay {
     /// Of the file it was reopened from; 0 where it never was closed.
     pub(crate) generation: u32,
-    /// By [`Role::index`].
-    pub(crate) roles: [RoleDay; 3],
+    /// By [`Role::index`]. While the day's file is being written they are shared with its writer:
+    /// a late batch then changes a copy. So closing a day costs no second copy of it, which may
+    /// have 150 MB, and late batches come hardly ever.
+    pub(crate) roles: [Arc<RoleDay>; 3],
 }
 
 /// The entries of one role on one day.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct RoleDay {
     /// By actor number: 1 + the entry's place, or 0. An array, so that the many holders of IOSS
     /// numbers cost one small load each and no second hash table.
@@ -52,7 +54,7 @@ pub(crate) struct RoleDay {
 }
 
 /// An actor's figures on one day, and what the catalog knows of them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) number: u32,
     /// Changed since the last checkpoint, and noted for the next.
@@ -68,6 +70,31 @@ pub(crate) struct Dirty {
     pub(crate) day: Day,
     pub(crate) role: Role,
     pub(crate) place: u32,
+}
+
+impl OpenDay {
+    /// The entries of `role`, to be changed.
+    pub(crate) fn role_mut(&mut self, role: Role) -> &mut RoleDay {
+        let [declarants, representatives, ioss_holders] = &mut self.roles;
+        Arc::make_mut(match role {
+            Role::Declarant => declarants,
+            Role::Representative => representatives,
+            Role::IossHolder => ioss_holders,
+        })
+    }
+
+    /// Of this day, `day`, the catalog holds no entry: marks all as changed, and appends those
+    /// that were not to `dirty`.
+    pub(crate) fn mark_all(&mut self, day: Day, dirty: &mut Vec<Dirty>) {
+        for role in Role::ALL {
+            for (place, entry) in (0..).zip(&mut self.role_mut(role).entries) {
+                entry.mark = None;
+                if !std::mem::replace(&mut entry.dirty, true) {
+                    dirty.push(at(day, role, place));
+                }
+            }
+        }
+    }
 }
 
 impl RoleDay {
@@ -140,7 +167,8 @@ impl State {
         let [declarants, representatives, ioss_holders] = &mut self.actors;
         let [declarant_day, representative_day, ioss_day] = &mut open.roles;
 
-        let mut fold = Fold { actors: declarants, role_day: declarant_day, actors_max, watermark };
+        let role_day = Arc::make_mut(declarant_day);
+        let mut fold = Fold { actors: declarants, role_day, actors_max, watermark };
         let entry =
             fold.entry(&delta.declarant, |place| dirty.push(at(day, Role::Declarant, place)));
         if let Some(entry) = entry {
@@ -148,19 +176,16 @@ impl State {
         }
 
         if let Some(representative) = &delta.representative {
-            let mut fold = Fold {
-                actors: representatives,
-                role_day: representative_day,
-                actors_max,
-                watermark,
-            };
+            let role_day = Arc::make_mut(representative_day);
+            let mut fold = Fold { actors: representatives, role_day, actors_max, watermark };
             let mark = |place| dirty.push(at(day, Role::Representative, place));
             if let Some(entry) = fold.entry(representative, mark) {
                 entry.counters.merge(&delta.whole);
             }
         }
 
-        let mut fold = Fold { actors: ioss_holders, role_day: ioss_day, actors_max, watermark };
+        let role_day = Arc::make_mut(ioss_day);
+        let mut fold = Fold { actors: ioss_holders, role_day, actors_max, watermark };
         let mut shares = delta.shares();
         let mut places: SmallVec<[u32; LOOK_AHEAD]> = SmallVec::new();
         for ahead in delta.by_ioss_number.chunks(LOOK_AHEAD) {
@@ -195,9 +220,10 @@ impl State {
         role: Role,
         period: Period,
     ) -> impl Iterator<Item = (Day, &RoleDay)> {
-        self.open.iter().filter(move |(day, _)| period.contains(**day)).filter_map(
-            move |(day, open)| open.roles.get(role.index()).map(|role_day| (*day, role_day)),
-        )
+        self.open
+            .iter()
+            .filter(move |(day, _)| period.contains(**day))
+            .filter_map(move |(day, open)| Some((*day, open.roles.get(role.index())?.as_ref())))
     }
 }
 

@@ -140,7 +140,7 @@ impl Loader {
         self.state.actors(role).id(number)?;
         let counters = Counters::decode(value)?;
         let open = self.state.open.entry(day).or_default();
-        open.roles.get_mut(role.index())?.add(number, counters, Some(mark));
+        open.role_mut(role).add(number, counters, Some(mark));
         Some(())
     }
 

@@ -203,6 +203,50 @@ fn a_reopened_day_that_was_not_checkpointed_is_still_closed() {
 }
 
 #[test]
+fn a_late_batch_while_its_day_closes_is_counted_once_wherever_it_stops() {
+    // Batches before the checkpoint, and after it: for an actor of that day, and for a new one.
+    let late = [batch(day(0), 1, 9, Some(1)), batch(day(0), 77, 2, Some(77))];
+    for late in [&late[..], &[batch(day(4), 1, 1, None)]] {
+        for steps in 0..4 {
+            let mut journal = journal();
+            let mut kept = Kept::with(&journal);
+            let begun = kept.fold().begin_checkpoint().unwrap().unwrap();
+            assert!(kept.fold().begin_checkpoint().unwrap().is_none(), "one at a time");
+            assert!(matches!(kept.fold().checkpoint(), Err(FoldError::UnderWay)));
+            journal.extend_from_slice(late);
+            kept.apply(&journal);
+            let digest = Kept::with(&journal).digest();
+            assert_eq!(kept.digest(), digest, "read as it is folded in");
+
+            let mut durable = None;
+            let mut written = (steps > 0).then(|| begun.write().unwrap());
+            if steps > 0 {
+                durable = Some(Watermark(40));
+            }
+            if steps > 1 {
+                assert_eq!(kept.fold().checkpointed(), Watermark(0));
+                kept.fold().end_checkpoint(written.take().unwrap());
+                assert_eq!(kept.fold().checkpointed(), Watermark(40));
+            }
+            assert_eq!(kept.digest(), digest);
+            if steps > 2 {
+                kept.checkpoint();
+                durable = Some(kept.fold().watermark());
+            }
+            drop(written);
+            let opened = kept.reopen(&journal);
+            assert_eq!(opened.watermark, durable.unwrap_or(Watermark(0)), "{steps} steps");
+            assert_eq!(opened.rebuilt_because.is_none(), durable.is_some(), "{opened:?}");
+            assert_eq!(kept.digest(), digest, "{steps} steps");
+            kept.close_before(day(4));
+            assert_eq!(kept.digest(), digest, "{steps} steps");
+            assert_eq!(kept.day_files().len(), 3);
+            kept.fold().verify_day_files().unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_checkpoint_in_time_is_where_it_starts_again() {
     let journal = journal();
     let mut kept = Kept::with(&journal[..25].to_vec());

@@ -17,11 +17,20 @@ struct Lodged {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Batch { day: u16, declarant: u32, representative: Option<u32>, declarations: Vec<Lodged> },
+    Batch {
+        day: u16,
+        declarant: u32,
+        representative: Option<u32>,
+        declarations: Vec<Lodged>,
+    },
     ActorsMax(u32),
     OtherRecord,
     Checkpoint,
     CloseDays(u16),
+    /// A checkpoint beside the fold, step by step.
+    Begin,
+    Write,
+    End,
     Stop,
 }
 
@@ -78,6 +87,9 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => Just(Step::OtherRecord),
         2 => Just(Step::Checkpoint),
         2 => (0..9_u16).prop_map(Step::CloseDays),
+        4 => Just(Step::Begin),
+        4 => Just(Step::Write),
+        4 => Just(Step::End),
         1 => Just(Step::Stop),
     ]
 }
@@ -222,7 +234,39 @@ fn event(step: &Step) -> Option<Event> {
         }
         Step::ActorsMax(most) => Some(Event::ActorsMax(*most)),
         Step::OtherRecord => Some(Event::Other),
-        Step::Checkpoint | Step::CloseDays(_) | Step::Stop => None,
+        Step::Checkpoint | Step::CloseDays(_) => None,
+        Step::Begin | Step::Write | Step::End | Step::Stop => None,
+    }
+}
+
+/// The checkpoint that is under way, if one is.
+#[derive(Default)]
+struct Beside {
+    begun: Option<(Checkpoint, u64)>,
+    written: Option<Checkpointed>,
+}
+
+impl Beside {
+    fn begin(&mut self, kept: &mut Kept) {
+        let watermark = kept.fold().watermark().0;
+        if let Some(checkpoint) = kept.fold().begin_checkpoint().unwrap() {
+            assert!(self.begun.is_none() && self.written.is_none(), "two at once");
+            self.begun = Some((checkpoint, watermark));
+        }
+    }
+
+    /// From here on it is what a stop leaves, ended or not.
+    fn write(&mut self, checkpointed: &mut Option<u64>) {
+        if let Some((checkpoint, watermark)) = self.begun.take() {
+            self.written = Some(checkpoint.write().unwrap());
+            *checkpointed = Some(watermark);
+        }
+    }
+
+    fn end(&mut self, kept: &mut Kept) {
+        if let Some(written) = self.written.take() {
+            kept.fold().end_checkpoint(written);
+        }
     }
 }
 
@@ -238,7 +282,13 @@ proptest! {
         let mut journal = Journal::new();
         let mut kept = Kept::new();
         let mut checkpointed = None;
+        let mut beside = Beside::default();
         for step in &steps {
+            if matches!(step, Step::Checkpoint | Step::CloseDays(_)) {
+                // Whoever makes one at once has no other under way.
+                beside.write(&mut checkpointed);
+                beside.end(&mut kept);
+            }
             match step {
                 Step::Batch { day: on, declarant, representative, declarations } => {
                     model.batch(day(*on), *declarant, *representative, declarations);
@@ -255,7 +305,11 @@ proptest! {
                         checkpointed = Some(journal.len() as u64);
                     }
                 }
+                Step::Begin => beside.begin(&mut kept),
+                Step::Write => beside.write(&mut checkpointed),
+                Step::End => beside.end(&mut kept),
                 Step::Stop => {
+                    beside = Beside::default();
                     let opened = kept.reopen(&journal);
                     prop_assert_eq!(opened.watermark, Watermark(checkpointed.unwrap_or(0)));
                     let reason = opened.rebuilt_because;
@@ -265,6 +319,9 @@ proptest! {
             journal.extend(event(step));
             kept.apply(&journal);
         }
+
+        beside.write(&mut checkpointed);
+        beside.end(&mut kept);
 
         // Each actor's every day, and all of its days together.
         let mut periods: BTreeMap<(Role, String), Figures> = BTreeMap::new();

@@ -157,12 +157,25 @@ fn readers_see_whole_records_while_days_close_and_reopen() {
             }
             reads
         });
+        let mut beside = None;
         for n in 1..=200_u64 {
-            // Days 0 to 9 and back to 0, so that most records are late ones.
-            let on = day(u16::try_from(n % 10).unwrap());
+            // Days 0 to 9 and back to 0, five records each, so that most are late ones.
+            let on = day(u16::try_from(n / 5 % 10).unwrap());
             kept.fold().apply(Watermark(n), &batch(on, 1, 1, Some(1))).unwrap();
-            if n % 5 == 0 {
-                kept.close_before(day(11));
+            match n % 5 {
+                0 => {
+                    kept.close_before(day(11));
+                }
+                // And beside the fold, while three more come.
+                1 => {
+                    let begun = kept.fold().begin_checkpoint().unwrap();
+                    beside = begun.map(|begun| scope.spawn(|| begun.write().unwrap()));
+                }
+                4 => {
+                    let written = beside.take().map(|writer| writer.join().unwrap());
+                    written.into_iter().for_each(|written| kept.fold().end_checkpoint(written));
+                }
+                _ => {}
             }
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
