@@ -79,6 +79,17 @@ pub struct Config {
     pub connections_max: u32,
     /// Streams (calls) of one connection at once.
     pub connection_streams_max: u32,
+    /// Watches over summaries at once, and fewer where `memory_max` has no room for so many (see
+    /// [`Config::watches`]). More are told to come back. Each looks through the list of actors once
+    /// a second (100,000: about 0.1 ms).
+    pub watches_max: usize,
+    /// Reads of summaries at once; more wait. Each takes a blocking thread, and one over all actors
+    /// up to 160 bytes for each of `actors_max` while it runs: 8 × 100,000 × 160 = 128 MB.
+    pub summary_reads_max: usize,
+    /// Reads of summaries that wait, for their watermark or for their turn. More are told to come
+    /// back, at once and not at their deadline: 1,024 of 5 ms each, 8 at a time, are 0.6 s. Each
+    /// holds 1 KiB.
+    pub summary_reads_waiting_max: usize,
 }
 
 impl Default for Config {
@@ -111,6 +122,9 @@ impl Default for Config {
             drain_s_max: 30,
             connections_max: 256,
             connection_streams_max: 256,
+            watches_max: 32,
+            summary_reads_max: 8,
+            summary_reads_waiting_max: 1_024,
         }
     }
 }
@@ -186,6 +200,10 @@ pub const FINDINGS_BYTES_SPARE: u64 = 64 << 10;
 /// a quarter of a second's worth at least: more than any batch takes that the others wait for.
 pub const DELTA_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes that a watch remembers for each actor of its role, at most: 9 of what it sent last, 18 of an
+/// id that it is about to send; rounded up.
+pub const WATCHED_ACTOR_BYTES: u64 = 32;
+
 /// Memory that a message of `bytes` holds while it is in work: itself, and what was found in it.
 #[must_use]
 pub fn in_flight_bytes(bytes: u64) -> u64 {
@@ -250,6 +268,10 @@ impl Config {
             ("message_s_max", self.message_s_max, 86_400),
             ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
+            ("watches_max", self.watches_max as u64, 4_096),
+            // tokio has 512 blocking threads, and look-ups need some too.
+            ("summary_reads_max", self.summary_reads_max as u64, 256),
+            ("summary_reads_waiting_max", self.summary_reads_waiting_max as u64, 65_536),
         ];
         for &(field, value, most) in positive {
             if !(1..=most).contains(&value) {
@@ -297,6 +319,16 @@ impl Config {
             });
         }
         Ok(Sizes { table_slots, bytes_in_flight_max, batches_in_flight_max, connections_max })
+    }
+
+    /// Watches over summaries at once: what all of them remember stays below 32 MiB and a
+    /// thirty-second of the memory, both of them part of what is for everything small. By default
+    /// 32 × 100,001 × [`WATCHED_ACTOR_BYTES`] = 102 MB of 134 MB. One there may always be.
+    #[must_use]
+    pub fn watches(&self) -> usize {
+        let room = self.memory_max.0 / 32 + 32 * MIB;
+        let fitting = room / ((u64::from(self.actors_max) + 1) * WATCHED_ACTOR_BYTES);
+        usize::try_from(fitting).unwrap_or(usize::MAX).clamp(1, self.watches_max.max(1))
     }
 
     /// Threads that judge.
@@ -386,6 +418,19 @@ mod tests {
     }
 
     #[test]
+    fn watches_are_as_many_as_there_is_memory_for() {
+        let watches = |memory_max, actors_max, watches_max| {
+            let memory_max = ByteSize(memory_max);
+            Config { memory_max, actors_max, watches_max, ..Config::default() }.watches()
+        };
+        assert_eq!(Config::default().watches(), 32);
+        assert_eq!(watches(3 << 30, 100_000, 64), 41);
+        assert_eq!(watches(256 << 20, 100_000, 64), 13);
+        assert_eq!(watches(256 << 20, 1_000, 64), 64);
+        assert_eq!(watches(256 << 20, 10_000_000, 64), 1);
+    }
+
+    #[test]
     fn sizes_are_read_as_people_write_them() {
         for (text, bytes) in [("3GiB", 3 << 30), ("16 MiB", 16 << 20), ("64k", 65_536), ("7", 7)] {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
@@ -412,6 +457,9 @@ mod tests {
             assert!(told.contains("lookups_in_flight_max") && told.contains("1 to 256"), "{told}");
         }
         assert!(wrong(|c| c.time_zone = "Mars/Olympus".into()).contains("time_zone"));
+        assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));
+        assert!(wrong(|c| c.summary_reads_max = 257).contains("must be 1 to 256"));
+        assert!(wrong(|c| c.summary_reads_waiting_max = 0).contains("summary_reads_waiting_max"));
         assert!(toml::from_str::<Config>("memory_mx = 3").is_err());
         let read: Config = toml::from_str("memory_max = \"1GiB\"\nworkers = 3").unwrap();
         assert_eq!((read.memory_max, read.workers), (ByteSize(1 << 30), 3));

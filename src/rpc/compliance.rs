@@ -1,7 +1,6 @@
 //! The `Compliance` service: how each actor declares, for analysts.
 //!
-//! It maps requests to reads of the [`Board`] and back, and nothing else. Reads run on blocking
-//! threads: they may wait for the fold, or read files of closed days.
+//! It maps requests to reads of the [`Board`] and back, and nothing else.
 //!
 //! What the contract leaves open:
 //! - An id that no declaration has named is NOT_FOUND; one that is known but declared nothing in
@@ -13,23 +12,25 @@
 //!   watch over named actors sends those known, even with zeros; one over a role those with
 //!   figures in the period.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, Permit};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::reads::{Reader, assert_reading, come_back, with_retry};
+use super::watch::{WATCH_AHEAD, Watch};
+use crate::config::Config;
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::proto::server::compliance_server::Compliance;
 use crate::proto::v1;
 use crate::summary::{
-    ActorId, Board, Counters, ListQuery, Order, Period, QueryError, Role, Summary, indicators,
+    ActorId, Board, Counters, ListQuery, Order, Page, Period, Role, Summary, indicators,
     read_token, write_token,
 };
 
@@ -40,27 +41,29 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Kept of the caller's deadline, so that our sentence reaches it before its own clock ends the
 /// call.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
-/// An actor is sent at most once in this time.
-const WATCH_PAUSE: Duration = Duration::from_secs(1);
-/// Summaries made ahead for a watcher: what a slow one may get that is not the newest.
-const WATCH_AHEAD: usize = 16;
 /// How many actors one watch names at most.
 const WATCH_IDS_MAX: usize = 1_000;
 
 /// Bounds of the service.
 #[derive(Debug, Clone)]
 pub struct ComplianceOptions {
-    /// Watches open at once. Each looks through the list of actors once a second (100,000: about
-    /// 0.1 ms) and remembers 40 bytes for each it has sent.
-    pub watchers_max: usize,
-    /// Reads under way at once; more wait. Each takes a blocking thread, and a list over long
-    /// periods reads many files.
+    /// Watches at once.
+    pub watches_max: usize,
+    /// Reads at once.
     pub reads_max: usize,
+    /// Reads that wait.
+    pub reads_waiting_max: usize,
 }
 
-impl Default for ComplianceOptions {
-    fn default() -> Self {
-        Self { watchers_max: 64, reads_max: 8 }
+impl ComplianceOptions {
+    /// As the settings have them.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self {
+            watches_max: config.watches(),
+            reads_max: config.summary_reads_max,
+            reads_waiting_max: config.summary_reads_waiting_max,
+        }
     }
 }
 
@@ -68,8 +71,8 @@ impl Default for ComplianceOptions {
 #[derive(Debug)]
 pub struct ComplianceService {
     reader: Reader,
-    watchers: Arc<Semaphore>,
-    watchers_max: usize,
+    watches: Arc<Semaphore>,
+    watches_max: usize,
 }
 
 impl ComplianceService {
@@ -77,9 +80,9 @@ impl ComplianceService {
     #[must_use]
     pub fn new(board: Board, options: &ComplianceOptions) -> Self {
         Self {
-            reader: Reader { board, slots: Arc::new(Semaphore::new(options.reads_max.max(1))) },
-            watchers: Arc::new(Semaphore::new(options.watchers_max)),
-            watchers_max: options.watchers_max,
+            reader: Reader::new(board, options.reads_max, options.reads_waiting_max),
+            watches: Arc::new(Semaphore::new(options.watches_max)),
+            watches_max: options.watches_max,
         }
     }
 
@@ -115,14 +118,16 @@ impl Compliance for ComplianceService {
         request: Request<v1::GetActorSummaryRequest>,
     ) -> Result<Response<v1::GetActorSummaryResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let actor = request.actor.unwrap_or_default();
-        let role = role("actor.role", actor.role)?;
-        let id = actor_id("actor.id", role, &actor.id)?;
-        let asked = request.period.unwrap_or_default();
+        let at_least = request.at_least_watermark;
+        let (role, id, asked) = actor_query(request)?;
         let period = period(&asked)?;
-        self.reach(request.at_least_watermark, &metadata).await?;
-        let (found, watermark) =
-            self.reader.read(move |board| board.summary(role, &id, period)).await?;
+        let place = self.reader.place()?;
+        self.reach(at_least, &metadata).await?;
+        let read = self.reader.read_from(place, move |board| {
+            let (found, watermark) = board.summary(role, &id, period)?;
+            Ok((found.map(|summary| to_message(&summary, role, &asked)), watermark))
+        });
+        let (found, watermark) = read.await?;
         let summary = found.ok_or_else(|| {
             Status::not_found(format!(
                 "no declaration among the first {} records of the journal names {} {id}, or it \
@@ -131,8 +136,7 @@ impl Compliance for ComplianceService {
                 name_of(role)
             ))
         })?;
-        let summary = Some(to_message(&summary, role, &asked));
-        Ok(Response::new(v1::GetActorSummaryResponse { summary }))
+        Ok(Response::new(v1::GetActorSummaryResponse { summary: Some(summary) }))
     }
 
     async fn list_actor_summaries(
@@ -140,18 +144,14 @@ impl Compliance for ComplianceService {
         request: Request<v1::ListActorSummariesRequest>,
     ) -> Result<Response<v1::ListActorSummariesResponse>, Status> {
         let (metadata, _, request) = request.into_parts();
-        let asked = request.period.clone().unwrap_or_default();
-        let query = list_query(&request, &asked)?;
-        self.reach(request.at_least_watermark, &metadata).await?;
-        let page = self.reader.read(move |board| board.list(&query)).await?;
-        let summaries =
-            page.summaries.iter().map(|summary| to_message(summary, query.role, &asked)).collect();
-        let next_page_token = page.next.map(|cursor| write_token(&query, &cursor));
-        Ok(Response::new(v1::ListActorSummariesResponse {
-            summaries,
-            next_page_token: next_page_token.unwrap_or_default(),
-            watermark: page.watermark.0,
-        }))
+        let at_least = request.at_least_watermark;
+        let (query, asked) = list_query(request)?;
+        let place = self.reader.place()?;
+        self.reach(at_least, &metadata).await?;
+        let read = self
+            .reader
+            .read_from(place, move |board| Ok(page_message(&board.list(&query)?, &query, &asked)));
+        Ok(Response::new(read.await?))
     }
 
     type WatchActorSummariesStream =
@@ -173,179 +173,33 @@ impl Compliance for ComplianceService {
         let named = request.actor_ids.iter().enumerate();
         let named = named.map(|(n, id)| actor_id(&format!("actor_ids[{n}]"), role, id));
         let named = named.collect::<Result<BTreeSet<_>, _>>()?;
-        let slot = Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| {
-            let text = format!("{} watches are open, which is the bound", self.watchers_max);
+        let slot = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
+            let text = format!(
+                "{} watches are open, which is the bound (watches_max, or what memory_max has room \
+                 for)",
+                self.watches_max
+            );
             with_retry(Code::ResourceExhausted, text, Duration::from_secs(10))
         })?;
         let (sender, receiver) = mpsc::channel(WATCH_AHEAD);
-        let watch = Watch {
-            reader: self.reader.clone(),
-            role,
-            period,
-            asked,
-            named: (!named.is_empty()).then_some(named),
-            sent: HashMap::new(),
-            _slot: slot,
-        };
+        let named = (!named.is_empty()).then_some(named);
+        let watch = Watch::new(self.reader.clone(), role, period, asked, named, slot);
         tokio::spawn(watch.run(sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
 
-/// Reads the board on blocking threads, a bounded number at a time.
-#[derive(Debug, Clone)]
-struct Reader {
-    board: Board,
-    slots: Arc<Semaphore>,
+/// What is asked, without the rest of the message, which may be much longer: it may have to wait.
+fn actor_query(request: v1::GetActorSummaryRequest) -> Result<(Role, ActorId, v1::Period), Status> {
+    let actor = request.actor.unwrap_or_default();
+    let role = role("actor.role", actor.role)?;
+    let id = actor_id("actor.id", role, &actor.id)?;
+    Ok((role, id, request.period.unwrap_or_default()))
 }
 
-impl Reader {
-    async fn read<T: Send + 'static>(
-        &self,
-        look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
-    ) -> Result<T, Status> {
-        let stopped = || Status::unavailable("the server is stopping");
-        let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| stopped())?;
-        let board = self.board.clone();
-        let looked = tokio::task::spawn_blocking(move || {
-            let found = look(&board);
-            drop(slot);
-            found
-        });
-        looked.await.map_err(|_| stopped())?.map_err(|error| match error {
-            QueryError::DayFile(_) => {
-                tracing::error!(%error, "a closed day of the summary cannot be read");
-                Status::data_loss(error.to_string())
-            }
-            QueryError::Unsettled => come_back(error.to_string()),
-            QueryError::Stopped => Status::unavailable(error.to_string()),
-        })
-    }
-}
-
-type WatchSender = mpsc::Sender<Result<v1::WatchActorSummariesResponse, Status>>;
-type WatchPermit<'a> = Permit<'a, Result<v1::WatchActorSummariesResponse, Status>>;
-
-/// One watcher.
-///
-/// It goes in rounds, each at least [`WATCH_PAUSE`] after the end of the one before. A round takes
-/// the ids that changed, and makes the summary of each only when there is room to send it: so a
-/// slow reader gets few and new ones, and nothing piles up for it.
-struct Watch {
-    reader: Reader,
-    role: Role,
-    period: Period,
-    asked: v1::Period,
-    /// `None`: all of the role.
-    named: Option<BTreeSet<ActorId>>,
-    /// What was last sent of each actor, as a checksum of its figures.
-    sent: HashMap<ActorId, u64>,
-    _slot: OwnedSemaphorePermit,
-}
-
-/// Why a watch ends.
-enum Ended {
-    /// The reader went away.
-    Reader,
-    /// Something failed.
-    Failed(Status),
-}
-
-impl Watch {
-    async fn run(mut self, sender: WatchSender) {
-        let board = self.reader.board.clone();
-        let ended = tokio::select! {
-            // The stream just ends: the caller may watch again elsewhere.
-            () = board.stopped() => return,
-            () = sender.closed() => return,
-            ended = self.rounds(&sender) => ended,
-        };
-        if let Err(Ended::Failed(status)) = ended {
-            // Where the reader is gone, there is nobody to tell.
-            let _gone = sender.send(Err(status)).await;
-        }
-    }
-
-    async fn rounds(&mut self, sender: &WatchSender) -> Result<(), Ended> {
-        let mut since = self.reader.board.watermark();
-        let mut pending = self.first_round().await?;
-        loop {
-            self.send(pending, sender).await?;
-            tokio::time::sleep(WATCH_PAUSE).await;
-            let role = self.role;
-            let changed = self.reader.read(move |board| board.changed_since(role, since)).await;
-            let (changed, watermark) = changed.map_err(Ended::Failed)?;
-            since = watermark;
-            pending = changed.into_iter().filter(|id| self.wants(id)).collect();
-        }
-    }
-
-    fn wants(&self, id: &ActorId) -> bool {
-        self.named.as_ref().is_none_or(|named| named.contains(id))
-    }
-
-    /// All that match.
-    async fn first_round(&self) -> Result<BTreeSet<ActorId>, Ended> {
-        if let Some(named) = &self.named {
-            return Ok(named.clone());
-        }
-        let (role, period) = (self.role, self.period);
-        let listed = self.reader.read(move |board| board.ids_in(role, period)).await;
-        listed.map_err(Ended::Failed)
-    }
-
-    /// Sends what is new of each of `pending`.
-    async fn send(
-        &mut self,
-        pending: BTreeSet<ActorId>,
-        sender: &WatchSender,
-    ) -> Result<(), Ended> {
-        let pending: Vec<ActorId> = pending.into_iter().collect();
-        let mut rest = pending.as_slice();
-        while !rest.is_empty() {
-            // Wait for room, then take as many as there is room for.
-            let first = sender.reserve().await.map_err(|_| Ended::Reader)?;
-            let mut permits = vec![first];
-            permits.extend(std::iter::from_fn(|| sender.try_reserve().ok()));
-            let (now, later) = rest.split_at(permits.len().min(rest.len()));
-            rest = later;
-            let (role, period, ids) = (self.role, self.period, now.to_vec());
-            let read = self.reader.read(move |board| board.summaries(role, &ids, period)).await;
-            let (summaries, watermark) = read.map_err(Ended::Failed)?;
-            self.send_new(&summaries, watermark, permits);
-        }
-        Ok(())
-    }
-
-    fn send_new(
-        &mut self,
-        summaries: &[Summary],
-        watermark: Watermark,
-        permits: Vec<WatchPermit<'_>>,
-    ) {
-        let mut permits = permits.into_iter();
-        for summary in summaries {
-            if summary.counters.is_empty() && self.named.is_none() {
-                continue;
-            }
-            let figures = summary.counters.fingerprint();
-            if self.sent.insert(summary.id, figures) == Some(figures) {
-                continue;
-            }
-            let Some(permit) = permits.next() else { return };
-            let message = to_message(summary, self.role, &self.asked);
-            permit.send(Ok(v1::WatchActorSummariesResponse {
-                summary: Some(message),
-                watermark: watermark.0,
-            }));
-        }
-    }
-}
-
-fn list_query(
-    request: &v1::ListActorSummariesRequest,
-    asked: &v1::Period,
-) -> Result<ListQuery, Status> {
+/// As [`actor_query`].
+fn list_query(request: v1::ListActorSummariesRequest) -> Result<(ListQuery, v1::Period), Status> {
+    let asked = request.period.unwrap_or_default();
     let page_size = match request.page_size {
         0 => PAGE_SIZE_DEFAULT,
         size if size <= PAGE_SIZE_MAX => size,
@@ -360,7 +214,7 @@ fn list_query(
     };
     let mut query = ListQuery {
         role: role("role", request.role)?,
-        period: period(asked)?,
+        period: period(&asked)?,
         order,
         after: None,
         page_size: page_size as usize,
@@ -369,7 +223,7 @@ fn list_query(
         let cursor = read_token(&request.page_token, &query);
         query.after = Some(cursor.map_err(|reason| invalid("page_token", reason))?);
     }
-    Ok(query)
+    Ok((query, asked))
 }
 
 fn role(field: &str, number: i32) -> Result<Role, Status> {
@@ -436,14 +290,6 @@ fn invalid(field: &str, description: impl Into<String>) -> Status {
     Status::with_error_details(Code::InvalidArgument, text, details)
 }
 
-fn come_back(text: String) -> Status {
-    with_retry(Code::Unavailable, text, Duration::from_secs(1))
-}
-
-fn with_retry(code: Code, text: String, after: Duration) -> Status {
-    Status::with_error_details(code, text, ErrorDetails::with_retry_info(Some(after)))
-}
-
 /// The time that the caller gives the call: `grpc-timeout`, at most 8 digits and a unit.
 fn deadline(metadata: &MetadataMap) -> Option<Duration> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
@@ -463,7 +309,23 @@ fn deadline(metadata: &MetadataMap) -> Option<Duration> {
     }
 }
 
-fn to_message(summary: &Summary, role: Role, asked: &v1::Period) -> v1::ActorSummary {
+fn page_message(
+    page: &Page,
+    query: &ListQuery,
+    asked: &v1::Period,
+) -> v1::ListActorSummariesResponse {
+    let summaries = page.summaries.iter();
+    let next_page_token = page.next.map(|cursor| write_token(query, &cursor));
+    v1::ListActorSummariesResponse {
+        summaries: summaries.map(|summary| to_message(summary, query.role, asked)).collect(),
+        next_page_token: next_page_token.unwrap_or_default(),
+        watermark: page.watermark.0,
+    }
+}
+
+/// Takes some µs, and there are up to 1,000 in an answer: for the thread of a read.
+pub(super) fn to_message(summary: &Summary, role: Role, asked: &v1::Period) -> v1::ActorSummary {
+    assert_reading();
     let c = &summary.counters;
     v1::ActorSummary {
         actor: Some(v1::Actor { role: role as i32, id: summary.id.as_str().to_owned() }),

@@ -20,7 +20,7 @@ impl Served {
         let (catalog, archive) = (folder.path().join("catalog"), folder.path().join("archive"));
         let (fold, board, _) =
             Fold::open(&catalog, &archive, &FoldOptions::default(), [1; 16]).unwrap();
-        let options = ComplianceOptions { watchers_max: 2, ..ComplianceOptions::default() };
+        let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self { _folder: folder, fold, service: ComplianceService::new(board, &options) }
     }
 
@@ -245,6 +245,67 @@ async fn a_watermark_not_reached_ends_with_the_deadline() {
     let status = served.get(request).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert!(status.get_details_retry_info().is_some());
+}
+
+#[tokio::test]
+async fn reads_past_those_that_may_wait_are_refused_by_name() {
+    let mut served = Served::new();
+    let later = |watermark| v1::GetActorSummaryRequest {
+        at_least_watermark: watermark,
+        ..actor("NL000000001")
+    };
+    let listed = v1::ListActorSummariesRequest { role: 1, ..Default::default() };
+    {
+        let Served { fold, service, .. } = &mut served;
+        let get = |watermark| service.get_actor_summary(Request::new(later(watermark)));
+        let (mut first, mut second) = (get(1), get(2));
+        // Each takes its place when it is first looked at.
+        for waiting in [&mut first, &mut second] {
+            let pending = tokio::time::timeout(Duration::ZERO, waiting).await;
+            assert!(pending.is_err(), "there is nothing to read yet");
+        }
+        let refused = [
+            get(1).await.unwrap_err(),
+            service.list_actor_summaries(Request::new(listed.clone())).await.unwrap_err(),
+        ];
+        for status in refused {
+            assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
+            let text = status.message();
+            assert!(
+                text.contains("2 reads") && text.contains("summary_reads_waiting_max"),
+                "{text}"
+            );
+            assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+        }
+        // A watch has its own bound.
+        let watch = v1::WatchActorSummariesRequest { role: 1, ..Default::default() };
+        let watch = service.watch_actor_summaries(Request::new(watch)).await.unwrap();
+        let mut delta = Delta::new(Day::parse("2026-11-05").unwrap(), eori(1), None);
+        delta.add(Outcome::Accepted, &Facts::default(), &[], None);
+        fold.apply(Watermark(1), &Event::Batch(delta.clone())).unwrap();
+        assert_eq!(first.await.unwrap().into_inner().summary.unwrap().accepted, 1);
+        // One that is refused or ends leaves its place.
+        get(1).await.unwrap();
+        assert_eq!(next(&mut watch.into_inner(), 1).await, ids(&[(1, 1)]));
+        drop(second);
+    }
+    served.list(listed).await.unwrap();
+    served.lodge("2026-11-05", 1, 1);
+    assert_eq!(served.get(later(2)).await.unwrap().accepted, 2);
+}
+
+// All the tests here check that no message is made and no list of ids sorted but in a read, if
+// this one holds.
+#[cfg(debug_assertions)]
+#[tokio::test]
+#[should_panic(expected = "long work outside a read")]
+async fn long_work_on_a_tokio_worker_is_noticed() {
+    let mut served = Served::new();
+    served.lodge("2026-11-05", 1, 1);
+    let (role, id) = (Role::Declarant, ActorId::from(eori(1)));
+    let board = served.service.reader.board.clone();
+    let (summary, _) = board.summary(role, &id, Period::default()).unwrap();
+    to_message(&summary.unwrap(), role, &v1::Period::default());
 }
 
 #[test]

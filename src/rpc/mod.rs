@@ -4,7 +4,7 @@
 //! - [`connection`]: so many connections, each with its budget.
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire.
-//! - [`lodgement`], [`compliance`]: the two services.
+//! - [`lodgement`], [`compliance`]: the two services. `reads` and `watch` are parts of the second.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - [`server`]: all of it behind one listener.
 
@@ -16,3 +16,6 @@ pub mod ledger;
 pub mod lodgement;
 pub mod server;
 pub mod status;
+
+mod reads;
+mod watch;

@@ -84,7 +84,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );
-    let compliance = ComplianceService::new(engine.board().clone(), &ComplianceOptions::default());
+    let compliance = ComplianceService::new(engine.board().clone(), &ComplianceOptions::of(config));
     // One stream may fill the connection's window: there is often just one.
     let server = Server::builder()
         .initial_stream_window_size(CONNECTION_WINDOW_BYTES)

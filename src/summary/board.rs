@@ -20,6 +20,7 @@ use tokio::sync::watch;
 
 use crate::day::Day;
 use crate::id::Watermark;
+use crate::summary::actors::OTHER_NUMBER;
 use crate::summary::day_files::{ClosedDay, DayFiles};
 use crate::summary::state::State;
 use crate::summary::{ActorId, Counters, DayFileError, QueryError, Role};
@@ -49,6 +50,9 @@ impl Period {
 pub struct Summary {
     /// Whose.
     pub id: ActorId,
+    /// Its number among those of its role, at most as many as there may be: for whoever keeps
+    /// something of each actor, and only as long as this process lives.
+    pub number: u32,
     /// The fold of exactly so many records.
     pub watermark: Watermark,
     /// The sum of its days.
@@ -362,12 +366,13 @@ impl Board {
         period: Period,
         closed: &ClosedDays,
     ) -> Result<Vec<Summary>, QueryError> {
-        let Picked { ids, mut sums, watermark } = picked;
+        let Picked { ids, numbers, mut sums, watermark } = picked;
         for (day, file) in in_period(closed, period) {
             self.shared.files.get(day, file)?.merge_into(role, &ids, &mut sums)?;
         }
-        let summaries = ids.into_iter().zip(sums);
-        Ok(summaries.map(|(id, counters)| Summary { id, watermark, counters }).collect())
+        let summaries = ids.into_iter().zip(numbers).zip(sums);
+        let summary = |((id, number), counters)| Summary { id, number, watermark, counters };
+        Ok(summaries.map(summary).collect())
     }
 
     /// Runs `attempt` with the closed days as they are; again where it says `None` (they have
@@ -408,8 +413,10 @@ fn in_period(closed: &ClosedDays, period: Period) -> impl Iterator<Item = (Day, 
 
 /// What was read of open days, at one watermark.
 struct Picked {
-    /// Sorted.
+    /// Sorted, and known.
     ids: Vec<ActorId>,
+    /// Of each of `ids`.
+    numbers: Vec<u32>,
     /// Of each of `ids`.
     sums: Vec<Counters>,
     watermark: Watermark,
@@ -418,7 +425,9 @@ struct Picked {
 impl Picked {
     fn at(state: &State, role: Role, period: Period, ids: Vec<ActorId>) -> Self {
         let sums = ids.iter().map(|id| state.sum_open(role, id, period)).collect();
-        Self { ids, sums, watermark: Watermark(state.watermark) }
+        let number = |id| state.actors(role).number(id).unwrap_or(OTHER_NUMBER);
+        let numbers = ids.iter().map(number).collect();
+        Self { ids, numbers, sums, watermark: Watermark(state.watermark) }
     }
 }
 

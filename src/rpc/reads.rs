@@ -1,0 +1,124 @@
+//! Reads of the summaries: on blocking threads, so many at a time, while so many more wait.
+//!
+//! A read takes from microseconds to seconds, so none runs on a tokio worker; nor does what is made
+//! of it: a page of 1,000 summaries takes some ms to turn into messages.
+
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::summary::{Board, QueryError};
+
+/// Reads the board; clones share their bounds.
+#[derive(Debug, Clone)]
+pub(super) struct Reader {
+    pub(super) board: Board,
+    running: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    waiting_max: usize,
+}
+
+/// A place among the reads that wait, for their watermark or for their turn.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    pub(super) fn new(board: Board, reads_max: usize, waiting_max: usize) -> Self {
+        Self {
+            board,
+            running: Arc::new(Semaphore::new(reads_max.max(1))),
+            waiting: Arc::new(Semaphore::new(waiting_max.max(1))),
+            waiting_max: waiting_max.max(1),
+        }
+    }
+
+    /// A place for a call.
+    pub(super) fn place(&self) -> Result<Place, Status> {
+        let permit = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
+            let text = format!(
+                "{} reads of summaries wait for their watermark or their turn, which is the bound \
+                 (summary_reads_waiting_max): ask again later",
+                self.waiting_max
+            );
+            with_retry(Code::ResourceExhausted, text, Duration::from_secs(1))
+        })?;
+        Ok(Place { _permit: permit })
+    }
+
+    /// Runs `look` on a blocking thread when its turn comes, until when it keeps `place`.
+    pub(super) async fn read_from<T: Send + 'static>(
+        &self,
+        place: Place,
+        look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let turn = self.turn().await?;
+        drop(place);
+        self.run(turn, look).await
+    }
+
+    /// The same for a watch, of which there are only so many, each with one read at a time.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let turn = self.turn().await?;
+        self.run(turn, look).await
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.running).acquire_owned().await.map_err(|_| stopping())
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        turn: OwnedSemaphorePermit,
+        look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, Status> {
+        let board = self.board.clone();
+        let looked = tokio::task::spawn_blocking(move || {
+            IS_READING.set(true);
+            let found = look(&board);
+            IS_READING.set(false);
+            drop(turn);
+            found
+        });
+        looked.await.map_err(|_| stopping())?.map_err(|error| match error {
+            QueryError::DayFile(_) => {
+                tracing::error!(%error, "a closed day of the summary cannot be read");
+                Status::data_loss(error.to_string())
+            }
+            QueryError::Unsettled => come_back(error.to_string()),
+            QueryError::Stopped => Status::unavailable(error.to_string()),
+        })
+    }
+}
+
+thread_local! {
+    static IS_READING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// For work that takes too long for a tokio worker: in debug builds it panics anywhere but in a
+/// read.
+pub(super) fn assert_reading() {
+    debug_assert!(IS_READING.get(), "long work outside a read");
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the server is stopping")
+}
+
+/// UNAVAILABLE for a second.
+pub(super) fn come_back(text: String) -> Status {
+    with_retry(Code::Unavailable, text, Duration::from_secs(1))
+}
+
+/// A status that says when to come back.
+pub(super) fn with_retry(code: Code, text: String, after: Duration) -> Status {
+    Status::with_error_details(code, text, ErrorDetails::with_retry_info(Some(after)))
+}
