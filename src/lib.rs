@@ -8,10 +8,10 @@
 //!    Bytes      bytes in   borrowed      rules    lock-free  journal, one      summary
 //!               flight     view                   index      synced group
 //! ```
-//! - **admit** ([`ingest::Engine::admit`]): a message past the bound is skipped on the wire; others
-//!   wait for their share of batches and bytes in flight. The batch gets its one time and the
-//!   day it falls on, which decide rule set, rates, summary day and MRN year; both stand in its
-//!   record, and nothing later asks the clock or the calendar for them.
+//! - **admit** ([`ingest::budget`]): a batch takes its share of memory when the length of its message
+//!   arrives, and its turn once its declarant is read; one past a bound is skipped on the wire. It
+//!   gets its one time, which decides rule set, rates, summary day and MRN year; nothing later asks
+//!   the clock.
 //! - **read in place** ([`wire`]): the message is walked into borrowed structs, exactly as prost
 //!   would decode it, and normalised.
 //! - **judge** ([`rules`]): pure functions of the normalised declaration, the rule set of its day
