@@ -45,10 +45,12 @@
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
+//! | [`archive`] | all that was lodged as Parquet files, for analysts' tools |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`command`] | the command line |
 
+pub mod archive;
 pub mod catalog;
 pub mod command;
 pub mod config;

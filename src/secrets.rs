@@ -208,6 +208,12 @@ impl Secrets {
         self.part(48)
     }
 
+    /// Key of the pseudonyms under which private persons stand in the archive.
+    #[must_use]
+    pub fn pseudonym(&self) -> [u8; 16] {
+        self.part(64)
+    }
+
     /// Tells one data folder from another without giving its keys away.
     #[must_use]
     pub fn identity(&self) -> [u8; 16] {

@@ -320,7 +320,8 @@ impl Filed {
         &self.keys
     }
 
-    pub(super) fn content(&self, index: usize) -> Option<Digest> {
+    /// Digest of declaration `index`, fallback apart.
+    pub(crate) fn content(&self, index: usize) -> Option<Digest> {
         self.digests.get(index).copied()
     }
 

@@ -347,6 +347,14 @@ impl Findings {
         }
     }
 
+    /// All findings from `start` of `list` on, before [`Self::close`] cuts them to what a verdict may
+    /// have.
+    #[must_use]
+    pub fn since(&self, start: usize) -> OwnFindings<'_> {
+        let list = self.list.get(start..).unwrap_or_default();
+        OwnFindings { list, beyond: &[], values: &self.values }
+    }
+
     /// No value was left out for the sake of size: sentences can be made.
     #[must_use]
     pub fn has_all_values(&self) -> bool {

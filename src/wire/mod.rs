@@ -20,4 +20,4 @@ pub mod segments;
 pub mod view;
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;

@@ -1,0 +1,129 @@
+//! The tables, column by column, as [`super`] describes them.
+
+use super::column::{
+    Amounts, Counts, Digests, Documents, Moments, Places, Table, TextLists, Texts, table,
+};
+
+/// Rows of a row group: what a reader has to hold at once, some 10 MB of declarations.
+const ROWS: usize = 1 << 17;
+/// The same of the tables with short rows, whose dictionaries are worth more the longer they serve:
+/// 1.2 bytes a goods item less than with 2^17.
+const LINES: usize = 1 << 20;
+
+table! {
+    /// One row for each batch.
+    Batches, "batches", ROWS;
+    record: Places, Required, Delta, searched;
+    batch_id: Texts, Optional, Prefix;
+    declarant: Texts, Required, Dictionary, searched;
+    representative: Texts, Optional, Dictionary;
+    representative_status: Counts, Required, Dictionary;
+    judged_at: Moments, Required, Delta, searched;
+    law: Counts, Required, Dictionary;
+    first_ordinal: Places, Required, Delta, searched;
+    declarations: Counts, Required, Dictionary;
+    goods_items: Counts, Required, Delta;
+}
+
+table! {
+    /// One row for each declaration that got a first answer.
+    Declarations, "declarations", ROWS;
+    ordinal: Places, Required, Delta, searched;
+    record: Places, Required, Delta, searched;
+    index: Counts, Required, Delta;
+    outcome: Texts, Required, Dictionary;
+    mrn: Texts, Optional, Prefix;
+    lrn: Texts, Optional, Prefix;
+    declarant: Texts, Required, Dictionary, searched;
+    representative: Texts, Optional, Dictionary, searched;
+    representative_status: Counts, Required, Dictionary;
+    ioss_number: Texts, Optional, Dictionary, searched;
+    judged_at: Moments, Required, Delta, searched;
+    lodged_at: Moments, Optional, Delta;
+    rule_set: Texts, Required, Dictionary;
+    reference_data: Texts, Required, Dictionary;
+    law: Counts, Required, Dictionary;
+    intrinsic_value_eur_cents: Amounts, Required, Delta, searched;
+    duty_eur_cents: Amounts, Required, Dictionary;
+    goods_items: Counts, Required, Dictionary;
+    content_digest: Digests, Required, Plain;
+    digest_with_fallback: Digests, Optional, Plain;
+    additional_declaration_type: Texts, Optional, Dictionary;
+    exporter_name: Texts, Optional, Dictionary;
+    exporter_street: Texts, Optional, Dictionary;
+    exporter_postcode: Texts, Optional, Dictionary;
+    exporter_city: Texts, Optional, Dictionary;
+    exporter_country: Texts, Optional, Dictionary;
+    exporter_identification: Texts, Optional, Dictionary;
+    exporter_person: Amounts, Optional, Plain;
+    exporter_address: Amounts, Optional, Plain;
+    importer_name: Texts, Personal, Lengths;
+    importer_street: Texts, Personal, Lengths;
+    importer_postcode: Texts, Optional, Lengths;
+    importer_city: Texts, Optional, Dictionary;
+    importer_country: Texts, Optional, Dictionary;
+    importer_identification: Texts, Optional, Lengths;
+    importer_person: Amounts, Optional, Plain;
+    importer_address: Amounts, Optional, Plain;
+    transport_document_type: Texts, Optional, Dictionary;
+    transport_document_reference: Texts, Optional, Prefix;
+    previous_documents: Documents, Required, Dictionary;
+    transport_costs_currency: Texts, Optional, Dictionary;
+    transport_costs_hundredths: Amounts, Required, Dictionary;
+    location_type: Texts, Optional, Dictionary;
+    location_qualifier: Texts, Optional, Dictionary;
+    location_identification: Texts, Optional, Dictionary;
+    ucr: Texts, Optional, Prefix;
+    supporting_documents: Documents, Required, Dictionary;
+    fallback_reference: Texts, Optional, Prefix;
+    fallback_lodged_at_ms: Places, Optional, Delta;
+}
+
+table! {
+    /// One row for each goods item of those declarations.
+    GoodsItems, "goods_items", LINES;
+    ordinal: Places, Required, Delta, searched;
+    goods_item: Counts, Required, Dictionary;
+    goods_item_number: Counts, Required, Dictionary;
+    hs6: Texts, Optional, Dictionary, searched;
+    description: Texts, Optional, Dictionary;
+    intrinsic_value_currency: Texts, Optional, Dictionary;
+    intrinsic_value_hundredths: Amounts, Required, Dictionary;
+    intrinsic_value_eur_cents: Amounts, Optional, Dictionary;
+    gross_mass_mg: Amounts, Required, Dictionary;
+    packages: Counts, Required, Dictionary;
+    additional_procedures: TextLists, Required, Dictionary;
+    product_merchant: Texts, Optional, Dictionary;
+    product_manufacturer: Texts, Optional, Dictionary;
+    product_gtin: Texts, Optional, Dictionary;
+    country_of_origin: Texts, Optional, Dictionary;
+}
+
+table! {
+    /// One row for each finding of those declarations.
+    Findings, "findings", LINES;
+    ordinal: Places, Required, Delta, searched;
+    position: Counts, Required, Dictionary;
+    reason: Texts, Required, Dictionary, searched;
+    severity: Texts, Required, Dictionary;
+    goods_item: Counts, Required, Dictionary;
+    data_element: Texts, Required, Dictionary;
+    value: Texts, Optional, Dictionary;
+}
+
+table! {
+    /// One row for each replay.
+    Replays, "replays", ROWS;
+    record: Places, Required, Delta, searched;
+    index: Counts, Required, Delta;
+    declarant: Texts, Required, Dictionary, searched;
+    representative: Texts, Optional, Dictionary;
+    ioss_number: Texts, Optional, Dictionary;
+    first_ordinal: Places, Required, Delta;
+    replay_of: Texts, Required, Dictionary;
+    judged_at: Moments, Required, Delta, searched;
+}
+
+/// The folders of all tables.
+pub(crate) const TABLES: [&str; 5] =
+    [Batches::NAME, Declarations::NAME, GoodsItems::NAME, Findings::NAME, Replays::NAME];
