@@ -90,6 +90,10 @@ pub struct Config {
     /// back, at once and not at their deadline: 1,024 of 5 ms each, 8 at a time, are 0.6 s. Each
     /// holds 1 KiB.
     pub summary_reads_waiting_max: usize,
+    /// The archive keeps names and streets of importers and of senders of gifts in clear. Off by
+    /// default, since they are private persons, and analysis seldom needs to know who they are:
+    /// see [`crate::archive`].
+    pub archive_personal_data: bool,
 }
 
 impl Default for Config {
@@ -125,6 +129,7 @@ impl Default for Config {
             watches_max: 32,
             summary_reads_max: 8,
             summary_reads_waiting_max: 1_024,
+            archive_personal_data: false,
         }
     }
 }

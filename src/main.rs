@@ -32,6 +32,7 @@ enum Command {
     Summary(command::summary::SummaryArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
+    Export(command::export::ExportArgs),
     /// Check everything in a data folder and change nothing
     Verify(command::verify::VerifyArgs),
     /// Throw the catalog away and make it again from the journal
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => command::generate::run(&args).map_err(Into::into),
         Command::Summary(args) => summary(&args),
         Command::Rules(args) => command::rules::run(&args),
+        Command::Export(args) => command::export::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Rebuild(args) => command::rebuild::run(&args),
     };

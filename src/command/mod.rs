@@ -2,6 +2,7 @@
 //! commands do is elsewhere in the crate.
 
 pub mod demo;
+pub mod export;
 pub mod generate;
 pub mod judge;
 pub mod rebuild;

@@ -29,11 +29,11 @@ pub struct FolderArgs {
     config: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 impl FolderArgs {
-    fn config(&self) -> Result<Config, Failure> {
+    pub(super) fn config(&self) -> Result<Config, Failure> {
         let config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),

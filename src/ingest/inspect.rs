@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::engine::{self, StartError, folders};
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
-use super::recover::{RecoverError, Recovered, Recoverer};
+use super::recover::{Onlooker, Progress, RecoverError, Recovered, Recoverer};
 use super::start_error::io;
 use crate::config::Config;
 use crate::disk::{FolderLock, LocalDisk};
@@ -190,7 +190,10 @@ fn is_damage(error: &StartError) -> bool {
     match recover {
         Some(error) => !matches!(
             error,
-            RecoverError::Full(_) | RecoverError::TimeZone { .. } | RecoverError::Fold(_)
+            RecoverError::Full(_)
+                | RecoverError::TimeZone { .. }
+                | RecoverError::Fold(_)
+                | RecoverError::Onlooker { .. }
         ),
         None => matches!(error, StartError::Journal(_)),
     }
@@ -280,12 +283,15 @@ fn tell(verified: &Verified, recovered: &Recovered) -> String {
     )
 }
 
+/// Is told how far the journal has been read.
+type Report = Box<dyn FnMut(&Progress) + Send>;
+
 /// A data folder, locked, with what is needed to read it.
-struct Opened {
-    secrets: Secrets,
+pub(super) struct Opened {
+    pub(super) secrets: Secrets,
     secrets_part: SecretsPart,
     shelf: Shelf,
-    laws: Arc<Laws>,
+    pub(super) laws: Arc<Laws>,
     _lock: Arc<FolderLock>,
 }
 
@@ -304,7 +310,7 @@ impl SecretsPart {
 }
 
 impl Opened {
-    fn of(config: &Config) -> Result<Self, StartError> {
+    pub(super) fn of(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         let journal = config.data_dir.join(folders::JOURNAL);
         if !journal.is_dir() {
@@ -334,6 +340,29 @@ impl Opened {
         fold: Fold,
         mark: Option<Watermark>,
     ) -> Result<(Recovered, Verified), StartError> {
+        self.recover_with(config, fold, engine::report(), |recoverer| recoverer.with_mark(mark))
+    }
+
+    /// The same before an onlooker.
+    pub(super) fn recover_before(
+        &self,
+        config: &Config,
+        fold: Fold,
+        onlooker: &mut dyn Onlooker,
+        progress: Report,
+    ) -> Result<(Recovered, Verified), StartError> {
+        self.recover_with(config, fold, progress, |recoverer| {
+            recoverer.with_onlooker(Some(onlooker))
+        })
+    }
+
+    fn recover_with<'o>(
+        &self,
+        config: &Config,
+        fold: Fold,
+        progress: Report,
+        with: impl FnOnce(Recoverer<'o>) -> Recoverer<'o>,
+    ) -> Result<(Recovered, Verified), StartError> {
         let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
         let slots = config.check()?.table_slots;
         let index = Index::new(keys.clone(), slots).map_err(io("memory for the index"))?;
@@ -342,10 +371,14 @@ impl Opened {
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
             .collect();
         let laws = Arc::clone(&self.laws);
-        let report = engine::report();
-        let mut recoverer =
-            Recoverer::new(Arc::new(index), laws, preparers, &config.time_zone, fold, report)
-                .with_mark(mark);
+        let mut recoverer = with(Recoverer::new(
+            Arc::new(index),
+            laws,
+            preparers,
+            &config.time_zone,
+            fold,
+            progress,
+        ));
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),
@@ -357,10 +390,14 @@ impl Opened {
 }
 
 /// A folder that goes when this does.
-struct Passing(PathBuf);
+pub(super) struct Passing(PathBuf);
 
 impl Passing {
-    fn new() -> Result<Self, StartError> {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn new() -> Result<Self, StartError> {
         // A name that nobody can have taken before, left over or on purpose.
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(SecretsError::Random)?;

@@ -24,13 +24,15 @@
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
-//! - [`inspect`]: `waag verify` and `waag rebuild`.
+//! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`; `archivist` makes the
+//!   archive's rows.
 
 pub mod again;
 pub mod answer;
 pub mod budget;
 pub mod clock;
 pub mod engine;
+pub mod export;
 pub mod inspect;
 pub mod laws;
 pub mod lookup;
@@ -40,6 +42,7 @@ pub mod record;
 pub mod recover;
 pub mod refusal;
 
+mod archivist;
 mod commit;
 mod deltas;
 mod folding;

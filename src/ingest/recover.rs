@@ -15,9 +15,9 @@ use super::record::{Entry, RecordError};
 use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
-use crate::index::filed::{Draft, Placing};
+use crate::index::filed::{Draft, Filed, Placing};
 use crate::index::settle::{Decided, Settler};
-use crate::journal::{Position, Record};
+use crate::journal::{BoxError, Position, Record};
 use crate::outcome::Outcome;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event, Fold, FoldError};
@@ -80,6 +80,48 @@ pub enum RecoverError {
     /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// Whoever looks on could not go on.
+    #[error("record {number}: {source}")]
+    Onlooker {
+        /// The record's number.
+        number: u64,
+        /// What went wrong.
+        source: BoxError,
+    },
+}
+
+/// Is shown every batch in the order of the journal, once its outcomes are known and compared.
+pub(crate) trait Onlooker: Send {
+    /// The next batch.
+    fn placed(&mut self, batch: &PlacedBatch<'_>) -> Result<(), BoxError>;
+}
+
+/// A batch that has its place in the journal.
+#[derive(Debug)]
+pub(crate) struct PlacedBatch<'a> {
+    /// The message as it came.
+    pub(crate) message: &'a [u8],
+    /// Its admission, digests and outcomes.
+    pub(crate) filed: &'a Filed,
+    /// Its number, place and first ordinal.
+    pub(crate) placing: Placing,
+    /// Its replays, ascending by index in the batch: of each the ordinal of the first answer.
+    pub(crate) replays: Vec<(u16, Ordinal)>,
+}
+
+impl<'a> PlacedBatch<'a> {
+    fn new(prepared: &'a Prepared, decided: &'a Decided, placing: Placing) -> Self {
+        let replays = decided.replays.iter().filter_map(|(index, first)| {
+            let ordinal = first.filed.placing()?.first_ordinal.0 + first.index as u64;
+            Some((*index, Ordinal(ordinal)))
+        });
+        Self {
+            message: &prepared.message,
+            filed: &decided.filed,
+            placing,
+            replays: replays.collect(),
+        }
+    }
 }
 
 /// A record that has been taken from the journal and waits for its bunch to be full.
@@ -102,7 +144,7 @@ enum WaitingEntry {
 }
 
 /// Builds state from records.
-pub(crate) struct Recoverer {
+pub(crate) struct Recoverer<'o> {
     index: Arc<Index>,
     settler: Settler,
     laws: Arc<Laws>,
@@ -118,6 +160,7 @@ pub(crate) struct Recoverer {
     seen: Progress,
     mark: Option<Watermark>,
     digest_at_mark: Option<[u8; 32]>,
+    onlooker: Option<&'o mut dyn Onlooker>,
 }
 
 /// How far recovery is.
@@ -149,7 +192,7 @@ pub(crate) struct Recovered {
 const BUNCH_RECORDS: usize = 256;
 const BUNCH_BYTES: usize = 32 << 20;
 
-impl Recoverer {
+impl<'o> Recoverer<'o> {
     pub(crate) fn new(
         index: Arc<Index>,
         laws: Arc<Laws>,
@@ -174,7 +217,13 @@ impl Recoverer {
             seen: Progress::default(),
             mark: None,
             digest_at_mark: None,
+            onlooker: None,
         }
+    }
+
+    /// Shows every batch to `onlooker`.
+    pub(crate) fn with_onlooker(self, onlooker: Option<&'o mut dyn Onlooker>) -> Self {
+        Self { onlooker, ..self }
     }
 
     /// Takes the fold's digest when it stands at `mark`.
@@ -276,7 +325,13 @@ impl Recoverer {
                 let claimed = self.index.claim(prepared.admission, draft)?;
                 let decided = self.settler.settle(claimed);
                 compare(number, &decided, &outcomes)?;
-                self.settler.place(&decided.filed, Placing { number, position, first_ordinal });
+                let placing = Placing { number, position, first_ordinal };
+                self.settler.place(&decided.filed, placing);
+                if let Some(onlooker) = &mut self.onlooker {
+                    onlooker
+                        .placed(&PlacedBatch::new(&prepared, &decided, placing))
+                        .map_err(|source| RecoverError::Onlooker { number: number.0, source })?;
+                }
                 self.next_ordinal.0 += outcomes.len() as u64;
                 self.newest = self.newest.max(Some(when.at));
                 self.seen.declarations += outcomes.len() as u64;
