@@ -28,6 +28,9 @@ workers = 2
 checkpoint_interval_ms = 50
 "#;
 
+/// Past this, what is waited for will not come: no test takes nearly as long.
+pub const HANGS_AFTER: Duration = Duration::from_secs(120);
+
 /// A running server; killed when it goes out of scope.
 pub struct Server {
     child: Child,
@@ -124,7 +127,7 @@ impl Starting {
     /// Waits until it listens; its log, should it stop before.
     pub fn listening(mut self) -> Result<Server, String> {
         // The channel closes when the process does.
-        match self.listening.recv_timeout(Duration::from_secs(120)) {
+        match self.listening.recv_timeout(HANGS_AFTER) {
             Ok(address) => Ok(Server {
                 child: self.child,
                 address,
@@ -205,14 +208,18 @@ impl Server {
 
     /// Its exit code and its log once it has ended.
     pub async fn ended(mut self) -> (i32, String) {
-        let waiting = tokio::task::spawn_blocking(move || {
-            let status = self.child.wait().unwrap();
-            if let Some(reading) = self.reading.take() {
-                reading.join().unwrap();
+        let until = Instant::now() + HANGS_AFTER;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
             }
-            (status.code().unwrap(), self.log())
-        });
-        waiting.await.unwrap()
+            assert!(Instant::now() < until, "the server does not end:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        if let Some(reading) = self.reading.take() {
+            reading.join().unwrap();
+        }
+        (status.code().unwrap(), self.log())
     }
 }
 
