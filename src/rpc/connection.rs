@@ -15,8 +15,9 @@ use tonic::transport::server::Connected;
 use crate::ingest::budget::ConnectionBudget;
 use crate::ingest::engine::Engine;
 
-/// How long a client that is turned away may take to listen.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client that is turned away may take in all, and to make its first call.
+const FAREWELL: Duration = Duration::from_secs(3);
+const FIRST_CALL: Duration = Duration::from_secs(1);
 /// Clients turned away at once; the connections of more are closed without a word.
 const FAREWELLS_MAX: usize = 64;
 /// After an accept that failed, as for want of file descriptors.
@@ -122,19 +123,23 @@ pub(super) async fn accept(
     }
 }
 
-/// Says why, as the end of an HTTP/2 connection (RFC 9113, 6.5 and 6.8): an empty SETTINGS frame, then
-/// GOAWAY with ENHANCE_YOUR_CALM and the reason, which gRPC clients show.
+/// Says why, as the end of an HTTP/2 connection (RFC 9113, 6.5 and 6.8): an empty SETTINGS frame and,
+/// once there is a call to be told about it, GOAWAY with ENHANCE_YOUR_CALM and the reason. Clients
+/// show that reason for the calls under way; one that came before the first call would be lost.
 async fn turn_away(mut stream: TcpStream, connections_max: u64) -> io::Result<()> {
     const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const GOAWAY: u8 = 7;
     const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 0xb];
+    stream.write_all(&SETTINGS).await?;
+    if let Ok(called) = tokio::time::timeout(FIRST_CALL, first_call(&mut stream)).await {
+        called?;
+    }
     let reason = format!(
         "connections_max: the server has {connections_max} connections, the most it takes; \
          come back in 1 s"
     );
     let length = u32::try_from(8 + reason.len()).unwrap_or(8).to_be_bytes();
-    let mut bytes = SETTINGS.to_vec();
-    bytes.extend(length.iter().skip(1));
+    let mut bytes: Vec<u8> = length.iter().skip(1).copied().collect();
     bytes.extend([GOAWAY, 0, 0, 0, 0, 0]);
     // No stream of this connection was looked at: all may be tried again.
     bytes.extend([0; 4]);
@@ -145,5 +150,24 @@ async fn turn_away(mut stream: TcpStream, connections_max: u64) -> io::Result<()
     // To close with bytes unread would reset the connection, and the reason would be lost.
     let mut unread = [0; 1_024];
     while stream.read(&mut unread).await? > 0 {}
+    Ok(())
+}
+
+/// Reads frames until one begins a call, or anything that is no HTTP/2.
+async fn first_call(stream: &mut TcpStream) -> io::Result<()> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const HEADERS: u8 = 1;
+    let mut preface = [0; PREFACE.len()];
+    stream.read_exact(&mut preface).await?;
+    while preface == PREFACE {
+        let mut header = [0; 9];
+        stream.read_exact(&mut header).await?;
+        let [a, b, c, kind, ..] = header;
+        let length = u64::from(u32::from_be_bytes([0, a, b, c]));
+        tokio::io::copy(&mut (&mut *stream).take(length), &mut tokio::io::sink()).await?;
+        if kind == HEADERS {
+            break;
+        }
+    }
     Ok(())
 }
