@@ -29,7 +29,7 @@ pub(super) enum Presence {
 }
 
 /// How a column's values are laid out before they are compressed. All are encodings of Parquet 2
-/// that DuckDB, Polars and Spark read; what each brought stands in [`super`].
+/// that DuckDB, Polars and pyarrow read; what each brought stands in [`super`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     /// Each distinct value once, and its number in each row: few values, or the same ones again.

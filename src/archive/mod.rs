@@ -1,4 +1,4 @@
-//! The archive: all that was lodged, as Parquet files that DuckDB, Polars, Spark and pandas read with
+//! The archive: all that was lodged, as Parquet files that DuckDB, Polars and pandas read with
 //! no help from us. `waag export` writes it to a folder of its own; sealing will write it from full
 //! segments of the journal.
 //!
@@ -147,13 +147,13 @@
 //!
 //! | choice | saves |
 //! |---|---|
-//! | zstd at level 3, after the codings below | 14.9 of 62 |
-//! | dictionaries for masses, values and costs, instead of differences | 1.8 |
+//! | zstd at level 3, after the codings below | 14.8 of 61.9 |
+//! | dictionaries for masses, values and costs, instead of differences | 1.7 |
 //! | a dictionary for manufacturers' references, instead of texts with lengths | 1.1 |
 //! | what the one before does not share, for merchants' references, GTIN, UCR, transport document and MRN | 0.9 |
 //! | row groups of 2^20 goods items, not 2^17, and then dictionaries for all product identifiers | 1.2 |
 //!
-//! Not taken: zstd at level 15 would save 0.6 of UCR and transport document at ten times the time,
+//! Not taken: zstd at level 15 would save 0.5 of UCR and transport document at ten times the time,
 //! level 9 hardly anything; BYTE_STREAM_SPLIT of values 0.1, which readers of before 2024 do not
 //! know for integers. Statistics are kept of the columns by which rows are looked for, and nowhere
 //! else.

@@ -11,7 +11,7 @@ use super::{Failure, output};
 use crate::day::Day;
 use crate::ingest::export::{Export, WHOLE, export};
 
-/// Write all that was lodged as Parquet files, for DuckDB, Polars, Spark or pandas
+/// Write all that was lodged as Parquet files, for DuckDB, Polars, pandas and the like
 ///
 /// Five tables, each a folder of files by day of arrival (day=2026-11-22): batches, declarations
 /// (accepted, rejected and conflicting ones, with their answers), goods_items, findings and
