@@ -145,6 +145,8 @@ pub struct Sizes {
     pub batches_in_flight_max: u64,
     /// Connections at once.
     pub connections_max: u64,
+    /// Look-ups whose answers have not left.
+    pub lookups_in_flight_max: usize,
 }
 
 /// A setting that cannot be.
@@ -244,6 +246,17 @@ impl Config {
         let frame = ANSWER_FRAME_BYTES_MAX + 4 * self.batch_id_characters_max as u64;
         let fitting = self.answer_bytes_max.0.saturating_sub(frame) / VERDICT_BYTES_MAX;
         let declarations_max = fitting.min(BATCH_DECLARATIONS_MAX as u64);
+        let bounded: &[(&'static str, u64, u64)] = &[
+            ("workers", self.workers as u64, 1_024),
+            ("admission_wait_ms_max", self.admission_wait_ms_max, 3_600_000),
+            ("clock_behind_s_max", self.clock_behind_s_max, 86_400),
+            ("drain_s_max", self.drain_s_max, 86_400),
+        ];
+        for &(field, value, most) in bounded {
+            if value > most {
+                return bound(field, &value, format!("must be 0 to {most}"));
+            }
+        }
         if !(1..=declarations_max).contains(&(self.batch_declarations_max as u64)) {
             let rule = format!(
                 "must be 1 to {declarations_max}: an answer with one finding for each declaration \
@@ -323,7 +336,16 @@ impl Config {
                 ),
             });
         }
-        Ok(Sizes { table_slots, bytes_in_flight_max, batches_in_flight_max, connections_max })
+        // Each may hold an answer; a sixty-fourth of the memory, of the tenth for everything small.
+        let lookups = (memory / 64 / self.answer_bytes_max.0).max(2);
+        let lookups = usize::try_from(lookups).unwrap_or(usize::MAX);
+        Ok(Sizes {
+            table_slots,
+            bytes_in_flight_max,
+            batches_in_flight_max,
+            connections_max,
+            lookups_in_flight_max: lookups.min(self.lookups_in_flight_max),
+        })
     }
 
     /// Watches over summaries at once: what all of them remember stays below 32 MiB and a
@@ -354,7 +376,7 @@ pub struct ByteSize(pub u64);
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Spelt {
-    Number(u64),
+    Number(i64),
     Text(String),
 }
 
@@ -363,7 +385,9 @@ impl TryFrom<Spelt> for ByteSize {
 
     fn try_from(spelt: Spelt) -> Result<Self, String> {
         match spelt {
-            Spelt::Number(bytes) => Ok(Self(bytes)),
+            Spelt::Number(bytes) => u64::try_from(bytes)
+                .map(Self)
+                .map_err(|_| format!("{bytes} is no size: it must be 0 or more bytes")),
             Spelt::Text(text) => text.parse(),
         }
     }
@@ -418,6 +442,7 @@ mod tests {
         assert_eq!(config.batch_goods_items_max, 100_000);
         assert_eq!(config.batch_bytes_max, ByteSize(16 << 20));
         assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
+        assert_eq!(sizes.lookups_in_flight_max, 12);
         assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
         assert_eq!(sizes.table_slots, 55_313_972);
     }
@@ -462,9 +487,13 @@ mod tests {
             assert!(told.contains("lookups_in_flight_max") && told.contains("1 to 256"), "{told}");
         }
         assert!(wrong(|c| c.time_zone = "Mars/Olympus".into()).contains("time_zone"));
+        assert!(wrong(|c| c.workers = 1_025).contains("workers is 1025: must be 0 to 1024"));
+        assert!(wrong(|c| c.drain_s_max = u64::MAX).contains("drain_s_max"));
         assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));
         assert!(wrong(|c| c.summary_reads_max = 257).contains("must be 1 to 256"));
         assert!(wrong(|c| c.summary_reads_waiting_max = 0).contains("summary_reads_waiting_max"));
+        let negative = toml::from_str::<Config>("memory_max = -5").unwrap_err().to_string();
+        assert!(negative.contains("-5 is no size"), "{negative}");
         assert!(toml::from_str::<Config>("memory_mx = 3").is_err());
         let read: Config = toml::from_str("memory_max = \"1GiB\"\nworkers = 3").unwrap();
         assert_eq!((read.memory_max, read.workers), (ByteSize(1 << 30), 3));

@@ -214,6 +214,24 @@ async fn a_second_server_and_a_rebuild_beside_a_live_one_are_refused() {
 }
 
 #[tokio::test]
+async fn a_journal_that_is_missing_is_told_and_no_mrn_is_given_twice() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    lodge(&server).await;
+    assert_eq!(server.stop().await, 0);
+    // With the catalog, which would notice, and with everything else still there.
+    std::fs::remove_dir_all(data.join("catalog")).unwrap();
+    std::fs::rename(data.join("journal"), data.join("away")).unwrap();
+    assert!(verify(&data).unwrap_err().contains("the journal is missing"));
+    let log = Start::at(&data, CLOCK).try_run().err().expect("a lost journal is refused");
+    assert!(log.contains("the journal is missing"), "{log}");
+    std::fs::remove_dir(data.join("journal")).unwrap();
+    std::fs::rename(data.join("away"), data.join("journal")).unwrap();
+    let server = Start::at(&data, CLOCK).run();
+    assert_eq!(server.stop().await, 0);
+}
+
+#[tokio::test]
 async fn a_clock_behind_the_journal_is_refused() {
     let (_outer, data) = folder();
     let server = Start::at(&data, CLOCK).run();

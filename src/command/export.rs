@@ -52,7 +52,8 @@ fn days(text: &str) -> Result<(Day, Day), String> {
         if text.is_empty() {
             return Ok(open);
         }
-        Day::parse(text).ok_or_else(|| format!("{text:?} is not a day such as 2026-11-05"))
+        Day::parse(text)
+            .ok_or_else(|| format!("{text:?} is no day of 1970 to 2149 written as 2026-11-05"))
     };
     let (first, last) = (day(first, Day(0))?, day(last, Day(u16::MAX))?);
     if first > last {

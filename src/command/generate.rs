@@ -142,7 +142,7 @@ pub enum GenerateError {
 
 /// Reads a day for clap.
 pub(super) fn day(text: &str) -> Result<Day, String> {
-    Day::parse(text).ok_or_else(|| "not a day such as 2026-11-05".to_owned())
+    Day::parse(text).ok_or_else(|| "no day of 1970 to 2149 written as 2026-11-05".to_owned())
 }
 
 /// Reads a number that may have underscores in it, for clap.

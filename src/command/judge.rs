@@ -46,8 +46,9 @@ pub fn run(args: &JudgeArgs) -> Result<(), Failure> {
     let at = match &args.on {
         None => Clock::system().now(),
         Some(text) => {
-            let day = Day::parse(text)
-                .ok_or_else(|| format!("--on {text:?} is no day: write it as 2026-11-05"))?;
+            let day = Day::parse(text).ok_or_else(|| {
+                format!("--on {text:?} is no day of 1970 to 2149 written as 2026-11-05")
+            })?;
             // Noon, so that a day is a day in every zone that a reader may think of.
             Moment(calendar.start_of(day).0 + 12 * 3_600_000)
         }

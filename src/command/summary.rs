@@ -145,7 +145,7 @@ fn period(text: &str) -> Result<Period, String> {
         }
         Day::parse(text)
             .map(Some)
-            .ok_or_else(|| format!("{text:?} is not a day such as 2026-11-05"))
+            .ok_or_else(|| format!("{text:?} is no day of 1970 to 2149 written as 2026-11-05"))
     };
     let (first, last) = (day(first)?, day(last)?);
     if let (Some(first), Some(last)) = (first, last)

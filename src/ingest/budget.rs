@@ -7,6 +7,9 @@
 //! | a place on the connection | then, too | a connection as many as a quarter of all turns |
 //! | a turn | once the message's declarant is read, before judging | a declarant half of all turns |
 //!
+//! A call that reads takes one of its connection's two places for reads, and one among those of its
+//! kind, and keeps both until its answer has left.
+//!
 //! What cannot be had at once is waited for, in the order of asking, and the caller's stream is not
 //! read meanwhile. All of it is given back when the last byte of the answer has left for the
 //! network. Nobody waits for bytes while holding a turn, so nothing can block in a circle.
@@ -31,6 +34,9 @@ const CONNECTION_PART: u64 = 4;
 /// the others, and half of the turns keeps all workers busy.
 const DECLARANT_PART: u64 = 2;
 
+/// Reads of one connection whose answers have not left: two, so that one runs while another leaves.
+const CONNECTION_READS_MAX: u64 = 2;
+
 /// What all callers may have in work.
 #[derive(Debug)]
 pub struct Budget {
@@ -48,8 +54,15 @@ pub struct ConnectionBudget {
     places: Arc<Semaphore>,
     own_bytes: Arc<Semaphore>,
     all_bytes: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
     units_max: u32,
     wait: Duration,
+}
+
+/// A connection's place for a read.
+#[derive(Debug)]
+pub struct ReadPlace {
+    _place: OwnedSemaphorePermit,
 }
 
 /// What a message holds from its first byte on.
@@ -91,6 +104,7 @@ impl Budget {
             places: semaphore(self.turns_max / CONNECTION_PART),
             own_bytes: semaphore(units_max),
             all_bytes: Arc::clone(&self.bytes),
+            reads: semaphore(CONNECTION_READS_MAX),
             units_max: u32::try_from(units_max).unwrap_or(u32::MAX),
             wait: self.wait,
         }
@@ -139,6 +153,15 @@ impl ConnectionBudget {
     /// A message's share of the bytes: the largest gets all there is, if that is what it takes.
     fn units(&self, bytes: usize) -> u32 {
         units(bytes as u64).min(self.units_max)
+    }
+
+    /// A place for a read of this connection; waits for those before it.
+    ///
+    /// # Errors
+    /// [`Refusal`] where the server stops.
+    pub async fn read_place(&self) -> Result<ReadPlace, Refusal> {
+        let place = Arc::clone(&self.reads).acquire_owned().await;
+        place.map(|place| ReadPlace { _place: place }).map_err(|_| Refusal::stopping())
     }
 
     /// A share for a message of `bytes`, where it can be had at once.
@@ -208,6 +231,7 @@ mod tests {
             bytes_in_flight_max: bytes,
             batches_in_flight_max: batches,
             connections_max: 1,
+            lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, batch_bytes_max, Duration::from_secs(5))
     }

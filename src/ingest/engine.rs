@@ -169,6 +169,11 @@ impl Engine {
         let secrets = Secrets::open(&folder(folders::SECRETS), is_new)?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
         let shelf = Shelf::open(&folder(folders::RULES))?;
+        // A law is kept before its record is written, and the journal is made before that: an empty
+        // journal beside a law is a lost one, and to go on would give the same MRNs a second time.
+        if is_new && !shelf.is_empty()? {
+            return Err(StartError::NoJournal { folder: journal_folder });
+        }
         let laws = Arc::new(Laws::over(shelf));
         let index =
             Index::new(keys.clone(), sizes.table_slots).map_err(io("memory for the index"))?;
@@ -325,7 +330,7 @@ impl Engine {
             clock,
             laws,
             room,
-            lookups: Lookups::new(lookup, config.lookups_in_flight_max),
+            lookups: Lookups::new(lookup, sizes.lookups_in_flight_max),
             board,
             calendar,
             failed,

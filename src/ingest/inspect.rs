@@ -315,7 +315,11 @@ impl Opened {
         let journal = config.data_dir.join(folders::JOURNAL);
         if !journal.is_dir() {
             let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(io(format!("{}: no data folder", config.data_dir.display()))(source));
+            return Err(io(if config.data_dir.join(folders::SECRETS).is_dir() {
+                format!("{}: the journal is missing", journal.display())
+            } else {
+                format!("{}: no data folder", config.data_dir.display())
+            })(source));
         }
         let lock = FolderLock::take(&config.data_dir)?;
         let (secrets, damaged) = Secrets::check(&config.data_dir.join(folders::SECRETS))?;

@@ -64,6 +64,17 @@ pub enum StartError {
         /// The first record there is.
         first: u64,
     },
+    /// There is no journal, where there was one.
+    #[error(
+        "{} is empty, and this data folder has been in use: the journal is missing. Restore it \
+         from a backup; without it nothing can be answered rightly. Where nothing was ever lodged, \
+         start with a new data folder",
+        folder.display()
+    )]
+    NoJournal {
+        /// Where it should be.
+        folder: std::path::PathBuf,
+    },
     /// The catalog knows more than the journal has.
     #[error(
         "the catalog has folded {catalog} records and the journal holds {journal}: journal segments \

@@ -242,7 +242,7 @@ fn no_room(error: NoRoom) -> Refusal {
     match error.cause {
         NoRoomCause::NotReady => Refusal::exhausted(error.to_string(), 1_000),
         NoRoomCause::DiskFull => Refusal::exhausted(
-            format!("the disk is full: {error}; lodging goes on once there is space"),
+            format!("the disk is full: {error}; lodging goes on once there is space for a segment"),
             30_000,
         ),
         NoRoomCause::TooLarge => Refusal::invalid("declarations", error.to_string()),

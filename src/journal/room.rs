@@ -122,8 +122,9 @@ impl Room {
         self.count.free_pages.fetch_add(i64::from(pages), Ordering::AcqRel);
     }
 
-    pub(super) fn set_disk_full(&self, full: bool) {
-        self.count.disk_full.store(full, Ordering::Relaxed);
+    /// Tells whether that is news.
+    pub(super) fn set_disk_full(&self, full: bool) -> bool {
+        self.count.disk_full.swap(full, Ordering::Relaxed) != full
     }
 
     pub(super) fn poison(&self) {

@@ -193,12 +193,21 @@ impl Shared {
             Ok(file) => {
                 self.lock().ready.push_back(Prepared { path, file, pages: plan.pages });
                 // After the segment can be taken, so that what is promised is there.
-                plan.room.set_disk_full(false);
+                if plan.room.set_disk_full(false) {
+                    tracing::warn!("the disk has space for a segment again: lodging goes on");
+                }
                 plan.room.add(plan.promisable);
                 Ok(true)
             }
             Err(error) if is_disk_full(&error) => {
-                plan.room.set_disk_full(true);
+                if plan.room.set_disk_full(true) {
+                    tracing::warn!(
+                        segment_bytes = offset_of(plan.pages),
+                        folder = %plan.dir.display(),
+                        "the disk has no space for another segment: lodging stops when those there \
+                         are full, and goes on once there is space for one"
+                    );
+                }
                 Ok(false)
             }
             Err(error) => {

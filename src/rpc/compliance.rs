@@ -22,6 +22,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::ledger::holding;
 use super::reads::{Reader, assert_reading, come_back, with_retry};
 use super::watch::{WATCH_AHEAD, Watch};
 use crate::config::Config;
@@ -117,17 +118,18 @@ impl Compliance for ComplianceService {
         &self,
         request: Request<v1::GetActorSummaryRequest>,
     ) -> Result<Response<v1::GetActorSummaryResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, mut extensions, request) = request.into_parts();
         let at_least = request.at_least_watermark;
         let (role, id, asked) = actor_query(request)?;
         let period = period(&asked)?;
         let place = self.reader.place()?;
         self.reach(at_least, &metadata).await?;
-        let read = self.reader.read_from(place, move |board| {
+        let connection = extensions.remove();
+        let read = self.reader.read_from(place, connection, move |board| {
             let (found, watermark) = board.summary(role, &id, period)?;
             Ok((found.map(|summary| to_message(&summary, role, &asked)), watermark))
         });
-        let (found, watermark) = read.await?;
+        let ((found, watermark), held) = read.await?;
         let summary = found.ok_or_else(|| {
             Status::not_found(format!(
                 "no declaration among the first {} records of the journal names {} {id}, or it \
@@ -136,22 +138,24 @@ impl Compliance for ComplianceService {
                 name_of(role)
             ))
         })?;
-        Ok(Response::new(v1::GetActorSummaryResponse { summary: Some(summary) }))
+        Ok(holding(v1::GetActorSummaryResponse { summary: Some(summary) }, held))
     }
 
     async fn list_actor_summaries(
         &self,
         request: Request<v1::ListActorSummariesRequest>,
     ) -> Result<Response<v1::ListActorSummariesResponse>, Status> {
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, mut extensions, request) = request.into_parts();
         let at_least = request.at_least_watermark;
         let (query, asked) = list_query(request)?;
         let place = self.reader.place()?;
         self.reach(at_least, &metadata).await?;
-        let read = self
-            .reader
-            .read_from(place, move |board| Ok(page_message(&board.list(&query)?, &query, &asked)));
-        Ok(Response::new(read.await?))
+        let connection = extensions.remove();
+        let read = self.reader.read_from(place, connection, move |board| {
+            Ok(page_message(&board.list(&query)?, &query, &asked))
+        });
+        let (page, held) = read.await?;
+        Ok(holding(page, held))
     }
 
     type WatchActorSummariesStream =

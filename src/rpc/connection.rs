@@ -1,5 +1,5 @@
-//! Connections: each has its budget, and there are only so many. One too many is told so in HTTP/2's
-//! own words and closed, so that its client sees a reason and not a reset.
+//! Connections: each has its budget, and there are only so many. The first call of one too many is
+//! told so, and the connection closed, so that its client sees a reason and not a reset.
 
 use std::io;
 use std::pin::Pin;
@@ -10,10 +10,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::{Instant, Sleep};
 use tonic::transport::server::Connected;
 
+use super::status;
 use crate::ingest::budget::ConnectionBudget;
 use crate::ingest::engine::Engine;
+use crate::ingest::refusal::Refusal;
 
 /// How long a client that is turned away may take in all, and to make its first call.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -23,12 +26,26 @@ const FAREWELLS_MAX: usize = 64;
 /// After an accept that failed, as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a client may take to say its first 24 bytes: until then it holds a place for nothing.
+const PREFACE_WITHIN: Duration = Duration::from_secs(10);
+/// Between two lines in the log about connections turned away.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// A client's connection, with its place among those there may be.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
     budget: ConnectionBudget,
+    /// Bytes of the preface still to come, and until when.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn new(stream: TcpStream, budget: ConnectionBudget, place: OwnedSemaphorePermit) -> Self {
+        let preface = Some((PREFACE.len(), Box::pin(tokio::time::sleep(PREFACE_WITHIN))));
+        Self { stream, budget, preface, _place: place }
+    }
 }
 
 impl Connected for Connection {
@@ -45,7 +62,17 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if let Some((left, late)) = &mut self.preface {
+            *left = left.saturating_sub(buffer.filled().len() - before);
+            if *left == 0 {
+                self.preface = None;
+            } else if read.is_pending() && late.as_mut().poll(context).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
     }
 }
 
@@ -89,6 +116,7 @@ pub(super) async fn accept(
 ) {
     let places = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
     let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
+    let (mut turned_away, mut told) = (0_u64, None::<Instant>);
     loop {
         let stream = tokio::select! {
             biased;
@@ -110,11 +138,15 @@ pub(super) async fn accept(
         }
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let budget = engine.budget().connection();
-            if accepted.send(Ok(Connection { stream, budget, _place: place })).await.is_err() {
+            if accepted.send(Ok(Connection::new(stream, budget, place))).await.is_err() {
                 return;
             }
         } else if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
-            tracing::warn!(connections_max, "a connection too many was turned away");
+            turned_away += 1;
+            if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                tracing::warn!(connections_max, turned_away, "connections too many turned away");
+                told = Some(Instant::now());
+            }
             tokio::spawn(async move {
                 let _farewell = farewell;
                 let _ = tokio::time::timeout(FAREWELL, turn_away(stream, connections_max)).await;
@@ -123,29 +155,30 @@ pub(super) async fn accept(
     }
 }
 
-/// Says why, as the end of an HTTP/2 connection (RFC 9113, 6.5 and 6.8): an empty SETTINGS frame and,
-/// once there is a call to be told about it, GOAWAY with ENHANCE_YOUR_CALM and the reason. Clients
-/// show that reason for the calls under way; one that came before the first call would be lost.
+/// Answers the first call with the reason and ends the connection, in HTTP/2's own words (RFC 9113).
+/// A GOAWAY alone would not do: clients take the call for one never looked at, and try again at once,
+/// hundreds of times a second, without showing anybody the reason.
 async fn turn_away(mut stream: TcpStream, connections_max: u64) -> io::Result<()> {
-    const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
-    const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 0xb];
-    stream.write_all(&SETTINGS).await?;
-    if let Ok(called) = tokio::time::timeout(FIRST_CALL, first_call(&mut stream)).await {
-        called?;
+    const ACK: u8 = 1;
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+    let call = tokio::time::timeout(FIRST_CALL, first_call(&mut stream)).await;
+    if let Ok(Ok(Some(call))) = call {
+        let reason = Refusal::exhausted(
+            format!(
+                "the server has {connections_max} connections, the most it takes \
+                 (connections_max, memory_max): come back later"
+            ),
+            1_000,
+        );
+        let answer = status::of(&reason).into_http::<()>();
+        let mut bytes = frame(SETTINGS, ACK, 0, &[]);
+        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, call, &fields(answer.headers())));
+        // All calls up to this one were looked at, and there is no error in the protocol.
+        bytes.extend(frame(GOAWAY, 0, 0, &[&call.to_be_bytes()[..], &[0; 4]].concat()));
+        stream.write_all(&bytes).await?;
     }
-    let reason = format!(
-        "connections_max: the server has {connections_max} connections, the most it takes; \
-         come back in 1 s"
-    );
-    let length = u32::try_from(8 + reason.len()).unwrap_or(8).to_be_bytes();
-    let mut bytes: Vec<u8> = length.iter().skip(1).copied().collect();
-    bytes.extend([GOAWAY, 0, 0, 0, 0, 0]);
-    // No stream of this connection was looked at: all may be tried again.
-    bytes.extend([0; 4]);
-    bytes.extend(ENHANCE_YOUR_CALM);
-    bytes.extend(reason.bytes());
-    stream.write_all(&bytes).await?;
     stream.shutdown().await?;
     // To close with bytes unread would reset the connection, and the reason would be lost.
     let mut unread = [0; 1_024];
@@ -153,21 +186,83 @@ async fn turn_away(mut stream: TcpStream, connections_max: u64) -> io::Result<()
     Ok(())
 }
 
-/// Reads frames until one begins a call, or anything that is no HTTP/2.
-async fn first_call(stream: &mut TcpStream) -> io::Result<()> {
-    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    const HEADERS: u8 = 1;
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A frame: length (3 bytes), type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
+    let mut frame: Vec<u8> = length.iter().skip(1).copied().collect();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Status 200 and these fields as HPACK has them (RFC 7541): each a literal that is not indexed.
+fn fields(headers: &http::HeaderMap) -> Vec<u8> {
+    const STATUS_200: u8 = 0x88;
+    let mut out = vec![STATUS_200];
+    for (name, value) in headers {
+        out.push(0);
+        for text in [name.as_str().as_bytes(), value.as_bytes()] {
+            integer(&mut out, text.len());
+            out.extend(text);
+        }
+    }
+    out
+}
+
+/// A length in seven bits, or past 126 in bytes of seven bits each.
+fn integer(out: &mut Vec<u8>, value: usize) {
+    let low = |value: usize| u8::try_from(value & 0x7f).unwrap_or(0);
+    if value < 127 {
+        out.push(low(value));
+        return;
+    }
+    out.push(127);
+    let mut rest = value - 127;
+    while rest >= 128 {
+        out.push(low(rest) | 128);
+        rest >>= 7;
+    }
+    out.push(low(rest));
+}
+
+/// Reads frames until one begins a call: its stream. `None` where this is no HTTP/2.
+async fn first_call(stream: &mut TcpStream) -> io::Result<Option<u32>> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface).await?;
-    while preface == PREFACE {
+    if preface != *PREFACE {
+        return Ok(None);
+    }
+    loop {
         let mut header = [0; 9];
         stream.read_exact(&mut header).await?;
-        let [a, b, c, kind, ..] = header;
+        let [a, b, c, kind, _flags, s, t, u, v] = header;
         let length = u64::from(u32::from_be_bytes([0, a, b, c]));
         tokio::io::copy(&mut (&mut *stream).take(length), &mut tokio::io::sink()).await?;
         if kind == HEADERS {
-            break;
+            return Ok(Some(u32::from_be_bytes([s & 0x7f, t, u, v])));
         }
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_written_as_hpack_has_them() {
+        // RFC 7541, 5.1: a prefix of seven bits, then seven bits a byte, the lowest first.
+        for (value, bytes) in
+            [(10, &[10][..]), (126, &[126]), (127, &[127, 0]), (255, &[127, 128, 1])]
+        {
+            let mut out = Vec::new();
+            integer(&mut out, value);
+            assert_eq!(out, bytes, "{value}");
+        }
+    }
 }

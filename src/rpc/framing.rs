@@ -10,16 +10,19 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
+use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use super::ledger::{Ledger, ShareBody, Skipped};
+use super::ledger::{Held, HeldBody, Ledger, ShareBody, Skipped};
+use super::status;
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
@@ -32,6 +35,9 @@ const HEAD: usize = 320;
 /// Most bytes of a call that lodges nothing: the longest message has two ids, a period and a page
 /// token, and reflection asks some dozens of questions in one call.
 pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
+
+/// Calls of health and reflection at once, until their answers have left: each holds some 64 KiB at most.
+const OTHER_CALLS_MAX: usize = 256;
 
 /// Calls whose messages are batches.
 const LODGING: [&str; 2] = ["/waag.v1.Lodgement/SubmitBatch", "/waag.v1.Lodgement/SubmitBatches"];
@@ -54,13 +60,20 @@ pub struct BoundLayer {
     bound: Bound,
     /// For calls over transports that are no [`super::connection::Connection`].
     budget: ConnectionBudget,
+    others: Arc<Semaphore>,
 }
 
 impl BoundLayer {
     /// Under this bound and budget.
     #[must_use]
     pub fn new(bound: Bound, budget: &Budget) -> Self {
-        Self { bound, budget: budget.connection() }
+        let others = Arc::new(Semaphore::new(OTHER_CALLS_MAX));
+        Self { bound, budget: budget.connection(), others }
+    }
+
+    /// A place for a call of health or reflection.
+    fn other(&self) -> Option<Held> {
+        Arc::clone(&self.others).try_acquire_owned().ok().map(Held::new)
     }
 }
 
@@ -96,8 +109,28 @@ where
 
     fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
         if !LODGING.contains(&request.uri().path()) {
+            let is_ours = request.uri().path().starts_with("/waag.v1.");
+            let other = if is_ours { None } else { self.layer.other() };
+            if !is_ours && other.is_none() {
+                let told = Refusal::exhausted(
+                    format!(
+                        "{OTHER_CALLS_MAX} calls of health and reflection are open, the most there \
+                         may be: come back later"
+                    ),
+                    1_000,
+                );
+                return Box::pin(async move { Ok(status::of(&told).into_http()) });
+            }
             let request = request.map(|body| HttpBody::new(SmallBody::new(body)));
-            return Box::pin(self.inner.call(request));
+            let answer = self.inner.call(request);
+            return Box::pin(async move {
+                let mut answer = answer.await?;
+                let held = answer.extensions_mut().remove::<Held>().or(other);
+                Ok(match held {
+                    Some(held) => answer.map(|body| HttpBody::new(HeldBody::new(body, held))),
+                    None => answer,
+                })
+            });
         }
         let ledger = Ledger::default();
         request.extensions_mut().insert(ledger.clone());
@@ -304,6 +337,12 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for BatchBody<B> {
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
+                    // A message that ends before it was reported, let alone skipped.
+                    if let At::Skipped(left, ..) = &mut this.at {
+                        *left = 0;
+                        this.report();
+                        continue;
+                    }
                     // A prefix that was cut off: hand it on, and tonic reports the broken message.
                     if let At::Prefix(seen) = &mut this.at
                         && !seen.is_empty()
@@ -390,6 +429,7 @@ mod tests {
             bytes_in_flight_max: 1 << 30,
             batches_in_flight_max: 4 * batches,
             connections_max: 1,
+            lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, 20, Duration::from_secs(5))
     }

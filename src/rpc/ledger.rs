@@ -8,6 +8,7 @@
 //! queue is that of the message in hand. What the codec has written leaves in the frames that come
 //! after it, and the turns go with them: the transport drops a frame once it has been written.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,13 +72,33 @@ impl Ledger {
     }
 }
 
-/// A frame's bytes with the turns that are given back when the transport has written them.
-struct Leaving {
-    bytes: Bytes,
-    _turns: Vec<Turn>,
+/// What the answer to a read holds until it has left; its service puts it among the answer's
+/// extensions.
+#[derive(Clone)]
+pub(super) struct Held(
+    #[expect(dead_code, reason = "dropping it is what it is for")] Arc<dyn Any + Send + Sync>,
+);
+
+impl Held {
+    pub(super) fn new(held: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(held))
+    }
 }
 
-impl AsRef<[u8]> for Leaving {
+/// An answer that keeps what it `held` until it has left.
+pub(super) fn holding<T>(message: T, held: Held) -> tonic::Response<T> {
+    let mut answer = tonic::Response::new(message);
+    answer.extensions_mut().insert(held);
+    answer
+}
+
+/// A frame's bytes with what is given back when the transport has written them.
+struct Leaving<H> {
+    bytes: Bytes,
+    _held: H,
+}
+
+impl<H> AsRef<[u8]> for Leaving<H> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -111,9 +132,44 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for ShareBody<B> {
         }
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| {
-                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _turns: turns }))
+                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _held: turns }))
             })
         }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of an answer to a read.
+pub(super) struct HeldBody<B> {
+    inner: B,
+    held: Held,
+}
+
+impl<B> HeldBody<B> {
+    pub(super) fn new(inner: B, held: Held) -> Self {
+        Self { inner, held }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HeldBody<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: this.held.clone() });
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -139,6 +195,7 @@ mod tests {
             bytes_in_flight_max: 1 << 30,
             batches_in_flight_max: 4,
             connections_max: 1,
+            lookups_in_flight_max: 1,
         };
         let all = Budget::new(&sizes, 1, std::time::Duration::ZERO);
         let budget = all.connection();
@@ -158,6 +215,19 @@ mod tests {
         assert!(budget.try_take(1).is_none(), "the transport still has a part of it");
         drop(part);
         assert!(budget.try_take(1).is_some());
+    }
+
+    #[tokio::test]
+    async fn what_a_read_holds_is_given_back_when_its_answer_has_left() {
+        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        let held = Held::new(Arc::clone(&places).try_acquire_owned().unwrap());
+        let mut body = HeldBody::new(http_body_of("answer"), held);
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let bytes = frame.unwrap().unwrap().into_data().unwrap();
+        drop(body);
+        assert_eq!(places.available_permits(), 0, "the transport still has it");
+        drop(bytes);
+        assert_eq!(places.available_permits(), 1);
     }
 
     struct Once(Option<Bytes>);

@@ -10,10 +10,11 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::{AnswerBytes, RequestBytes};
-use super::ledger::{Ledger, Skipped};
+use super::ledger::{Held, Ledger, Skipped, holding};
 use super::status;
 use crate::day::Day;
 use crate::ingest::answer::{self, Framing};
+use crate::ingest::budget::ConnectionBudget;
 use crate::ingest::engine::{Answer, Engine};
 use crate::ingest::lookup::{Found, LookupError, Place};
 use crate::ingest::refusal::{Refusal, RefusalKind};
@@ -27,6 +28,7 @@ use crate::wire::reader;
 #[derive(Debug, Clone)]
 pub struct LodgementService {
     engine: Arc<Engine>,
+    answer_bytes_max: usize,
     stream_batches_max: usize,
     stopping: watch::Receiver<bool>,
 }
@@ -36,10 +38,11 @@ impl LodgementService {
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
+        answer_bytes_max: usize,
         stream_batches_max: usize,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { engine, stream_batches_max, stopping }
+        Self { engine, answer_bytes_max, stream_batches_max, stopping }
     }
 
     /// Hands a message over once it is its turn; the answer is still to come.
@@ -59,12 +62,22 @@ impl LodgementService {
     /// Does what may take long, on a thread for that, if no more look-ups are in flight than may be.
     async fn look_up<T: Send + 'static>(
         &self,
+        connection: Option<ConnectionBudget>,
         look: impl FnOnce(&Engine, &Place) -> T + Send + 'static,
-    ) -> Result<T, Status> {
+    ) -> Result<(T, Held), Status> {
+        let own = match connection {
+            Some(connection) => Some(connection.read_place().await),
+            None => None,
+        };
+        let own = own.transpose().map_err(|refusal| status::of(&refusal))?;
         let place = self.engine.lookups().enter().map_err(|refusal| status::of(&refusal))?;
         let engine = Arc::clone(&self.engine);
-        // The place goes along: what has begun goes on, whether the caller stays or not.
-        let looking = tokio::task::spawn_blocking(move || look(&engine, &place));
+        // The place goes along: what has begun goes on, whether the caller stays or not. Then it is
+        // kept until the answer has left.
+        let looking = tokio::task::spawn_blocking(move || {
+            let found = look(&engine, &place);
+            (found, Held::new((own, place)))
+        });
         looking.await.map_err(|error| Status::internal(error.to_string()))
     }
 
@@ -195,7 +208,8 @@ impl Lodgement for LodgementService {
         request: Request<v1::GetDeclarationRequest>,
     ) -> Result<Response<v1::GetDeclarationResponse>, Status> {
         use v1::get_declaration_request::Key;
-        let Some(key) = request.into_inner().key else {
+        let (_, mut extensions, request) = request.into_parts();
+        let Some(key) = request.key else {
             let message = "neither local_reference nor mrn is set; set one of them";
             return Err(status::invalid("key", message));
         };
@@ -211,9 +225,22 @@ impl Lodgement for LodgementService {
                 Key::Mrn(mrn) => lookup.by_mrn(&mrn),
             })
         };
-        let found = self.look_up(look).await?;
+        let (found, held) = self.look_up(extensions.remove(), look).await?;
         match found {
-            Ok(Some(found)) => Ok(Response::new(found_message(found))),
+            Ok(Some(found)) => {
+                let message = found_message(found);
+                let (bytes, most) = (prost::Message::encoded_len(&message), self.answer_bytes_max);
+                if bytes > most {
+                    return Err(status::of(&Refusal::exhausted(
+                        format!(
+                            "the declaration takes {bytes} bytes; an answer may have {most} at most \
+                             (answer_bytes_max)"
+                        ),
+                        0,
+                    )));
+                }
+                Ok(holding(message, held))
+            }
             Ok(None) => Err(Status::not_found(format!("no declaration was lodged as {shown:?}"))),
             Err(LookupError::Invalid { field, message }) => Err(status::invalid(field, &message)),
             Err(error @ LookupError::NotDurable) => {
@@ -230,21 +257,26 @@ impl Lodgement for LodgementService {
         &self,
         request: Request<v1::ListReasonsRequest>,
     ) -> Result<Response<v1::ListReasonsResponse>, Status> {
-        let on = request.into_inner().on;
+        let (_, mut extensions, request) = request.into_parts();
+        let on = request.on;
         let day = match on.trim() {
             "" => self.engine.calendar().day(self.engine.clock().admit()),
             text => Day::parse(text).ok_or_else(|| {
                 let shown = text.get(..text.floor_char_boundary(64)).unwrap_or_default();
-                status::invalid("on", &format!("on {shown:?} is no day: write it as 2026-11-22"))
+                status::invalid(
+                    "on",
+                    &format!("on {shown:?} is no day of 1970 to 2149 written as 2026-11-22"),
+                )
             })?,
         };
         // The first to ask for a day may have its law compiled.
         let look = move |engine: &Engine, _: &Place| {
             let law = engine.laws().current().ok_or_else(|| Status::unavailable("starting"))?;
             let law = law.law.on(day).map_err(|error| status::invalid("on", &error.to_string()))?;
-            Ok(v1::ListReasonsResponse { reasons: reasons(&law) })
+            Ok::<_, Status>(v1::ListReasonsResponse { reasons: reasons(&law) })
         };
-        self.look_up(look).await?.map(Response::new)
+        let (reasons, held) = self.look_up(extensions.remove(), look).await?;
+        Ok(holding(reasons?, held))
     }
 }
 

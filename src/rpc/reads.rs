@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::ledger::Held;
+use crate::ingest::budget::ConnectionBudget;
 use crate::summary::{Board, QueryError};
 
 /// Reads the board; clones share their bounds.
@@ -51,15 +53,23 @@ impl Reader {
         Ok(Place { _permit: permit })
     }
 
-    /// Runs `look` on a blocking thread when its turn comes, until when it keeps `place`.
+    /// Runs `look` on a blocking thread when its turn comes, until when it keeps `place`. What comes
+    /// with what was found is kept until the answer has left: memory for answers that nobody reads
+    /// is bounded by it.
     pub(super) async fn read_from<T: Send + 'static>(
         &self,
         place: Place,
+        connection: Option<ConnectionBudget>,
         look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
-    ) -> Result<T, Status> {
+    ) -> Result<(T, Held), Status> {
+        let own = match &connection {
+            Some(connection) => Some(connection.read_place().await.map_err(|_| stopping())?),
+            None => None,
+        };
         let turn = self.turn().await?;
         drop(place);
-        self.run(turn, look).await
+        let (found, turn) = self.run(turn, look).await?;
+        Ok((found, Held::new((own, turn))))
     }
 
     /// The same for a watch, of which there are only so many, each with one read at a time.
@@ -68,7 +78,7 @@ impl Reader {
         look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, Status> {
         let turn = self.turn().await?;
-        self.run(turn, look).await
+        self.run(turn, look).await.map(|(found, _)| found)
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, Status> {
@@ -79,14 +89,13 @@ impl Reader {
         &self,
         turn: OwnedSemaphorePermit,
         look: impl FnOnce(&Board) -> Result<T, QueryError> + Send + 'static,
-    ) -> Result<T, Status> {
+    ) -> Result<(T, OwnedSemaphorePermit), Status> {
         let board = self.board.clone();
         let looked = tokio::task::spawn_blocking(move || {
             IS_READING.set(true);
             let found = look(&board);
             IS_READING.set(false);
-            drop(turn);
-            found
+            found.map(|found| (found, turn))
         });
         looked.await.map_err(|_| stopping())?.map_err(|error| match error {
             QueryError::DayFile(_) => {

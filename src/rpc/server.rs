@@ -81,6 +81,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     };
     let lodgement = LodgementService::new(
         Arc::clone(&engine),
+        usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX),
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );

@@ -80,6 +80,18 @@ impl Shelf {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// Whether no law was ever kept here.
+    ///
+    /// # Errors
+    /// The folder could not be listed.
+    pub fn is_empty(&self) -> Result<bool, LawError> {
+        let mut entries = fs::read_dir(&self.folder).map_err(LawError::at(&self.folder))?;
+        entries.try_fold(true, |is_empty, entry| {
+            let name = entry.map_err(LawError::at(&self.folder))?.file_name();
+            Ok(is_empty && !name.to_string_lossy().ends_with(".list"))
+        })
+    }
+
     /// Keeps every file of `law`; when this returns they are on disk. Files that are there already
     /// are not written again. Call it before the first verdict under `law`.
     ///
