@@ -43,21 +43,6 @@ fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
     Ok(command::runtime()?.block_on(command::summary::run(args))?)
 }
 
-/// The failure and its causes, each once: some errors tell their cause themselves.
-fn with_causes(failure: &dyn std::error::Error) -> String {
-    let mut told = failure.to_string();
-    let mut cause = failure.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told.push_str(": ");
-            told.push_str(&text);
-        }
-        cause = error.source();
-    }
-    told
-}
-
 fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("WAAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let is_plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
@@ -80,7 +65,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{}", with_causes(&*failure));
+            tracing::error!("{}", command::with_causes(&*failure));
             ExitCode::FAILURE
         }
     }

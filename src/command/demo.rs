@@ -2,11 +2,11 @@
 //! every answer against the known one, and the summaries against the answers.
 
 mod ahead;
-mod check;
+pub mod check;
 mod codec;
 mod lane;
 pub mod local;
-mod summaries;
+pub mod summaries;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -341,7 +341,10 @@ fn report(
 }
 
 /// Connects; answers may be 4 MiB, and a window holds a few of them.
-async fn connect(url: &str) -> Result<Channel, DriveError> {
+///
+/// # Errors
+/// Where nobody listens there.
+pub async fn connect(url: &str) -> Result<Channel, DriveError> {
     let failed = |source| DriveError::Connect { url: url.to_owned(), source };
     Endpoint::from_shared(url.to_owned())
         .map_err(failed)?

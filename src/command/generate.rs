@@ -141,12 +141,18 @@ pub enum GenerateError {
 }
 
 /// Reads a day for clap.
-pub(super) fn day(text: &str) -> Result<Day, String> {
+///
+/// # Errors
+/// Where it is none.
+pub fn day(text: &str) -> Result<Day, String> {
     Day::parse(text).ok_or_else(|| "no day of 1970 to 2149 written as 2026-11-05".to_owned())
 }
 
 /// Reads a number that may have underscores in it, for clap.
-pub(super) fn count(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// Where it is none.
+pub fn count(text: &str) -> Result<u64, String> {
     text.replace('_', "").parse().map_err(|_| "not a whole number such as 1_000_000".to_owned())
 }
 

@@ -8,7 +8,7 @@ pub mod judge;
 pub mod rebuild;
 pub mod rules;
 pub mod serve;
-mod show;
+pub mod show;
 pub mod summary;
 pub mod verify;
 
@@ -32,4 +32,20 @@ pub fn output(write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>) -> Resu
 /// Where the system gives no threads.
 pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()
+}
+
+/// The failure and its causes, each once: some errors tell their cause themselves.
+#[must_use]
+pub fn with_causes(failure: &dyn std::error::Error) -> String {
+    let mut told = failure.to_string();
+    let mut cause = failure.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
+        cause = error.source();
+    }
+    told
 }

@@ -34,6 +34,7 @@ use std::collections::BinaryHeap;
 pub use actor::{Actor, Habit, Trade};
 pub use output::{write_binary, write_json_line};
 pub use plan::BATCHES_APART;
+pub use random::Random;
 
 use crate::day::Day;
 use crate::outcome::Outcome;
@@ -44,7 +45,6 @@ use declaration::{Made, Purpose, Run};
 use defect::Defect;
 use law::{Regime, duty_eur_cents};
 use plan::{Part, Plan, Shares};
-use random::Random;
 
 /// What to make.
 #[derive(Debug, Clone, PartialEq)]

@@ -17,13 +17,14 @@ fn mix(mut z: u64) -> u64 {
 
 /// A stream of numbers, a pure function of the key it was made from.
 #[derive(Debug, Clone)]
-pub(crate) struct Random {
+pub struct Random {
     state: u64,
 }
 
 impl Random {
     /// The stream belonging to `parts`, in their order: (seed, actor, position, purpose), say.
-    pub(crate) fn keyed(parts: &[u64]) -> Self {
+    #[must_use]
+    pub fn keyed(parts: &[u64]) -> Self {
         let state = parts
             .iter()
             .fold(0, |state: u64, &part| mix(state.wrapping_add(STEP)).wrapping_add(mix(part)));
@@ -31,36 +32,37 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub(crate) fn next(&mut self) -> u64 {
+    #[allow(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
         mix(self.state)
     }
 
     /// A number from 0 up to but without `bound`; 0 where `bound` is 0. Lemire's multiplication,
     /// without its rejection step: the skew is below `bound` / 2^64.
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         let wide = u128::from(self.next()) * u128::from(bound);
         u64::try_from(wide >> 64).unwrap_or(0)
     }
 
     /// A number from `low` to `high`, both included.
-    pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high.saturating_sub(low) + 1)
     }
 
     /// The smaller of two draws below `bound`: low numbers are the likelier ones, as prices and
     /// popular sellers are.
-    pub(crate) fn low_below(&mut self, bound: u64) -> u64 {
+    pub fn low_below(&mut self, bound: u64) -> u64 {
         self.below(bound).min(self.below(bound))
     }
 
     /// True in `percent` of 100 cases.
-    pub(crate) fn percent(&mut self, percent: u64) -> bool {
+    pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
     /// One of `choices`; the default where there are none.
-    pub(crate) fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
+    pub fn pick<T: Copy + Default>(&mut self, choices: &[T]) -> T {
         let place = self.below(choices.len() as u64);
         usize::try_from(place).ok().and_then(|at| choices.get(at)).copied().unwrap_or_default()
     }

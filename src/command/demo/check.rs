@@ -14,15 +14,23 @@ pub(super) const EXAMPLES_MAX: usize = 20;
 
 /// What one actor's answers add up to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Tally {
-    pub(super) accepted: u64,
-    pub(super) rejected: u64,
-    pub(super) replayed: u64,
-    pub(super) conflicts: u64,
-    pub(super) accepted_lines: u64,
-    pub(super) value_eur_cents: u64,
-    pub(super) gross_mass_mg: u64,
-    pub(super) duty_eur_cents: u64,
+pub struct Tally {
+    /// Declarations by outcome.
+    pub accepted: u64,
+    /// See `accepted`.
+    pub rejected: u64,
+    /// See `accepted`.
+    pub replayed: u64,
+    /// See `accepted`.
+    pub conflicts: u64,
+    /// Goods items of accepted declarations.
+    pub accepted_lines: u64,
+    /// Intrinsic value of these.
+    pub value_eur_cents: u64,
+    /// Their gross mass, milligrams.
+    pub gross_mass_mg: u64,
+    /// Duty on these.
+    pub duty_eur_cents: u64,
 }
 
 /// The answers to one actor's declarations, by position.
@@ -37,20 +45,24 @@ pub(super) struct Book {
 
 /// What was wrong, counted, with examples.
 #[derive(Debug, Default)]
-pub(super) struct Mismatches {
-    pub(super) count: u64,
-    pub(super) examples: Vec<String>,
+pub struct Mismatches {
+    /// How many there were.
+    pub count: u64,
+    /// The first of them, in words.
+    pub examples: Vec<String>,
 }
 
 impl Mismatches {
-    pub(super) fn add(&mut self, say: impl FnOnce() -> String) {
+    /// One more, told in words while there is room.
+    pub fn add(&mut self, say: impl FnOnce() -> String) {
         self.count += 1;
         if self.examples.len() < EXAMPLES_MAX {
             self.examples.push(say());
         }
     }
 
-    pub(super) fn merge(&mut self, other: Self) {
+    /// Those of `other` as well.
+    pub fn merge(&mut self, other: Self) {
         self.count += other.count;
         let room = EXAMPLES_MAX.saturating_sub(self.examples.len());
         self.examples.extend(other.examples.into_iter().take(room));

@@ -16,7 +16,7 @@ const PAGE: u32 = 1_000;
 ///
 /// # Errors
 /// A call that fails.
-pub(super) async fn read(
+pub async fn read(
     channel: Channel,
     at_least_watermark: u64,
 ) -> Result<HashMap<String, ActorSummary>, DriveError> {
@@ -63,7 +63,7 @@ fn figures(summary: &ActorSummary) -> [(&'static str, u64); 8] {
 }
 
 /// Notes each figure of the declarant `id` whose growth since `before` is not what `tally` says.
-pub(super) fn compare(
+pub fn compare(
     id: &str,
     before: Option<&ActorSummary>,
     after: Option<&ActorSummary>,
