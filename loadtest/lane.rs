@@ -1,0 +1,277 @@
+//! One connection: sends what the plan says, checks every answer, comes back when told to.
+//!
+//! A lane starts no sending before all of its own that lie more than the plan's `reach` before it
+//! have been answered. With a rate, batches are due at fixed moments and latency is measured from
+//! those, however late a batch could be sent: so a server that stalls is not measured only by what it
+//! was given (no coordinated omission).
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic_types::StatusExt;
+
+use super::answer::{Answer, Refusal};
+use super::check::Book;
+use super::meter::Meter;
+use super::plan::{Plan, Sending};
+use super::template::Templates;
+use super::transport::{Mode, Transport, UnderWay, in_ms, sleep_until};
+
+/// `google.rpc.Code`.
+const RESOURCE_EXHAUSTED: i32 = 8;
+
+/// What all lanes send, and how.
+#[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) plan: Plan,
+    pub(crate) templates: Templates,
+    pub(crate) mode: Mode,
+    /// Batches without an answer, for each lane.
+    pub(crate) in_flight: usize,
+    /// Lines a second for each lane; as fast as it goes, if none.
+    pub(crate) rate: Option<f64>,
+}
+
+/// Why a lane, or a run, ended before its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The server has no room for anything new, and coming back will not help.
+    Full(String),
+    /// A bound of the test itself: disk space, say.
+    Bound(String),
+    /// A call failed, or was refused for good.
+    Fault(String),
+}
+
+impl End {
+    /// For a report.
+    pub(crate) fn into_words(self) -> String {
+        match self {
+            Self::Full(told) | Self::Bound(told) | Self::Fault(told) => told,
+        }
+    }
+}
+
+/// What a lane is to send.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// The plan, until so many lines were sent.
+    Plan { lines: u64 },
+    /// The batches of these earlier sendings.
+    Again(VecDeque<u64>),
+}
+
+/// One connection's state, kept from one run to the next.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    pub(crate) id: u64,
+    /// The number of its next sending.
+    pub(crate) next: u64,
+    pub(crate) book: Book,
+    unanswered: BTreeSet<u64>,
+    lines_sent: u64,
+    due: Instant,
+    /// Refused for now, with the moment at which each may be sent again.
+    later: VecDeque<(Instant, UnderWay)>,
+}
+
+impl Lane {
+    pub(crate) fn new(id: u64, book: Book) -> Self {
+        let (unanswered, later) = (BTreeSet::new(), VecDeque::new());
+        Self { id, next: 0, book, unanswered, lines_sent: 0, due: Instant::now(), later }
+    }
+
+    /// Sends `work` until it is done or `stopped` says so, and waits for all answers.
+    pub(crate) async fn run(
+        mut self,
+        load: Arc<Load>,
+        channel: Channel,
+        mut work: Work,
+        meter: Arc<Mutex<Meter>>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> (Self, Option<End>) {
+        let end = match Transport::open(load.mode, channel, load.in_flight).await {
+            Ok(transport) => {
+                self.due = Instant::now();
+                self.lines_sent = 0;
+                self.exchange(&load, transport, &mut work, &meter, &mut stopped).await.err()
+            }
+            Err(status) => Some(fault(&status)),
+        };
+        (self, end)
+    }
+
+    async fn exchange(
+        &mut self,
+        load: &Load,
+        mut transport: Transport,
+        work: &mut Work,
+        meter: &Mutex<Meter>,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Result<(), End> {
+        let mut more = true;
+        loop {
+            more = more && !*stopped.borrow() && self.has_work(work);
+            let now = Instant::now();
+            let has_room = transport.in_flight() < load.in_flight;
+            if has_room && self.later.front().is_some_and(|(when, _)| *when <= now) {
+                if let Some((_, batch)) = self.later.pop_front() {
+                    transport.send(batch).await;
+                }
+                continue;
+            }
+            let may_start = has_room && more && self.may_start(&load.plan);
+            if may_start && (load.rate.is_none() || self.due <= now) {
+                if let Some(sending) = self.take_work(load, work) {
+                    transport.send(self.make(load, sending)).await;
+                }
+                continue;
+            }
+            if !more && transport.in_flight() == 0 && self.later.is_empty() {
+                return Ok(());
+            }
+            let retry = self.later.front().map(|(when, _)| *when).filter(|_| has_room);
+            let due = may_start.then_some(self.due);
+            let wake = [retry, due].into_iter().flatten().min();
+            tokio::select! {
+                reply = transport.reply(), if transport.in_flight() > 0 => {
+                    if let Some((batch, reply)) = reply.map_err(|status| fault(&status))? {
+                        self.take(load, batch, reply, meter)?;
+                    }
+                }
+                () = sleep_until(wake), if wake.is_some() => {}
+                changed = stopped.changed(), if more => more = more && changed.is_ok(),
+            }
+        }
+    }
+
+    fn has_work(&self, work: &Work) -> bool {
+        match work {
+            Work::Plan { lines } => self.lines_sent < *lines,
+            Work::Again(batches) => !batches.is_empty(),
+        }
+    }
+
+    fn may_start(&self, plan: &Plan) -> bool {
+        self.unanswered.first().is_none_or(|&oldest| oldest + plan.reach() >= self.next)
+    }
+
+    fn take_work(&self, load: &Load, work: &mut Work) -> Option<Sending> {
+        let templates = &load.templates.list;
+        Some(match work {
+            Work::Plan { .. } => load.plan.sending(self.id, self.next, templates),
+            Work::Again(batches) => {
+                let batch = batches.pop_front()?;
+                let sending = load.plan.batch(self.id, self.next, batch, templates);
+                Sending { again: true, ..sending }
+            }
+        })
+    }
+
+    fn make(&mut self, load: &Load, sending: Sending) -> UnderWay {
+        let Load { plan, templates, .. } = load;
+        let mut bytes = Vec::new();
+        let mut lines = 0;
+        if let Some(template) = templates.list.get(sending.template) {
+            let contents = sending.contents(plan, self.id, template.places.len());
+            let number = plan.number(self.id, sending.batch);
+            let known_as = plan.number(self.id, sending.number);
+            bytes = templates.patched(template, known_as, number, contents);
+            lines = template.lines;
+        }
+        self.unanswered.insert(sending.number);
+        self.next += 1;
+        self.lines_sent += lines;
+        let due = match load.rate {
+            None => Instant::now(),
+            Some(rate) => {
+                let due = self.due;
+                // A batch has 500,000 lines at most, far below 2^53.
+                #[allow(clippy::cast_precision_loss)]
+                let interval = Duration::from_secs_f64(lines as f64 / rate);
+                self.due += interval;
+                due
+            }
+        };
+        UnderWay { due, sending, bytes: Bytes::from(bytes) }
+    }
+
+    fn take(
+        &mut self,
+        load: &Load,
+        batch: UnderWay,
+        reply: Result<Bytes, Status>,
+        meter: &Mutex<Meter>,
+    ) -> Result<(), End> {
+        let took = batch.due.elapsed();
+        let batch_id = load.templates.batch_id(load.plan.number(self.id, batch.sending.number));
+        let bytes = match reply {
+            Ok(bytes) => bytes,
+            Err(status) => return self.refused(batch, &batch_id, &status, meter),
+        };
+        let read = match load.mode {
+            Mode::Stream => Answer::of_stream(&bytes),
+            Mode::Unary => Answer::of_call(&bytes),
+        };
+        match read.map_err(|error| End::Fault(format!("batch {batch_id}: {error}")))? {
+            Answer::Verdicts(verdicts) => {
+                self.unanswered.remove(&batch.sending.number);
+                if let Some(template) = load.templates.list.get(batch.sending.template) {
+                    let counts = self.book.check(&batch.sending, &batch_id, template, &verdicts);
+                    locked(meter).answered(&counts, took);
+                }
+                Ok(())
+            }
+            Answer::Refusal(Refusal { retry_after_ms, .. }) if retry_after_ms > 0 => {
+                self.again_later(batch, in_ms(retry_after_ms), meter);
+                Ok(())
+            }
+            Answer::Refusal(refusal) => {
+                let told = String::from_utf8_lossy(refusal.message);
+                Err(refused_for_good(&batch_id, refusal.code, &told))
+            }
+            Answer::Empty => {
+                Err(End::Fault(format!("batch {batch_id} got neither verdicts nor a refusal")))
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        batch: UnderWay,
+        batch_id: &str,
+        status: &Status,
+        meter: &Mutex<Meter>,
+    ) -> Result<(), End> {
+        let retry = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
+        let Some(delay) = retry else {
+            return Err(refused_for_good(batch_id, status.code().into(), status.message()));
+        };
+        self.again_later(batch, Instant::now() + delay, meter);
+        Ok(())
+    }
+
+    fn again_later(&mut self, batch: UnderWay, when: Instant, meter: &Mutex<Meter>) {
+        locked(meter).refusals += 1;
+        self.later.push_back((when, batch));
+    }
+}
+
+/// A panic elsewhere leaves the figures as they were.
+pub(crate) fn locked(meter: &Mutex<Meter>) -> std::sync::MutexGuard<'_, Meter> {
+    meter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fault(status: &Status) -> End {
+    End::Fault(format!("{:?}: {}", status.code(), status.message()))
+}
+
+fn refused_for_good(batch_id: &str, code: i32, message: &str) -> End {
+    let told = format!("batch {batch_id} was refused for good (code {code}): {message}");
+    if code == RESOURCE_EXHAUSTED { End::Full(told) } else { End::Fault(told) }
+}

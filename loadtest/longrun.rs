@@ -1,0 +1,413 @@
+//! `waag-load longrun`: what holds when a day becomes a year.
+//!
+//! Streams lines with replays and conflicts planted from the whole history, watches the server's
+//! memory and files meanwhile, kills it, measures how long it takes to come back, and sends a sample
+//! of all that was sent again.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde::Serialize;
+use waag::command::demo::check::Mismatches;
+use waag::command::show::thousands;
+use waag::command::{Failure, output, runtime};
+use waag::config::ByteSize;
+use waag::generate::Random;
+
+use super::check::Counts;
+use super::drive::{Before, Driven, compare_summaries, drive, mismatches, read_summaries};
+use super::lane::{End, Lane, Load, Work};
+use super::meter::{Latency, Meter, Window, per_second, rate_between};
+use super::options::{LoadArgs, Settings};
+use super::process::{disk, disk_free, memory};
+use super::report::{Folder, write_json};
+use super::server::{Server, ServerOptions};
+
+/// A folder that has not changed for so long is taken to be at rest.
+const AT_REST: Duration = Duration::from_secs(3);
+/// Samples are thinned out past so many.
+const SAMPLES_MAX: usize = 1_200;
+
+/// Stream many lines with known replays and conflicts, and report what it took
+///
+/// Single declarations are replayed and contradicted, each of all that were sent with the same chance,
+/// however long ago. At the end the server is killed and started again, and a sample of all batches is
+/// sent once more.
+#[derive(Debug, Args)]
+pub(crate) struct LongrunArgs {
+    /// Lines to send
+    #[arg(long, value_name = "N", default_value = "100_000_000", value_parser = waag::command::generate::count)]
+    lines: u64,
+
+    /// Memory of the server
+    #[arg(long, value_name = "SIZE", default_value = "3GiB")]
+    memory_max: ByteSize,
+
+    /// Where the server keeps its data; a temporary folder, removed afterwards, if left out
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Settings file of the server
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Stop before less than this is free on the disk
+    #[arg(long, value_name = "SIZE", default_value = "5GiB")]
+    disk_reserve: ByteSize,
+
+    /// Wait so long at most until the data folder is at rest, before it is measured and the server
+    /// killed
+    #[arg(long, value_name = "S", default_value_t = 120)]
+    settle: u64,
+
+    /// Batches that are sent again at the end, of all that were sent
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    sample: u64,
+
+    /// What is sent.
+    #[command(flatten)]
+    load: LoadArgs,
+
+    /// Print one JSON object on standard output at the end
+    #[arg(long)]
+    json: bool,
+}
+
+/// The server at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Sample {
+    at_s: f64,
+    lines: u64,
+    resident_bytes: u64,
+    /// Of each folder of the data folder.
+    disk_bytes: BTreeMap<String, u64>,
+}
+
+/// After `kill -9`.
+#[derive(Debug, Serialize)]
+struct Restart {
+    /// From the start of the process to the first answer of its health service that says SERVING.
+    seconds: f64,
+    resident_bytes: u64,
+    /// What was sent again, and how it was answered.
+    sent_again: Counts,
+    mismatches: u64,
+    ended: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    settings: Settings,
+    memory_max_bytes: u64,
+    lines_wanted: u64,
+    seconds: f64,
+    lines_per_second: u64,
+    /// Of the first tenth of all lines sent, and of the last.
+    lines_per_second_first_tenth: u64,
+    lines_per_second_last_tenth: u64,
+    #[serde(flatten)]
+    counts: Counts,
+    replays_missed: u64,
+    conflicts_missed: u64,
+    refusals: u64,
+    mismatches: u64,
+    summary_mismatches: u64,
+    examples: Vec<String>,
+    latency: Latency,
+    resident_bytes_max: u64,
+    /// Once the data folder was at rest, which took so long.
+    settled_s: f64,
+    disk_bytes: BTreeMap<String, u64>,
+    disk_bytes_per_line: BTreeMap<String, f64>,
+    restart: Option<Restart>,
+    /// Why it ended before all lines were sent.
+    ended: Option<String>,
+    windows: Vec<Window>,
+    samples: Vec<Sample>,
+}
+
+/// Runs it and reports.
+///
+/// # Errors
+/// Where the server does not start or fails, or an answer is not as it must be. A disk or an index
+/// that is full is none: it ends the run, and the report says so.
+pub(crate) fn run(args: &LongrunArgs) -> Result<(), Failure> {
+    let (load, settings) = args.load.load(false, Some(args.lines))?;
+    let (report, is_fault) = runtime()?.block_on(measure(args, &load, settings))?;
+    if args.json {
+        write_json(Path::new("-"), &report)?;
+    } else {
+        output(|out| report.write(out))?;
+    }
+    let restart_wrong = report.restart.as_ref().map_or(0, |restart| restart.mismatches);
+    if report.mismatches + report.summary_mismatches + restart_wrong > 0 {
+        let examples = report.examples.join("\n  ");
+        return Err(format!("some answers were not as they must be:\n  {examples}").into());
+    }
+    match report.ended {
+        Some(ended) if is_fault => Err(ended.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn measure(
+    args: &LongrunArgs,
+    load: &Arc<Load>,
+    settings: Settings,
+) -> Result<(Report, bool), Failure> {
+    let begun = Instant::now();
+    let folder = Folder::new(args.data_dir.as_deref())?;
+    let options = ServerOptions {
+        data_dir: folder.path.clone(),
+        memory_max: args.memory_max,
+        on: args.load.on,
+        config: args.config.clone(),
+    };
+    let (server, _) = Server::start(&options, Duration::ZERO).await?;
+    let before = read_summaries(&server.url, 0).await?;
+    let mut watch = Watch::new(args, &folder.path, server.id());
+    let lines = args.lines.div_ceil(args.load.connections.into());
+    let lanes = args.load.lanes(load).into_iter().map(|lane| (lane, Work::Plan { lines }));
+    let mut on_window = |window: &Window, meter: &Meter| watch.window(window, meter);
+    let Driven { mut lanes, meter, end } =
+        drive(load, &server.url, lanes.collect(), None, &mut on_window).await?;
+
+    let is_fault = matches!(end, Some(End::Fault(_)));
+    let mut wrong = mismatches(&mut lanes);
+    let mut report = Report::new(args, settings, &meter, wrong.count);
+    report.ended = end.map(End::into_words);
+    if let Some(ended) = &report.ended {
+        tracing::warn!("ended before all lines were sent: {ended}");
+    }
+    report.resident_bytes_max = watch.resident_max();
+    report.settled_s = settle(&folder.path, Duration::from_secs(args.settle)).await;
+    report.disk(&folder.path);
+    report.resident_bytes_max = report.resident_bytes_max.max(watch.resident_max());
+    report.samples = watch.samples;
+    if is_fault {
+        report.examples = wrong.examples;
+        return Ok((report, true));
+    }
+    let told = compare_summaries(&server.url, &before, load, &lanes).await?;
+    report.summary_mismatches = told.count;
+    wrong.merge(told);
+
+    server.kill()?;
+    let (server, took) = Server::start(&options, begun.elapsed()).await?;
+    let (restart, told) = after_restart(args, load, &server, took, lanes, &before).await?;
+    report.restart = Some(restart);
+    wrong.merge(told);
+    report.examples = wrong.examples;
+    server.stop().await?;
+    Ok((report, false))
+}
+
+/// Sends a sample of all batches again: each declaration must be a replay, with the MRN that it got,
+/// and the summaries must have grown by replays alone.
+async fn after_restart(
+    args: &LongrunArgs,
+    load: &Arc<Load>,
+    server: &Server,
+    took: Duration,
+    lanes: Vec<Lane>,
+    before: &Before,
+) -> Result<(Restart, Mismatches), Failure> {
+    let each = args.sample.div_ceil(lanes.len().max(1) as u64);
+    let work = lanes.into_iter().map(|lane| {
+        let mut random = Random::keyed(&[lane.id, lane.next]);
+        let batches = (0..each.min(lane.next)).map(|_| random.below(lane.next)).collect();
+        (lane, Work::Again(batches))
+    });
+    let Driven { mut lanes, meter, end } =
+        drive(load, &server.url, work.collect(), None, &mut |_, _| None).await?;
+    let mut wrong = mismatches(&mut lanes);
+    if !matches!(end, Some(End::Fault(_))) {
+        wrong.merge(compare_summaries(&server.url, before, load, &lanes).await?);
+    }
+    let restart = Restart {
+        seconds: took.as_secs_f64(),
+        resident_bytes: memory(server.id())?.resident,
+        sent_again: meter.counts,
+        mismatches: wrong.count,
+        ended: end.map(End::into_words),
+    };
+    Ok((restart, wrong))
+}
+
+/// Looks at the server once a window.
+struct Watch<'a> {
+    data: &'a Path,
+    process: u32,
+    reserve: u64,
+    lines: u64,
+    samples: Vec<Sample>,
+    /// Every so many-th window is kept.
+    every: usize,
+    seen: usize,
+}
+
+impl<'a> Watch<'a> {
+    fn new(args: &LongrunArgs, data: &'a Path, process: u32) -> Self {
+        let (reserve, lines) = (args.disk_reserve.0, args.lines);
+        Self { data, process, reserve, lines, samples: Vec::new(), every: 1, seen: 0 }
+    }
+
+    fn window(&mut self, window: &Window, meter: &Meter) -> Option<End> {
+        let lines = meter.counts.lines;
+        // A server that is gone takes nothing; that it is gone is told by its answers.
+        let resident_bytes = memory(self.process).unwrap_or_default().resident;
+        self.seen += 1;
+        if self.seen.is_multiple_of(self.every) {
+            let disk_bytes = disk(self.data);
+            self.show(window, lines, resident_bytes, disk_bytes.values().sum());
+            self.samples.push(Sample { at_s: window.until_s, lines, resident_bytes, disk_bytes });
+        }
+        if self.samples.len() >= SAMPLES_MAX {
+            let mut keep = false;
+            self.samples.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.every *= 2;
+        }
+        let free = disk_free(self.data).ok()?;
+        (free < self.reserve).then(|| {
+            let (free, reserve) = (thousands(free >> 20), ByteSize(self.reserve));
+            End::Bound(format!("only {free} MiB are free on the disk, and {reserve} must stay so"))
+        })
+    }
+
+    #[allow(clippy::print_stderr, reason = "progress, and no event")]
+    fn show(&self, window: &Window, lines: u64, resident: u64, on_disk: u64) {
+        eprintln!(
+            "{:>7.0} s {:>15} of {} lines {:>10}/s  p99 {:>8.2} ms  memory {:>6} MiB  disk {:>7} MiB",
+            window.until_s,
+            thousands(lines),
+            thousands(self.lines),
+            thousands(window.lines_per_second),
+            window.p99_ms,
+            thousands(resident >> 20),
+            thousands(on_disk >> 20),
+        );
+    }
+
+    fn resident_max(&self) -> u64 {
+        let most = self.samples.iter().map(|sample| sample.resident_bytes).max().unwrap_or(0);
+        most.max(memory(self.process).unwrap_or_default().peak)
+    }
+}
+
+/// Waits until the data folder is at rest; how long that took.
+async fn settle(data: &Path, at_most: Duration) -> f64 {
+    let start = Instant::now();
+    let (mut last, mut since) = (disk(data), start);
+    while since.elapsed() < AT_REST && start.elapsed() < at_most {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = disk(data);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    since.saturating_duration_since(start).as_secs_f64()
+}
+
+impl Report {
+    fn new(args: &LongrunArgs, settings: Settings, meter: &Meter, mismatches: u64) -> Self {
+        let windows = meter.windows();
+        let seconds = windows.last().map_or(0.0, |window| window.until_s);
+        let counts = meter.counts;
+        Self {
+            settings,
+            memory_max_bytes: args.memory_max.0,
+            lines_wanted: args.lines,
+            seconds,
+            lines_per_second: per_second(counts.lines, seconds),
+            lines_per_second_first_tenth: rate_between(windows, 0.0, 0.1),
+            lines_per_second_last_tenth: rate_between(windows, 0.9, 1.0),
+            replays_missed: counts.replays_planted - counts.replays_found,
+            conflicts_missed: counts.conflicts_planted - counts.conflicts_found,
+            counts,
+            refusals: meter.refusals,
+            mismatches,
+            summary_mismatches: 0,
+            examples: Vec::new(),
+            latency: meter.latency(),
+            resident_bytes_max: 0,
+            settled_s: 0.0,
+            disk_bytes: BTreeMap::new(),
+            disk_bytes_per_line: BTreeMap::new(),
+            restart: None,
+            ended: None,
+            windows: windows.to_vec(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Bytes are far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    fn disk(&mut self, data: &Path) {
+        self.disk_bytes = disk(data);
+        let lines = self.counts.lines.max(1) as f64;
+        let by_line = |(kind, bytes): (&String, &u64)| {
+            (kind.clone(), (*bytes as f64 / lines * 100.0).round() / 100.0)
+        };
+        self.disk_bytes_per_line = self.disk_bytes.iter().map(by_line).collect();
+    }
+
+    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let counts = &self.counts;
+        writeln!(
+            out,
+            "{} of {} lines in {:.1} s: {} a second; in the first tenth {}, in the last {}",
+            thousands(counts.lines),
+            thousands(self.lines_wanted),
+            self.seconds,
+            thousands(self.lines_per_second),
+            thousands(self.lines_per_second_first_tenth),
+            thousands(self.lines_per_second_last_tenth),
+        )?;
+        writeln!(
+            out,
+            "Replays: {} planted, {} missed; conflicts: {} planted, {} missed; {} invented",
+            thousands(counts.replays_planted),
+            thousands(self.replays_missed),
+            thousands(counts.conflicts_planted),
+            thousands(self.conflicts_missed),
+            thousands(counts.invented),
+        )?;
+        writeln!(
+            out,
+            "Memory of the server: {} MiB at most, of {} MiB",
+            thousands(self.resident_bytes_max >> 20),
+            thousands(self.memory_max_bytes >> 20),
+        )?;
+        for (kind, bytes) in &self.disk_bytes_per_line {
+            writeln!(out, "On disk, {kind}: {bytes} bytes a line")?;
+        }
+        if let Some(restart) = &self.restart {
+            writeln!(
+                out,
+                "After kill -9 it served again in {:.2} s; {} declarations sent again, {} not as \
+                 they must be",
+                restart.seconds,
+                thousands(restart.sent_again.declarations),
+                thousands(restart.mismatches),
+            )?;
+        }
+        if let Some(ended) = &self.ended {
+            writeln!(out, "It ended before all lines were sent: {ended}")?;
+        }
+        if self.mismatches + self.summary_mismatches == 0 {
+            return writeln!(out, "Every verdict and every summary was as it must be.");
+        }
+        writeln!(
+            out,
+            "{} verdicts and {} figures of summaries were NOT as they must be.",
+            thousands(self.mismatches),
+            thousands(self.summary_mismatches),
+        )
+    }
+}

@@ -1,0 +1,184 @@
+//! `waag-load` against a real server: a right server has no mismatch, and one that answers otherwise
+//! than it must is found out.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{CLOCK, Server, Start, folder, summaries};
+use serde_json::Value;
+use waag::proto::v1::{ActorRole, ActorSummary};
+
+fn load(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_waag-load"))
+        .args(args)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// Its report, and whether it ended well.
+fn report(args: &[&str]) -> (Value, bool) {
+    let output = load(args);
+    let log = String::from_utf8_lossy(&output.stderr);
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("waag-load {args:?}: {error}\n{log}"));
+    (report, output.status.success())
+}
+
+const MIX: [&str; 14] = [
+    "--connections",
+    "3",
+    "--batch",
+    "50",
+    "--batches-in-flight",
+    "3",
+    "--replays",
+    "0.15",
+    "--conflicts",
+    "0.05",
+    "--invalid",
+    "0.1",
+    "--actors",
+    "9",
+];
+
+fn run_at(server: &Server, args: &[&str]) -> (Value, bool) {
+    let url = server.url();
+    let run = ["run", "--json", "-", "--to", &url];
+    report(&[&run[..], &MIX, args].concat())
+}
+
+fn number(report: &Value, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_else(|| panic!("no {name} in {report}"))
+}
+
+/// Accepted, rejected, replayed and in conflict, over all declarants.
+async fn told(server: &Server, watermark: u64) -> [u64; 4] {
+    let all: Vec<ActorSummary> = summaries(server, ActorRole::Declarant, watermark).await;
+    let sum = |of: fn(&ActorSummary) -> u64| all.iter().map(of).sum();
+    [sum(|s| s.accepted), sum(|s| s.rejected), sum(|s| s.replayed), sum(|s| s.conflicts)]
+}
+
+fn counted(report: &Value) -> [u64; 4] {
+    ["accepted", "rejected", "replayed", "conflicts"].map(|name| number(report, name))
+}
+
+#[tokio::test]
+async fn every_mix_in_either_mode_has_no_mismatch_and_counts_as_the_summaries_do() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let mut sum = [0; 4];
+    for mode in ["stream", "unary"] {
+        for replay_by in ["batch", "declaration"] {
+            let flags = ["--mode", mode, "--replay-by", replay_by, "--lines", "12000"];
+            let (report, is_well) = run_at(&server, &flags);
+            assert!(is_well, "{report}");
+            assert_eq!(number(&report, "mismatches"), 0, "{report}");
+            assert_eq!(number(&report, "summary_mismatches"), 0, "{report}");
+            assert!(number(&report, "lines") >= 12_000, "{report}");
+            let counts = counted(&report);
+            assert_eq!(counts.iter().sum::<u64>(), number(&report, "declarations"));
+            // Each kind was there, and was found.
+            assert!(counts.iter().all(|&count| count > 50), "{report}");
+            assert_eq!(number(&report, "replays_planted"), counts[2]);
+            assert_eq!(number(&report, "conflicts_planted"), counts[3]);
+            assert!(number(&report, "replays_with_mrn_checked") > 50, "{report}");
+            assert_eq!(number(&report, "invented"), 0);
+            assert_eq!(
+                report["windows"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|window| number(window, "lines"))
+                    .sum::<u64>(),
+                number(&report, "lines")
+            );
+            for (sum, count) in sum.iter_mut().zip(counts) {
+                *sum += count;
+            }
+            assert_eq!(told(&server, number(&report, "watermark")).await, sum);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_run_sent_again_is_all_replays() {
+    let (outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let page = outer.path().join("page.html");
+    let flags = ["--seed", "11", "--lines", "8000", "--html", page.to_str().unwrap()];
+    let (first, is_well) = run_at(&server, &flags);
+    assert!(is_well, "{first}");
+    let page = std::fs::read_to_string(&page).unwrap();
+    assert!(page.contains("<polyline") && !page.contains("<script"));
+    let flags = ["--seed", "11", "--lines", "8000", "--again", "--rate", "100000"];
+    let (again, is_well) = run_at(&server, &flags);
+    assert!(is_well, "{again}");
+    assert_eq!(number(&again, "lines"), number(&first, "lines"));
+    assert_eq!(counted(&again), [0, 0, number(&first, "declarations"), 0]);
+    assert_eq!(number(&again, "mismatches"), 0);
+}
+
+#[test]
+fn a_server_that_answers_otherwise_is_found_out() {
+    let (_outer, data) = folder();
+    // Another law: what was in good order in June is not so in November.
+    let server = Start::at(&data, CLOCK).run();
+    let (report, is_well) = run_at(&server, &["--on", "2026-06-10", "--lines", "2000"]);
+    assert!(!is_well);
+    assert!(number(&report, "mismatches") > 100, "{report}");
+    assert!(!report["examples"].as_array().unwrap().is_empty());
+
+    // Data that another run has filled: what is taken for new is answered as a replay.
+    let (_, is_well) = run_at(&server, &["--seed", "5", "--lines", "2000"]);
+    assert!(is_well);
+    let (report, is_well) = run_at(&server, &["--seed", "5", "--lines", "2000"]);
+    assert!(!is_well);
+    assert!(number(&report, "invented") > 100, "{report}");
+}
+
+fn longrun(data: &Path, args: &[&str]) -> (Value, bool) {
+    let data = data.to_str().unwrap();
+    let fixed = ["longrun", "--json", "--data-dir", data, "--settle", "0"];
+    report(&[&fixed[..], &MIX, args].concat())
+}
+
+#[test]
+fn a_long_run_finds_all_that_was_planted_before_and_after_a_kill() {
+    let (_outer, data) = folder();
+    let flags =
+        ["--lines", "20000", "--sample", "60", "--memory-max", "512MiB", "--disk-reserve", "0"];
+    let (report, is_well) = longrun(&data, &flags);
+    assert!(is_well, "{report}");
+    assert!(number(&report, "lines") >= 20_000);
+    for name in ["mismatches", "summary_mismatches", "replays_missed", "conflicts_missed"] {
+        assert_eq!(number(&report, name), 0, "{name}: {report}");
+    }
+    assert_eq!(number(&report, "invented"), 0);
+    assert!(number(&report, "replays_planted") > 500, "{report}");
+    assert!(number(&report, "conflicts_planted") > 100, "{report}");
+    assert!(number(&report, "resident_bytes_max") > 1 << 20);
+    assert!(report["disk_bytes_per_line"]["journal"].as_f64().unwrap() > 10.0, "{report}");
+    let restart = &report["restart"];
+    assert_eq!(number(restart, "mismatches"), 0, "{report}");
+    let again = &restart["sent_again"];
+    assert_eq!(number(again, "declarations"), 60 * 50);
+    assert_eq!(number(again, "replays_found"), 60 * 50);
+    // Accepted ones, which are nine in ten of those that are no conflicts.
+    assert!(number(again, "replays_with_mrn_checked") > 2_000, "{report}");
+}
+
+#[test]
+fn a_long_run_stops_where_there_is_no_room_and_says_so() {
+    let (_outer, data) = folder();
+    let (report, is_well) = longrun(&data, &["--lines", "1000000000", "--disk-reserve", "1000TiB"]);
+    assert!(is_well, "{report}");
+    assert!(report["ended"].as_str().unwrap().contains("free on the disk"), "{report}");
+    assert!(number(&report, "lines") > 0);
+    assert_eq!(number(&report, "mismatches"), 0);
+}
