@@ -74,6 +74,8 @@ pub(crate) struct Lane {
     pub(crate) next: u64,
     pub(crate) book: Book,
     unanswered: BTreeSet<u64>,
+    /// Sendings of an earlier run that never got an answer.
+    lost: BTreeSet<u64>,
     lines_sent: u64,
     due: Instant,
     /// Refused for now, with the moment at which each may be sent again.
@@ -82,8 +84,21 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(id: u64, book: Book) -> Self {
-        let (unanswered, later) = (BTreeSet::new(), VecDeque::new());
-        Self { id, next: 0, book, unanswered, lines_sent: 0, due: Instant::now(), later }
+        Self {
+            id,
+            next: 0,
+            book,
+            unanswered: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            lines_sent: 0,
+            due: Instant::now(),
+            later: VecDeque::new(),
+        }
+    }
+
+    /// Whether this sending was made and answered.
+    pub(crate) fn was_answered(&self, number: u64) -> bool {
+        number < self.next && !self.unanswered.contains(&number) && !self.lost.contains(&number)
     }
 
     /// Sends `work` until it is done or `stopped` says so, and waits for all answers.
@@ -99,6 +114,8 @@ impl Lane {
             Ok(transport) => {
                 self.due = Instant::now();
                 self.lines_sent = 0;
+                self.later.clear();
+                self.lost.append(&mut self.unanswered);
                 self.exchange(&load, transport, &mut work, &meter, &mut stopped).await.err()
             }
             Err(status) => Some(fault(&status)),
@@ -115,8 +132,10 @@ impl Lane {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
         let mut more = true;
+        // Without room for one batch the server may yet answer the others under way.
+        let mut full = None;
         loop {
-            more = more && !*stopped.borrow() && self.has_work(work);
+            more = more && full.is_none() && !*stopped.borrow() && self.has_work(work);
             let now = Instant::now();
             let has_room = transport.in_flight() < load.in_flight;
             if has_room && self.later.front().is_some_and(|(when, _)| *when <= now) {
@@ -133,7 +152,7 @@ impl Lane {
                 continue;
             }
             if !more && transport.in_flight() == 0 && self.later.is_empty() {
-                return Ok(());
+                return full.map_or(Ok(()), Err);
             }
             let retry = self.later.front().map(|(when, _)| *when).filter(|_| has_room);
             let due = may_start.then_some(self.due);
@@ -141,7 +160,10 @@ impl Lane {
             tokio::select! {
                 reply = transport.reply(), if transport.in_flight() > 0 => {
                     if let Some((batch, reply)) = reply.map_err(|status| fault(&status))? {
-                        self.take(load, batch, reply, meter)?;
+                        match self.take(load, batch, reply, meter) {
+                            Err(end @ End::Full(_)) => full = Some(end),
+                            taken => taken?,
+                        }
                     }
                 }
                 () = sleep_until(wake), if wake.is_some() => {}

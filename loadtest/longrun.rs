@@ -218,7 +218,8 @@ async fn after_restart(
     let each = args.sample.div_ceil(lanes.len().max(1) as u64);
     let work = lanes.into_iter().map(|lane| {
         let mut random = Random::keyed(&[lane.id, lane.next]);
-        let batches = (0..each.min(lane.next)).map(|_| random.below(lane.next)).collect();
+        let batches = (0..each.min(lane.next)).map(|_| random.below(lane.next));
+        let batches = batches.filter(|&batch| lane.was_answered(batch)).collect();
         (lane, Work::Again(batches))
     });
     let Driven { mut lanes, meter, end } =

@@ -120,9 +120,12 @@ async fn measure(args: &RunArgs, load: &Arc<Load>, settings: Settings) -> Result
         config: args.config.clone(),
     };
     let (server, _) = Server::start(&options, Duration::ZERO).await?;
-    let report = put(args, load, settings, &server.url).await;
-    server.stop().await?;
-    report
+    let mut report = put(args, load, settings, &server.url).await?;
+    if let Err(failure) = server.stop().await {
+        // What was measured until then still counts.
+        report.ended = Some(failure.to_string());
+    }
+    Ok(report)
 }
 
 async fn put(

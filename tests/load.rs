@@ -182,3 +182,26 @@ fn a_long_run_stops_where_there_is_no_room_and_says_so() {
     assert!(number(&report, "lines") > 0);
     assert_eq!(number(&report, "mismatches"), 0);
 }
+
+#[test]
+fn a_long_run_into_a_full_index_reports_how_far_it_came() {
+    let (outer, data) = folder();
+    // The smallest index there can be.
+    let settings = outer.path().join("settings.toml");
+    std::fs::write(&settings, "batch_bytes_max = \"1MiB\"\nsegment_bytes = \"8MiB\"\n").unwrap();
+    let settings = settings.to_str().unwrap();
+    let flags = ["--lines", "1_000_000_000", "--memory-max", "256MiB", "--config", settings];
+    let more = ["--sample", "30", "--disk-reserve", "0"];
+    let (report, is_well) = longrun(&data, &[&flags[..], &more].concat());
+    assert!(is_well, "{report}");
+    assert!(report["ended"].as_str().unwrap().contains("more memory"), "{report}");
+    assert!(number(&report, "declarations") > 100_000, "{report}");
+    for name in ["mismatches", "summary_mismatches", "replays_missed", "invented"] {
+        assert_eq!(number(&report, name), 0, "{name}: {report}");
+    }
+    // What was answered is a replay after the restart as before; what was refused is not asked for.
+    let again = &report["restart"]["sent_again"];
+    assert_eq!(number(&report["restart"], "mismatches"), 0, "{report}");
+    assert_eq!(number(again, "replays_found"), number(again, "declarations"));
+    assert!(number(again, "declarations") > 500, "{report}");
+}
