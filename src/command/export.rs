@@ -133,6 +133,6 @@ mod tests {
         assert_eq!(days("..2026-11-30"), Ok((Day(0), last)));
         assert_eq!(days("2026-11-30"), Ok((last, last)));
         assert!(days("2026-11-30..2026-11-01").unwrap_err().contains("after"));
-        assert!(days("November").unwrap_err().contains("not a day"));
+        assert!(days("November").unwrap_err().contains("no day of 1970 to 2149"));
     }
 }

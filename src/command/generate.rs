@@ -248,7 +248,7 @@ mod tests {
         let error = parsed(&["generate", "--lines", "many"]).unwrap_err().to_string();
         assert!(error.contains("'many' for '--lines <N>'"), "{error}");
         let error = parsed(&["generate", "--lines", "1", "--on", "5 November"]).unwrap_err();
-        assert!(error.to_string().contains("not a day"), "{error}");
+        assert!(error.to_string().contains("no day of 1970 to 2149"), "{error}");
         let args = parsed(&["generate", "--lines", "1", "--replays", "2"]).unwrap();
         let error = run(&args).unwrap_err().to_string();
         assert_eq!(error, "--replays is 2, but a share must be 0 to 1 (0.02 for one in fifty)");

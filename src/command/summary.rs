@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(read("..2026-11-30"), days("", "2026-11-30"));
         assert_eq!(read("2026-11-05"), days("2026-11-05", "2026-11-05"));
         assert!(read("2026-11-02..2026-11-01").unwrap_err().contains("after"));
-        assert!(read("November").unwrap_err().contains("not a day"));
+        assert!(read("November").unwrap_err().contains("no day of 1970 to 2149"));
     }
 
     fn summary() -> ActorSummary {
