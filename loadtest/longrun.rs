@@ -4,23 +4,21 @@
 //! memory and files meanwhile, kills it, measures how long it takes to come back, and sends a sample
 //! of all that was sent again.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde::Serialize;
 use waag::command::demo::check::Mismatches;
 use waag::command::show::thousands;
 use waag::command::{Failure, output, runtime};
 use waag::config::ByteSize;
 use waag::generate::Random;
 
-use super::check::Counts;
 use super::drive::{Before, Driven, compare_summaries, drive, mismatches, read_summaries};
 use super::lane::{End, Lane, Load, Work};
-use super::meter::{Latency, Meter, Window, per_second, rate_between};
+use super::longrun_report::{Report, Restart, Sample};
+use super::meter::{Meter, Window};
 use super::options::{LoadArgs, Settings};
 use super::process::{disk, disk_free, memory};
 use super::report::{Folder, write_json};
@@ -76,59 +74,6 @@ pub(crate) struct LongrunArgs {
     json: bool,
 }
 
-/// The server at one moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Sample {
-    at_s: f64,
-    lines: u64,
-    resident_bytes: u64,
-    /// Of each folder of the data folder.
-    disk_bytes: BTreeMap<String, u64>,
-}
-
-/// After `kill -9`.
-#[derive(Debug, Serialize)]
-struct Restart {
-    /// From the start of the process to the first answer of its health service that says SERVING.
-    seconds: f64,
-    resident_bytes: u64,
-    /// What was sent again, and how it was answered.
-    sent_again: Counts,
-    mismatches: u64,
-    ended: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    settings: Settings,
-    memory_max_bytes: u64,
-    lines_wanted: u64,
-    seconds: f64,
-    lines_per_second: u64,
-    /// Of the first tenth of all lines sent, and of the last.
-    lines_per_second_first_tenth: u64,
-    lines_per_second_last_tenth: u64,
-    #[serde(flatten)]
-    counts: Counts,
-    replays_missed: u64,
-    conflicts_missed: u64,
-    refusals: u64,
-    mismatches: u64,
-    summary_mismatches: u64,
-    examples: Vec<String>,
-    latency: Latency,
-    resident_bytes_max: u64,
-    /// Once the data folder was at rest, which took so long.
-    settled_s: f64,
-    disk_bytes: BTreeMap<String, u64>,
-    disk_bytes_per_line: BTreeMap<String, f64>,
-    restart: Option<Restart>,
-    /// Why it ended before all lines were sent.
-    ended: Option<String>,
-    windows: Vec<Window>,
-    samples: Vec<Sample>,
-}
-
 /// Runs it and reports.
 ///
 /// # Errors
@@ -177,7 +122,7 @@ async fn measure(
 
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);
-    let mut report = Report::new(args, settings, &meter, wrong.count);
+    let mut report = Report::new(args.lines, args.memory_max.0, settings, &meter, wrong.count);
     report.ended = end.map(End::into_words);
     if let Some(ended) = &report.ended {
         tracing::warn!("ended before all lines were sent: {ended}");
@@ -313,102 +258,4 @@ async fn settle(data: &Path, at_most: Duration) -> f64 {
         }
     }
     since.saturating_duration_since(start).as_secs_f64()
-}
-
-impl Report {
-    fn new(args: &LongrunArgs, settings: Settings, meter: &Meter, mismatches: u64) -> Self {
-        let windows = meter.windows();
-        let seconds = windows.last().map_or(0.0, |window| window.until_s);
-        let counts = meter.counts;
-        Self {
-            settings,
-            memory_max_bytes: args.memory_max.0,
-            lines_wanted: args.lines,
-            seconds,
-            lines_per_second: per_second(counts.lines, seconds),
-            lines_per_second_first_tenth: rate_between(windows, 0.0, 0.1),
-            lines_per_second_last_tenth: rate_between(windows, 0.9, 1.0),
-            replays_missed: counts.replays_planted - counts.replays_found,
-            conflicts_missed: counts.conflicts_planted - counts.conflicts_found,
-            counts,
-            refusals: meter.refusals,
-            mismatches,
-            summary_mismatches: 0,
-            examples: Vec::new(),
-            latency: meter.latency(),
-            resident_bytes_max: 0,
-            settled_s: 0.0,
-            disk_bytes: BTreeMap::new(),
-            disk_bytes_per_line: BTreeMap::new(),
-            restart: None,
-            ended: None,
-            windows: windows.to_vec(),
-            samples: Vec::new(),
-        }
-    }
-
-    /// Bytes are far below 2^53.
-    #[allow(clippy::cast_precision_loss)]
-    fn disk(&mut self, data: &Path) {
-        self.disk_bytes = disk(data);
-        let lines = self.counts.lines.max(1) as f64;
-        let by_line = |(kind, bytes): (&String, &u64)| {
-            (kind.clone(), (*bytes as f64 / lines * 100.0).round() / 100.0)
-        };
-        self.disk_bytes_per_line = self.disk_bytes.iter().map(by_line).collect();
-    }
-
-    fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
-        let counts = &self.counts;
-        writeln!(
-            out,
-            "{} of {} lines in {:.1} s: {} a second; in the first tenth {}, in the last {}",
-            thousands(counts.lines),
-            thousands(self.lines_wanted),
-            self.seconds,
-            thousands(self.lines_per_second),
-            thousands(self.lines_per_second_first_tenth),
-            thousands(self.lines_per_second_last_tenth),
-        )?;
-        writeln!(
-            out,
-            "Replays: {} planted, {} missed; conflicts: {} planted, {} missed; {} invented",
-            thousands(counts.replays_planted),
-            thousands(self.replays_missed),
-            thousands(counts.conflicts_planted),
-            thousands(self.conflicts_missed),
-            thousands(counts.invented),
-        )?;
-        writeln!(
-            out,
-            "Memory of the server: {} MiB at most, of {} MiB",
-            thousands(self.resident_bytes_max >> 20),
-            thousands(self.memory_max_bytes >> 20),
-        )?;
-        for (kind, bytes) in &self.disk_bytes_per_line {
-            writeln!(out, "On disk, {kind}: {bytes} bytes a line")?;
-        }
-        if let Some(restart) = &self.restart {
-            writeln!(
-                out,
-                "After kill -9 it served again in {:.2} s; {} declarations sent again, {} not as \
-                 they must be",
-                restart.seconds,
-                thousands(restart.sent_again.declarations),
-                thousands(restart.mismatches),
-            )?;
-        }
-        if let Some(ended) = &self.ended {
-            writeln!(out, "It ended before all lines were sent: {ended}")?;
-        }
-        if self.mismatches + self.summary_mismatches == 0 {
-            return writeln!(out, "Every verdict and every summary was as it must be.");
-        }
-        writeln!(
-            out,
-            "{} verdicts and {} figures of summaries were NOT as they must be.",
-            thousands(self.mismatches),
-            thousands(self.summary_mismatches),
-        )
-    }
 }

@@ -10,7 +10,7 @@
 //! | `meter` | throughput and latency |
 //! | `server`, `process` | a server of our own, its memory and its files |
 //! | `options`, `run`, `report`, `picture` | `waag-load run` |
-//! | `longrun` | `waag-load longrun` |
+//! | `longrun`, `longrun_report` | `waag-load longrun` |
 
 mod answer;
 mod check;
@@ -18,6 +18,7 @@ mod codec;
 mod drive;
 mod lane;
 mod longrun;
+mod longrun_report;
 mod meter;
 mod mrns;
 mod options;

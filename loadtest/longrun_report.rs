@@ -1,0 +1,174 @@
+//! What a long run came to: for programs, and in a few lines for people.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+use waag::command::show::thousands;
+
+use super::check::Counts;
+use super::meter::{Latency, Meter, Window, per_second, rate_between};
+use super::options::Settings;
+use super::process::disk;
+
+/// The server at one moment.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Sample {
+    pub(crate) at_s: f64,
+    pub(crate) lines: u64,
+    pub(crate) resident_bytes: u64,
+    /// Of each folder of the data folder.
+    pub(crate) disk_bytes: BTreeMap<String, u64>,
+}
+
+/// After `kill -9`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Restart {
+    /// From the start of the process to the first answer of its health service that says SERVING.
+    pub(crate) seconds: f64,
+    pub(crate) resident_bytes: u64,
+    /// What was sent again, and how it was answered.
+    pub(crate) sent_again: Counts,
+    pub(crate) mismatches: u64,
+    pub(crate) ended: Option<String>,
+}
+
+/// The report of `waag-load longrun`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) settings: Settings,
+    pub(crate) memory_max_bytes: u64,
+    pub(crate) lines_wanted: u64,
+    pub(crate) seconds: f64,
+    pub(crate) lines_per_second: u64,
+    /// Of the first tenth of all lines sent, and of the last.
+    pub(crate) lines_per_second_first_tenth: u64,
+    pub(crate) lines_per_second_last_tenth: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
+    pub(crate) replays_missed: u64,
+    pub(crate) conflicts_missed: u64,
+    pub(crate) refusals: u64,
+    pub(crate) mismatches: u64,
+    pub(crate) summary_mismatches: u64,
+    pub(crate) examples: Vec<String>,
+    pub(crate) latency: Latency,
+    pub(crate) resident_bytes_max: u64,
+    /// Once the data folder was at rest, which took so long.
+    pub(crate) settled_s: f64,
+    pub(crate) disk_bytes: BTreeMap<String, u64>,
+    pub(crate) disk_bytes_per_line: BTreeMap<String, f64>,
+    pub(crate) restart: Option<Restart>,
+    /// Why it ended before all lines were sent.
+    pub(crate) ended: Option<String>,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        lines_wanted: u64,
+        memory_max_bytes: u64,
+        settings: Settings,
+        meter: &Meter,
+        mismatches: u64,
+    ) -> Self {
+        let windows = meter.windows();
+        let seconds = windows.last().map_or(0.0, |window| window.until_s);
+        let counts = meter.counts;
+        Self {
+            settings,
+            memory_max_bytes,
+            lines_wanted,
+            seconds,
+            lines_per_second: per_second(counts.lines, seconds),
+            lines_per_second_first_tenth: rate_between(windows, 0.0, 0.1),
+            lines_per_second_last_tenth: rate_between(windows, 0.9, 1.0),
+            replays_missed: counts.replays_planted - counts.replays_found,
+            conflicts_missed: counts.conflicts_planted - counts.conflicts_found,
+            counts,
+            refusals: meter.refusals,
+            mismatches,
+            summary_mismatches: 0,
+            examples: Vec::new(),
+            latency: meter.latency(),
+            resident_bytes_max: 0,
+            settled_s: 0.0,
+            disk_bytes: BTreeMap::new(),
+            disk_bytes_per_line: BTreeMap::new(),
+            restart: None,
+            ended: None,
+            windows: windows.to_vec(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// Measures the data folder. Bytes are far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    pub(crate) fn disk(&mut self, data: &Path) {
+        self.disk_bytes = disk(data);
+        let lines = self.counts.lines.max(1) as f64;
+        let by_line = |(kind, bytes): (&String, &u64)| {
+            (kind.clone(), (*bytes as f64 / lines * 100.0).round() / 100.0)
+        };
+        self.disk_bytes_per_line = self.disk_bytes.iter().map(by_line).collect();
+    }
+
+    /// For people.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub(crate) fn write(&self, out: &mut dyn std::io::Write) -> std::io::Result<()> {
+        let counts = &self.counts;
+        writeln!(
+            out,
+            "{} of {} lines in {:.1} s: {} a second; in the first tenth {}, in the last {}",
+            thousands(counts.lines),
+            thousands(self.lines_wanted),
+            self.seconds,
+            thousands(self.lines_per_second),
+            thousands(self.lines_per_second_first_tenth),
+            thousands(self.lines_per_second_last_tenth),
+        )?;
+        writeln!(
+            out,
+            "Replays: {} planted, {} missed; conflicts: {} planted, {} missed; {} invented",
+            thousands(counts.replays_planted),
+            thousands(self.replays_missed),
+            thousands(counts.conflicts_planted),
+            thousands(self.conflicts_missed),
+            thousands(counts.invented),
+        )?;
+        writeln!(
+            out,
+            "Memory of the server: {} MiB at most, of {} MiB",
+            thousands(self.resident_bytes_max >> 20),
+            thousands(self.memory_max_bytes >> 20),
+        )?;
+        for (kind, bytes) in &self.disk_bytes_per_line {
+            writeln!(out, "On disk, {kind}: {bytes} bytes a line")?;
+        }
+        if let Some(restart) = &self.restart {
+            writeln!(
+                out,
+                "After kill -9 it served again in {:.2} s; {} declarations sent again, {} not as \
+                 they must be",
+                restart.seconds,
+                thousands(restart.sent_again.declarations),
+                thousands(restart.mismatches),
+            )?;
+        }
+        if let Some(ended) = &self.ended {
+            writeln!(out, "It ended before all lines were sent: {ended}")?;
+        }
+        if self.mismatches + self.summary_mismatches == 0 {
+            return writeln!(out, "Every verdict and every summary was as it must be.");
+        }
+        writeln!(
+            out,
+            "{} verdicts and {} figures of summaries were NOT as they must be.",
+            thousands(self.mismatches),
+            thousands(self.summary_mismatches),
+        )
+    }
+}
