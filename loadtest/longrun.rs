@@ -130,6 +130,7 @@ async fn measure(
     report.resident_bytes_max = watch.resident_max();
     report.settled_s = settle(&folder.path, Duration::from_secs(args.settle)).await;
     report.disk(&folder.path);
+    report.disk_bytes_max = watch.disk_max.max(report.disk_bytes.values().sum());
     report.resident_bytes_max = report.resident_bytes_max.max(watch.resident_max());
     report.samples = watch.samples;
     if is_fault {
@@ -190,6 +191,8 @@ struct Watch<'a> {
     reserve: u64,
     lines: u64,
     samples: Vec<Sample>,
+    /// The most that the data folder ever took.
+    disk_max: u64,
     /// Every so many-th window is kept.
     every: usize,
     seen: usize,
@@ -198,7 +201,7 @@ struct Watch<'a> {
 impl<'a> Watch<'a> {
     fn new(args: &LongrunArgs, data: &'a Path, process: u32) -> Self {
         let (reserve, lines) = (args.disk_reserve.0, args.lines);
-        Self { data, process, reserve, lines, samples: Vec::new(), every: 1, seen: 0 }
+        Self { data, process, reserve, lines, samples: Vec::new(), disk_max: 0, every: 1, seen: 0 }
     }
 
     fn window(&mut self, window: &Window, meter: &Meter) -> Option<End> {
@@ -206,9 +209,11 @@ impl<'a> Watch<'a> {
         // A server that is gone takes nothing; that it is gone is told by its answers.
         let resident_bytes = memory(self.process).unwrap_or_default().resident;
         self.seen += 1;
+        let disk_bytes = disk(self.data);
+        let on_disk = disk_bytes.values().sum();
+        self.disk_max = self.disk_max.max(on_disk);
         if self.seen.is_multiple_of(self.every) {
-            let disk_bytes = disk(self.data);
-            self.show(window, lines, resident_bytes, disk_bytes.values().sum());
+            self.show(window, lines, resident_bytes, on_disk);
             self.samples.push(Sample { at_s: window.until_s, lines, resident_bytes, disk_bytes });
         }
         if self.samples.len() >= SAMPLES_MAX {

@@ -58,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) settled_s: f64,
     pub(crate) disk_bytes: BTreeMap<String, u64>,
     pub(crate) disk_bytes_per_line: BTreeMap<String, f64>,
+    /// All folders together, at the window in which they took most.
+    pub(crate) disk_bytes_max: u64,
     pub(crate) restart: Option<Restart>,
     /// Why it ended before all lines were sent.
     pub(crate) ended: Option<String>,
@@ -96,6 +98,7 @@ impl Report {
             settled_s: 0.0,
             disk_bytes: BTreeMap::new(),
             disk_bytes_per_line: BTreeMap::new(),
+            disk_bytes_max: 0,
             restart: None,
             ended: None,
             windows: windows.to_vec(),
@@ -148,6 +151,7 @@ impl Report {
         for (kind, bytes) in &self.disk_bytes_per_line {
             writeln!(out, "On disk, {kind}: {bytes} bytes a line")?;
         }
+        writeln!(out, "On disk at most: {} MiB", thousands(self.disk_bytes_max >> 20))?;
         if let Some(restart) = &self.restart {
             writeln!(
                 out,

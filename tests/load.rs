@@ -163,6 +163,7 @@ fn a_long_run_finds_all_that_was_planted_before_and_after_a_kill() {
     assert!(number(&report, "replays_planted") > 500, "{report}");
     assert!(number(&report, "conflicts_planted") > 100, "{report}");
     assert!(number(&report, "resident_bytes_max") > 1 << 20);
+    assert!(number(&report, "disk_bytes_max") >= number(&report["disk_bytes"], "journal"));
     assert!(report["disk_bytes_per_line"]["journal"].as_f64().unwrap() > 10.0, "{report}");
     let restart = &report["restart"];
     assert_eq!(number(restart, "mismatches"), 0, "{report}");
