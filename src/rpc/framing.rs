@@ -21,7 +21,7 @@ use tokio::time::Sleep;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use super::ledger::{Held, HeldBody, Ledger, ShareBody, Skipped};
+use super::ledger::{Held, HoldingBody, Ledger, Skipped};
 use super::status;
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
@@ -127,7 +127,9 @@ where
                 let mut answer = answer.await?;
                 let held = answer.extensions_mut().remove::<Held>().or(other);
                 Ok(match held {
-                    Some(held) => answer.map(|body| HttpBody::new(HeldBody::new(body, held))),
+                    Some(held) => {
+                        answer.map(|body| HttpBody::new(HoldingBody::of_read(body, held)))
+                    }
                     None => answer,
                 })
             });
@@ -139,7 +141,7 @@ where
         let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
         let answer = self.inner.call(request);
         Box::pin(async move {
-            Ok(answer.await?.map(|body| HttpBody::new(ShareBody::new(body, ledger))))
+            Ok(answer.await?.map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger))))
         })
     }
 }

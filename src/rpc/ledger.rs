@@ -72,8 +72,7 @@ impl Ledger {
     }
 }
 
-/// What the answer to a read holds until it has left; its service puts it among the answer's
-/// extensions.
+/// What an answer holds until it has left; that of a read stands among the answer's extensions.
 #[derive(Clone)]
 pub(super) struct Held(
     #[expect(dead_code, reason = "dropping it is what it is for")] Arc<dyn Any + Send + Sync>,
@@ -93,72 +92,52 @@ pub(super) fn holding<T>(message: T, held: Held) -> tonic::Response<T> {
 }
 
 /// A frame's bytes with what is given back when the transport has written them.
-struct Leaving<H> {
+struct Leaving {
     bytes: Bytes,
-    _held: H,
+    _held: Held,
 }
 
-impl<H> AsRef<[u8]> for Leaving<H> {
+impl AsRef<[u8]> for Leaving {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-/// The body of answers to batches.
-pub(super) struct ShareBody<B> {
+/// The body of an answer that holds something until it has left.
+pub(super) struct HoldingBody<B> {
     inner: B,
-    ledger: Ledger,
+    holds: Holds,
 }
 
-impl<B> ShareBody<B> {
-    pub(super) fn new(inner: B, ledger: Ledger) -> Self {
-        Self { inner, ledger }
+enum Holds {
+    /// Answers to batches: each frame the turns of those written to it.
+    Batches(Ledger),
+    /// An answer to a read: all frames the same.
+    Read(Held),
+}
+
+impl<B> HoldingBody<B> {
+    pub(super) fn of_batches(inner: B, ledger: Ledger) -> Self {
+        Self { inner, holds: Holds::Batches(ledger) }
     }
-}
 
-impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for ShareBody<B> {
-    type Data = Bytes;
-    type Error = Status;
+    pub(super) fn of_read(inner: B, held: Held) -> Self {
+        Self { inner, holds: Holds::Read(held) }
+    }
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
-        let turns = this.ledger.take_leaving();
-        if turns.is_empty() {
-            return Poll::Ready(frame);
+    /// What the frame that leaves next holds.
+    fn held(&self) -> Option<Held> {
+        match &self.holds {
+            Holds::Batches(ledger) => {
+                let turns = ledger.take_leaving();
+                (!turns.is_empty()).then(|| Held::new(turns))
+            }
+            Holds::Read(held) => Some(held.clone()),
         }
-        Poll::Ready(frame.map(|frame| {
-            frame.map(|frame| {
-                frame.map_data(|bytes| Bytes::from_owner(Leaving { bytes, _held: turns }))
-            })
-        }))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
     }
 }
 
-/// The body of an answer to a read.
-pub(super) struct HeldBody<B> {
-    inner: B,
-    held: Held,
-}
-
-impl<B> HeldBody<B> {
-    pub(super) fn new(inner: B, held: Held) -> Self {
-        Self { inner, held }
-    }
-}
-
-impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HeldBody<B> {
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HoldingBody<B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -168,7 +147,8 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HeldBody<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
-        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: this.held.clone() });
+        let Some(held) = this.held() else { return Poll::Ready(frame) };
+        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: held });
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
     }
 
@@ -205,7 +185,7 @@ mod tests {
         assert!(ledger.next().is_err());
         ledger.leaving(all.turn(share, None).await.unwrap());
         let inner = tonic::body::Body::new(http_body_of("answer"));
-        let mut body = ShareBody::new(inner, ledger);
+        let mut body = HoldingBody::of_batches(inner, ledger);
         assert!(budget.try_take(1).is_none(), "still to leave");
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let bytes = frame.unwrap().unwrap().into_data().unwrap();
@@ -221,7 +201,7 @@ mod tests {
     async fn what_a_read_holds_is_given_back_when_its_answer_has_left() {
         let places = Arc::new(tokio::sync::Semaphore::new(1));
         let held = Held::new(Arc::clone(&places).try_acquire_owned().unwrap());
-        let mut body = HeldBody::new(http_body_of("answer"), held);
+        let mut body = HoldingBody::of_read(http_body_of("answer"), held);
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let bytes = frame.unwrap().unwrap().into_data().unwrap();
         drop(body);
