@@ -13,11 +13,12 @@ use super::engine::{self, StartError, folders};
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::recover::{RecoverError, Recovered, Recoverer};
+use super::runs;
 use super::start_error::io;
 use crate::config::Config;
-use crate::disk::{FolderLock, LocalDisk};
+use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
-use crate::index::Index;
+use crate::index::run;
 use crate::journal::{self, JournalError, Verified};
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
@@ -107,10 +108,15 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
 
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &FoldOptions::default(), opened.secrets.identity())?;
-    match opened.recover(config, fold, (watermark.0 > 0).then_some(watermark)) {
+    let kept_runs = KeptRuns::of(opened.runs(&folder(folders::RUNS)))?;
+    let own_runs = opened.runs(&outside.0.join("runs"));
+    let boundaries = kept_runs.boundaries();
+    let mark = (watermark.0 > 0).then_some(watermark);
+    match opened.recover(config, fold, mark, (own_runs.clone(), boundaries)) {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.extend(kept.part(watermark, &recovered));
+            parts.push(kept_runs.part(&own_runs)?);
             Ok(inspection(parts, &recovered)?)
         }
         Err(error) if !is_damage(&error) => Err(error),
@@ -179,6 +185,62 @@ impl Kept {
     }
 }
 
+/// The runs of the data folder.
+struct KeptRuns(run::Found);
+
+impl KeptRuns {
+    fn of(folder: run::Folder) -> Result<Self, StartError> {
+        Ok(Self(folder.open()?))
+    }
+
+    /// Where the tables were frozen: the same again makes the same runs.
+    fn boundaries(&self) -> Vec<Watermark> {
+        self.0.whole.iter().map(|run| run.covers().last_record).collect()
+    }
+
+    /// Held against those that the journal made in `own`. What was made there of the records after
+    /// the last run tells nothing.
+    fn part(&self, own: &run::Folder) -> Result<Part, StartError> {
+        const NAME: &str = "runs";
+        let again = "; the next start, or `waag rebuild`, makes it again";
+        if let Some((path, why)) = self.0.others.first() {
+            return Ok(Part::unsound(NAME, format!("{}: {why}{again}", path.display())));
+        }
+        let made = own.open()?.whole;
+        let (mut same, mut entries, mut bytes) = (0, 0, 0);
+        for run in &self.0.whole {
+            if let Err(error) = run.verify() {
+                return Ok(Part::unsound(NAME, error.to_string()));
+            }
+            (entries, bytes) = (entries + run.entries(), bytes + run.bytes());
+            let path = run.path().display();
+            match made.iter().find(|made| made.path().file_name() == run.path().file_name()) {
+                Some(made) if run.equals(made)? => same += 1,
+                Some(_) => {
+                    let found = format!("{path} is not what the journal makes of its records");
+                    return Ok(Part::unsound(
+                        NAME,
+                        format!("{found}; `waag rebuild` makes it again"),
+                    ));
+                }
+                // A smaller table was full before.
+                None => {}
+            }
+        }
+        let count = self.0.whole.len();
+        let all = format!("{count} with {entries} keys ({bytes} bytes), every page whole");
+        let compared = if same == count {
+            "the same as the journal makes of its records".to_owned()
+        } else {
+            format!(
+                "{same} of them the same as the journal makes of its records, the others not \
+                 compared: that takes as much memory as the server had"
+            )
+        };
+        Ok(Part::sound(NAME, format!("{all}; {compared}")))
+    }
+}
+
 /// Whether a journal that could not be read to its end is damaged, or only the settings are others
 /// than the server's.
 fn is_damage(error: &StartError) -> bool {
@@ -190,13 +252,17 @@ fn is_damage(error: &StartError) -> bool {
     match recover {
         Some(error) => !matches!(
             error,
-            RecoverError::Full(_) | RecoverError::TimeZone { .. } | RecoverError::Fold(_)
+            RecoverError::Full(_)
+                | RecoverError::TimeZone { .. }
+                | RecoverError::Fold(_)
+                | RecoverError::Run(_)
+                | RecoverError::Memory(_)
         ),
         None => matches!(error, StartError::Journal(_)),
     }
 }
 
-/// Throws the catalog away and makes it again.
+/// Throws catalog and runs away and makes them again.
 ///
 /// # Errors
 /// Where the journal cannot be read to its end, or the catalog not be written: nothing is thrown
@@ -219,13 +285,21 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let mark = before.map(|(watermark, _)| watermark);
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &options, identity)?;
-    let (checked, _) = opened.recover(config, fold, mark)?;
+    let runs_folder = opened.runs(&config.data_dir.join(folders::RUNS));
+    let kept_runs = KeptRuns::of(runs_folder.clone())?;
+    let boundaries = kept_runs.boundaries();
+    let own_runs = opened.runs(&outside.0.join("runs"));
+    let (checked, _) =
+        opened.recover(config, fold, mark, (own_runs.clone(), boundaries.clone()))?;
     drop(checked.fold);
+    let runs_before = kept_runs.part(&own_runs)?;
 
     erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
+    runs_folder.clear()?;
     let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
-    let (mut recovered, verified) = again.recover(config, fold, mark)?;
+    let (mut recovered, verified) =
+        again.recover(config, fold, mark, (runs_folder.clone(), boundaries))?;
     recovered.fold.checkpoint()?;
     if let Some(newest) = recovered.fold.newest_day() {
         recovered.fold.close_days(newest)?;
@@ -241,6 +315,12 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         ),
         None if had => Part::sound("catalog", "made again; what stood there was unusable"),
         None => Part::sound("catalog", "made; there was none"),
+    });
+    let made = runs_folder.open()?.whole.len();
+    parts.push(if runs_before.is_sound {
+        Part::sound("runs", format!("{made} made again"))
+    } else {
+        Part::sound("runs", format!("{made} made again; what stood there was wrong"))
     });
     inspection(parts, &recovered)
 }
@@ -327,25 +407,32 @@ impl Opened {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
-    /// Reads the journal, changing nothing of it, into `fold`.
+    fn runs(&self, dir: &Path) -> run::Folder {
+        run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
+    }
+
+    /// Reads the journal, changing nothing of it, into `fold`; tables that are full, or are at one of
+    /// the `boundaries`, are written into `runs`, a folder without any.
     fn recover(
         &self,
         config: &Config,
         fold: Fold,
         mark: Option<Watermark>,
+        (runs, boundaries): (run::Folder, Vec<Watermark>),
     ) -> Result<(Recovered, Verified), StartError> {
+        LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
         let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
-        let slots = config.check()?.table_slots;
-        let index = Index::new(keys.clone(), slots).map_err(io("memory for the index"))?;
+        let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
         let calendar = engine::calendar(config)?;
         let preparers = (0..config.worker_count())
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
             .collect();
         let laws = Arc::clone(&self.laws);
         let report = engine::report();
-        let mut recoverer =
-            Recoverer::new(Arc::new(index), laws, preparers, &config.time_zone, fold, report)
-                .with_mark(mark);
+        let mut recoverer = Recoverer::new(index, laws, preparers, &config.time_zone, fold, report)
+            .with_mark(mark)
+            .with_runs(runs)
+            .with_boundaries(boundaries);
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),

@@ -24,6 +24,7 @@
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
+//! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery.
 //! - [`inspect`]: `waag verify` and `waag rebuild`.
 
 pub mod again;
@@ -40,9 +41,11 @@ pub mod record;
 pub mod recover;
 pub mod refusal;
 
+mod carried;
 mod commit;
 mod deltas;
 mod folding;
+mod runs;
 mod start_error;
 mod work;
 
