@@ -5,6 +5,7 @@
 //! - [`filed`]: what is kept of each batch; a slot points at a declaration in one.
 //! - `generation`: a table with its batches; the one that takes what is lodged is *hot*.
 //! - [`frozen`]: a generation that is full, on its way to disk. [`run`]: what it becomes there.
+//! - `claim`: what a worker does with a batch. `memory`: how large a table may be.
 //! - `cold`: looking up what is not hot. [`first`]: a declaration answered before, hot or cold.
 //! - `gate`: keeps claims out while one generation takes over from another.
 //! - [`settle`]: what the journal's order makes of keys that several records meet.
@@ -49,9 +50,11 @@ pub mod slot;
 pub mod table;
 
 mod chunked;
+mod claim;
 mod cold;
 mod gate;
 mod generation;
+mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -60,19 +63,19 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use cold::{Cold, State};
-use filed::{Filed, Owner, Settled};
-use first::{First, Holder};
+use claim::claim_in;
+pub use claim::{Claimed, Full, NoRoom, Unclaimed, Why};
+use cold::State;
+use filed::Filed;
+use first::First;
 use frozen::Frozen;
 use gate::Gate;
 use generation::Generation;
+pub use memory::Memory;
 use run::{Covers, Run, RunError};
-use settle::{Decision, decide};
-use table::Claim;
 
 use crate::id::Ordinal;
-use crate::outcome::Outcome;
-use crate::wire::digest::{Key, Keys, MemoryKind};
+use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
 /// here is about 300 bytes, as much as the slots and entries of this many declarations.
@@ -89,106 +92,11 @@ const PLACE_BYTES: u64 = 2 * SLOT_BYTES;
 /// committer may have to write the group before.
 const PLACING_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The hot generation has no room for a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the index has room for {free} more declarations, and the batch needs {needed}")]
-pub struct Full {
-    /// Slots needed.
-    pub needed: u64,
-    /// Slots free.
-    pub free: u64,
-    generation: u64,
-}
-
-/// Why no other generation can take over from one that is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoom {
-    /// The one before is being written.
-    #[error("{0}, and what was lodged before is still being written to disk")]
-    Writing(Full),
-    /// There is no memory for another one.
-    #[error("{0}, and there is no memory for more (memory_max)")]
-    Memory(Full),
-}
-
-/// A batch that has not claimed anything.
-#[derive(Debug)]
-pub struct Unclaimed {
-    /// The batch, to be tried again.
-    pub filed: Box<Filed>,
-    /// Why.
-    pub why: Why,
-}
-
-/// Why a batch has not claimed anything.
-#[derive(Debug, thiserror::Error)]
-pub enum Why {
-    /// One generation is taking over from another: a matter of milliseconds.
-    #[error("the index is changing over to another table")]
-    Closed,
-    /// See [`Index::make_room`].
-    #[error(transparent)]
-    Full(#[from] Full),
-    /// What is cold cannot be read.
-    #[error(transparent)]
-    Run(#[from] RunError),
-}
-
-/// Memory of an index that has runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Bytes of two generations, and of what is loaded of all runs.
-    pub bytes: u64,
-    /// The fewest slots of a generation.
-    pub slots_min: u64,
-}
-
-impl Memory {
-    /// Slots of the first generation beside runs of which so many bytes are loaded.
-    #[must_use]
-    pub fn slots(self, loaded: u64) -> Option<u64> {
-        self.slots_beside(loaded, None)
-    }
-
-    /// Slots of a generation beside a frozen one of so many bytes, which may be of an earlier and
-    /// larger half.
-    fn slots_beside(self, loaded: u64, frozen: Option<u64>) -> Option<u64> {
-        let left = self.bytes.checked_sub(loaded)?;
-        let half = left / 2;
-        let bytes =
-            frozen.map_or(Some(half), |frozen| Some(half.min(left.checked_sub(frozen)?)))?;
-        Some(bytes / SLOT_BYTES).filter(|slots| *slots >= self.slots_min)
-    }
-
-    /// What it would have to be with so many bytes loaded.
-    #[must_use]
-    pub fn needed(self, loaded: u64) -> u64 {
-        loaded + 2 * self.slots_min * SLOT_BYTES
-    }
-}
-
 /// Going on would accept declarations twice. What is durable is on disk: the process ends at once,
 /// and recovery looks at it anew.
 fn broken(what: &str) -> ! {
     tracing::error!(what, "the index cannot be vouched for any more: the process ends");
     std::process::abort()
-}
-
-/// How far ahead of a probe its slot is fetched: a miss takes about as long as this many probes that
-/// hit.
-const AHEAD: usize = 16;
-
-/// A batch whose keys have been claimed.
-#[derive(Debug)]
-pub struct Claimed {
-    /// The batch in the index.
-    pub filed: Arc<Filed>,
-    /// Declarations that the committer has to settle, ascending.
-    open: Vec<u16>,
-    /// What is cold of those of them of which something is.
-    cold: Vec<(u16, Cold)>,
-    /// Replays found already, with what they replay.
-    replays: Vec<(u16, First)>,
 }
 
 /// The index.
@@ -246,31 +154,11 @@ impl Index {
         }
         // Until it is placed no other generation takes over from this one.
         let state = self.state.load_full();
-        let claimed = Self::claim_in(&state, filed);
+        let claimed = claim_in(&state, filed);
         if !claimed.as_ref().is_ok_and(|claimed| claimed.filed.sequence.is_some()) {
             self.gate.leave();
         }
         claimed
-    }
-
-    fn claim_in(state: &State, filed: Filed) -> Result<Claimed, Unclaimed> {
-        // All reading comes first, so that what fails has claimed nothing.
-        let cold = match cold_of(state, &filed) {
-            Ok(cold) => cold,
-            Err(why) => return Err(Unclaimed { filed: Box::new(filed), why: why.into() }),
-        };
-        if let Some(replays) = only_replays(state, &filed, &cold) {
-            let filed = Arc::new(filed);
-            return Ok(Claimed { filed, open: Vec::new(), cold: Vec::new(), replays });
-        }
-        if let Err(needed) = state.hot.reserve(&filed) {
-            let full = Full { needed, free: state.hot.table.room(), generation: state.hot.number };
-            return Err(Unclaimed { filed: Box::new(filed), why: full.into() });
-        }
-        let Some((sequence, filed)) = state.hot.file(filed) else {
-            broken("more batches were filed than there was room for");
-        };
-        Ok(claim_keys(&state.hot, sequence, filed, cold))
     }
 
     /// Has the generation frozen that had no room: closes the gate, which the committer opens again
@@ -418,118 +306,5 @@ impl Index {
     #[must_use]
     pub fn room(&self) -> u64 {
         self.state.load().hot.table.room()
-    }
-}
-
-/// What is cold of each declaration's LRN, where something is.
-fn cold_of(state: &State, filed: &Filed) -> Result<Vec<(u16, Cold)>, RunError> {
-    let mut found = Vec::new();
-    if !state.has_cold() {
-        return Ok(found);
-    }
-    for (place, &key) in filed.keys().iter().enumerate() {
-        let (Ok(index), Some(content), Some(with_fallback)) =
-            (u16::try_from(place), filed.content(place), filed.with_fallback(place))
-        else {
-            break;
-        };
-        if let Some(cold) = state.cold(key, content, with_fallback)? {
-            found.push((index, cold));
-        }
-    }
-    Ok(found)
-}
-
-/// What the declarations replay, if all of them are replays come what may. One that is not ends
-/// the search, which for new data is the first.
-fn only_replays(state: &State, filed: &Filed, cold: &[(u16, Cold)]) -> Option<Vec<(u16, First)>> {
-    let table = &state.hot.table;
-    let mut cold = cold.iter().peekable();
-    let mut replays = Vec::new();
-    for (place, &key) in filed.keys().iter().enumerate() {
-        // Not before the first was found: for new data this would be for nothing.
-        if let Some(&ahead) = filed.keys().get(place + AHEAD).filter(|_| place > 0) {
-            table.prefetch(ahead);
-        }
-        let index = u16::try_from(place).ok()?;
-        let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);
-        let owner = state.hot.find(key).map(|(_, owner)| owner);
-        let (outcome, first) = final_replay(&state.hot, filed, place, owner, cold)?;
-        replays.push((index, outcome, first));
-    }
-    for (index, outcome, _) in &replays {
-        filed.settle(usize::from(*index), Settled::replay_of(*outcome));
-    }
-    Some(replays.into_iter().map(|(index, _, first)| (index, first)).collect())
-}
-
-fn claim_keys(
-    hot: &Generation,
-    sequence: u64,
-    filed: Arc<Filed>,
-    cold: Vec<(u16, Cold)>,
-) -> Claimed {
-    let (mut open, mut open_cold, mut replays) = (Vec::new(), Vec::new(), Vec::new());
-    let mut cold = cold.into_iter().peekable();
-    for &key in filed.keys().iter().take(AHEAD) {
-        hot.table.prefetch(key);
-    }
-    for (place, &key) in filed.keys().iter().enumerate() {
-        if let Some(&ahead) = filed.keys().get(place + AHEAD) {
-            hot.table.prefetch(ahead);
-        }
-        let Ok(index) = u16::try_from(place) else { break };
-        let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);
-        let owner = if cold.is_some() {
-            // Known cold: whether it gets a slot here is for the committer to say.
-            hot.find(key).map(|(_, owner)| owner)
-        } else {
-            let mine = Owner::new(sequence, index).word();
-            match hot.table.claim(key, mine, |word| hot.is_key(word, key)) {
-                Claim::New(_) => continue,
-                Claim::Held(_, word) => Some(Owner::from_word(word)),
-            }
-        };
-        if let Some((outcome, first)) = final_replay(hot, &filed, place, owner, cold.as_ref()) {
-            filed.settle(place, Settled::replay_of(outcome));
-            replays.push((index, first));
-        } else {
-            open.push(index);
-            open_cold.extend(cold.map(|cold| (index, cold)));
-        }
-    }
-    Claimed { filed, open, cold: open_cold, replays }
-}
-
-/// What declaration `index`, which met `owner` under its key in the hot generation or, where there is
-/// none, what is cold, replays come what may: a content once answered keeps its answer, and after an
-/// acceptance no more rejections are placed.
-fn final_replay(
-    hot: &Generation,
-    filed: &Filed,
-    index: usize,
-    owner: Option<Owner>,
-    cold: Option<&Cold>,
-) -> Option<(Outcome, First)> {
-    let (key, content) = (filed.key(index)?, filed.content(index)?);
-    let with_fallback = filed.with_fallback(index)?;
-    let hot_holder = match owner {
-        Some(owner) => {
-            let first = hot.batch(owner.sequence())?;
-            // Outcomes of a batch in flight may still change.
-            first.placing()?;
-            Some(Holder::filed(first, owner.index())?)
-        }
-        None => None,
-    };
-    let holder = hot_holder.as_ref().or(cold.map(|cold| &cold.holder))?;
-    let has_others = owner.is_none_or(Owner::has_others);
-    let recall = |kind: MemoryKind, digest| {
-        let found = has_others.then(|| hot.recall(kind, hot.memory_key(kind, key, digest)));
-        found.flatten().or_else(|| cold.and_then(|cold| cold.recall(kind)))
-    };
-    match decide(holder, content, with_fallback, recall) {
-        Decision::Replay(outcome, first) => first.placing().map(|_| (outcome, first)),
-        Decision::Conflict | Decision::AsJudged => None,
     }
 }

@@ -13,7 +13,7 @@
 //!    earlier rejection is remembered beside, and this declaration takes the slot. (A cold one stays
 //!    where it is, and is found there.)
 //!
-//! [`decide`] has rules 2 to 6, for the workers' final replays too.
+//! `decide` has rules 2 to 6, for the workers' final replays too.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -25,7 +25,7 @@
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
 //! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery.
-//! - [`inspect`]: `waag verify` and `waag rebuild`.
+//! - [`inspect`]: `waag verify` and `waag rebuild`; `kept_runs`: what they do with runs.
 
 pub mod again;
 pub mod answer;
@@ -45,6 +45,7 @@ mod carried;
 mod commit;
 mod deltas;
 mod folding;
+mod kept_runs;
 mod runs;
 mod start_error;
 mod work;

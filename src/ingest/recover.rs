@@ -3,6 +3,9 @@
 //! Every batch is judged and settled as it was at first, and its outcomes are compared with those
 //! in its record: a difference is damage. Judging runs on all processors, a bunch of records at a
 //! time; settling and folding follow the order of the journal.
+//!
+//! Where there are runs, recovery goes on after the records that they cover: the newest carries what
+//! the index does not keep of those. A table that is full meanwhile is written as a run here and then.
 
 use std::sync::Arc;
 
