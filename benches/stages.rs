@@ -16,7 +16,7 @@ use waag::day::{Calendar, Day, Moment};
 use waag::generate::{Generator, Options};
 use waag::id::{Eori, Ordinal, Watermark};
 use waag::index::Index;
-use waag::index::filed::{Admission, Draft, Placing};
+use waag::index::filed::{Admission, Draft, Filed, Placing};
 use waag::index::settle::Settler;
 use waag::ingest::offline::Offline;
 use waag::journal::Position;
@@ -107,7 +107,7 @@ fn claim(bencher: Bencher<'_, '_>) {
         |(index, drafts)| {
             let mut settler = Settler::new(Arc::clone(&index));
             for (number, draft) in (1..).zip(drafts) {
-                let claimed = index.claim(admission, draft).unwrap();
+                let claimed = index.claim(Filed::new(admission, draft)).unwrap();
                 let decided = settler.settle(claimed);
                 let placing = Placing {
                     number: Watermark(number),

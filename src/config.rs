@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::day::Calendar;
-use crate::index::{SLOT_BYTES, filed::BATCH_DECLARATIONS_MAX};
+use crate::index::{Memory, filed::BATCH_DECLARATIONS_MAX};
 
 const MIB: u64 = 1 << 20;
 
@@ -137,8 +137,8 @@ impl Default for Config {
 /// What the sizes come to under `memory_max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Slots of the index's table.
-    pub table_slots: u64,
+    /// What the index has: two tables, and what is loaded of the runs.
+    pub index: Memory,
     /// Bytes of messages in work at once, as [`in_flight_bytes`] counts them.
     pub bytes_in_flight_max: u64,
     /// Batches in work at once.
@@ -210,6 +210,14 @@ pub const DELTA_BYTES_MAX: usize = 32 << 20;
 /// Bytes that a watch remembers for each actor of its role, at most: 9 of what it sent last, 18 of an
 /// id that it is about to send; rounded up.
 pub const WATCHED_ACTOR_BYTES: u64 = 32;
+
+/// The fewest slots of a table.
+const TABLE_SLOTS_MIN: u64 = 1 << 16;
+
+/// Slots for each declaration of the largest batch, so that a table has room for one, whatever is in
+/// it: a declaration takes one place, and one with a fallback lodgement that is quoted four more (72
+/// bytes and 160 of its reference, at 65 a place); two slots a place, and as much again, rounded up.
+const BATCH_SLOTS_MAX: u64 = 12;
 
 /// Memory that a message of `bytes` holds while it is in work: itself, and what was found in it.
 #[must_use]
@@ -320,12 +328,14 @@ impl Config {
         let rest = memory
             .saturating_sub(2 * (memory / 8) + memory / 24 + memory / 10)
             .saturating_sub(128 * MIB);
-        let table_slots = rest / SLOT_BYTES;
+        let slots_min = TABLE_SLOTS_MIN.max(BATCH_SLOTS_MAX * self.batch_declarations_max as u64);
+        let index = Memory { bytes: rest, slots_min };
         // Of the largest messages one at a time, of batches one in work on each of four connections.
         let needed = [2 * self.batch_bytes_max.0, 4 * batch_bytes];
         let fits = needed.iter().all(|needed| *needed <= memory / 8);
-        if !fits || table_slots < 1 << 16 {
+        if !fits || index.slots(0).is_none() {
             let least = needed.iter().max().map_or(0, |needed| 8 * needed).max(256 * MIB);
+            let least = least.max(memory_for_index(index.needed(0)));
             let least = ByteSize(least.next_multiple_of(MIB));
             return Err(ConfigError::Bound {
                 field: "memory_max",
@@ -340,11 +350,31 @@ impl Config {
         let lookups = (memory / 64 / self.answer_bytes_max.0).max(2);
         let lookups = usize::try_from(lookups).unwrap_or(usize::MAX);
         Ok(Sizes {
-            table_slots,
+            index,
             bytes_in_flight_max,
             batches_in_flight_max,
             connections_max,
             lookups_in_flight_max: lookups.min(self.lookups_in_flight_max),
+        })
+    }
+
+    /// Refuses a `memory_max` in which the smallest table does not fit beside what is loaded of the
+    /// runs, `loaded` bytes.
+    ///
+    /// # Errors
+    /// The setting, and what it must be.
+    pub fn check_runs(&self, index: Memory, loaded: u64) -> Result<(), ConfigError> {
+        if index.slots(loaded).is_some() {
+            return Ok(());
+        }
+        let least = ByteSize(memory_for_index(index.needed(loaded)).next_multiple_of(MIB));
+        Err(ConfigError::Bound {
+            field: "memory_max",
+            value: self.memory_max.to_string(),
+            bound: format!(
+                "must be at least {least}: what is kept in memory of the runs on disk takes {loaded} \
+                 bytes"
+            ),
         })
     }
 
@@ -366,6 +396,12 @@ impl Config {
         }
         std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
     }
+}
+
+/// The `memory_max` of which so many bytes are left for the index: the inverse of what
+/// [`Config::sizes`] takes off, 1/4 + 1/24 + 1/10 = 47/120 and 128 MiB.
+fn memory_for_index(bytes: u64) -> u64 {
+    (bytes + 128 * MIB) / 73 * 120 + 120
 }
 
 /// A number of bytes, written as `3GiB`, `16MiB`, `64KiB` or a plain number.
@@ -444,7 +480,7 @@ mod tests {
         assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
         assert_eq!(sizes.lookups_in_flight_max, 12);
         assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
-        assert_eq!(sizes.table_slots, 55_313_972);
+        assert_eq!(sizes.index.slots(0), Some(27_656_986));
     }
 
     #[test]

@@ -17,8 +17,9 @@
 //! - **judge** ([`rules`]): pure functions of the normalised declaration, the rule set of its day
 //!   and dated reference data collect all findings at once.
 //! - **claim** ([`index`]): the key, a keyed PRF of (declarant, LRN), is claimed in a lock-free
-//!   table. Room there and in the journal is reserved first: what has claimed is always placed,
-//!   client or no client.
+//!   table; what is not in it is looked for on disk, in runs behind filters, before that. Room there
+//!   and in the journal is reserved first: what has claimed is always placed, client or no client.
+//!   A table that is full goes to disk as a run, and another takes over.
 //! - **place and write** ([`ingest`], [`journal`]): one committer gives records their order, settles
 //!   what several hold against what stands before, and writes all that waits as one group, synced.
 //! - **answer** ([`ingest::answer`]): verdicts go straight to bytes, once the group is durable.
@@ -41,7 +42,7 @@
 //! | [`secrets`] | the keys of a data folder |
 //! | [`wire`] | reading, normalising, digesting |
 //! | [`rules`] | the law as dated data, and judging by it |
-//! | [`index`] | which (declarant, LRN) is known, with which content |
+//! | [`index`] | which (declarant, LRN) is known, with which content: hot in a table, cold in runs |
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |

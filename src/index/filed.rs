@@ -281,7 +281,9 @@ pub struct Filed {
 }
 
 impl Filed {
-    pub(super) fn new(admission: Admission, draft: Draft) -> Self {
+    /// A batch that is to claim its keys.
+    #[must_use]
+    pub fn new(admission: Admission, draft: Draft) -> Self {
         Self {
             sequence: None,
             admission,
@@ -328,6 +330,10 @@ impl Filed {
     /// The digest under which declaration `index` is remembered should it be rejected.
     pub(super) fn with_fallback(&self, index: usize) -> Option<Digest> {
         self.fallback(index).map_or_else(|| self.content(index), |f| Some(f.digest))
+    }
+
+    pub(super) fn fallbacks(&self) -> &[FiledFallback] {
+        &self.fallbacks
     }
 
     /// What declaration `index` has of a fallback lodgement.

@@ -1,8 +1,13 @@
-//! The lock-free index: which (declarant, LRN) is known, with which content, and what was answered.
+//! The index: which (declarant, LRN) is known, with which content, and what was answered.
 //!
 //! - [`slot`]: the protocol of one slot, explored by loom.
 //! - [`table`]: the hot table, open addressing over slots.
 //! - [`filed`]: what is kept of each batch; a slot points at a declaration in one.
+//! - `generation`: a table with its batches; the one that takes what is lodged is *hot*.
+//! - [`frozen`]: a generation that is full, on its way to disk. [`run`]: what it becomes there.
+//! - `claim`: what a worker does with a batch. `memory`: how large a table may be.
+//! - `cold`: looking up what is not hot. [`first`]: a declaration answered before, hot or cold.
+//! - `gate`: keeps claims out while one generation takes over from another.
 //! - [`settle`]: what the journal's order makes of keys that several records meet.
 //!
 //! # Who does what
@@ -23,27 +28,54 @@
 //! the first slot tells that there are such. A declaration takes one slot at most, so room for a
 //! batch is reserved before its first claim, and a claim never fails. A batch that only repeats
 //! what was answered takes none: sending a whole day again costs nothing here.
+//!
+//! # Hot and cold
+//! When the hot generation has no room for a batch it is *frozen*: the gate keeps further claims out,
+//! the committer places all that has claimed, and a fresh generation takes over. So what is frozen is
+//! placed, and never changes. Its run is written beside the work, and then it goes. If the fresh one
+//! fills before that, batches are refused until the run is written.
+//!
+//! From the first claim of a batch to its place no generation takes over, so that what is cold for
+//! one batch in flight is cold for all of them. A key that is known cold is never claimed by a
+//! worker: its slot in the hot table, if it needs one, is made by the committer alone. That slot has
+//! the mark that there are others, since there may be, in any part. Of two parts that know a key the
+//! newer one counts.
 
 pub mod filed;
+pub mod first;
+pub mod frozen;
+pub mod run;
 pub mod settle;
 pub mod slot;
 pub mod table;
 
 mod chunked;
+mod claim;
+mod cold;
+mod gate;
+mod generation;
+mod memory;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chunked::Chunked;
-use filed::{Admission, Draft, Filed, Owner, Settled};
-use table::{Claim, Table};
+use arc_swap::ArcSwap;
+
+use claim::claim_in;
+pub use claim::{Claimed, Full, NoRoom, Unclaimed, Why};
+use cold::State;
+use filed::Filed;
+use first::First;
+use frozen::Frozen;
+use gate::Gate;
+use generation::Generation;
+pub use memory::Memory;
+use run::{Covers, Run, RunError};
 
 use crate::id::Ordinal;
-use crate::outcome::Outcome;
-use crate::wire::digest::{Digest, Key, Keys, MemoryKind};
+use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
 /// here is about 300 bytes, as much as the slots and entries of this many declarations.
@@ -60,16 +92,6 @@ const PLACE_BYTES: u64 = 2 * SLOT_BYTES;
 /// committer may have to write the group before.
 const PLACING_WAIT_MAX: Duration = Duration::from_secs(2);
 
-/// The table has no room for a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the index has room for {free} more declarations, and the batch needs {needed}")]
-pub struct Full {
-    /// Slots needed.
-    pub needed: u64,
-    /// Slots free.
-    pub free: u64,
-}
-
 /// Going on would accept declarations twice. What is durable is on disk: the process ends at once,
 /// and recovery looks at it anew.
 fn broken(what: &str) -> ! {
@@ -77,230 +99,212 @@ fn broken(what: &str) -> ! {
     std::process::abort()
 }
 
-/// How far ahead of a probe its slot is fetched: a miss takes about as long as this many probes that
-/// hit.
-const AHEAD: usize = 16;
-
-/// A batch whose keys have been claimed.
-#[derive(Debug)]
-pub struct Claimed {
-    /// The batch in the index.
-    pub filed: Arc<Filed>,
-    /// Declarations that the committer has to settle, ascending.
-    open: Vec<u16>,
-    /// Replays found already, with what they replay.
-    replays: Vec<(u16, Owner)>,
-}
-
 /// The index.
 #[derive(Debug)]
 pub struct Index {
     keys: Keys,
-    table: Table,
-    batches: Chunked<Arc<Filed>>,
-    placed: Chunked<Arc<Filed>>,
-    sequence: AtomicU64,
-    placed_count: AtomicU64,
+    state: ArcSwap<State>,
+    gate: Gate,
+    /// None where there is one generation and never another.
+    memory: Option<Memory>,
 }
 
 impl Index {
-    /// An index of so many slots, at most half of which are ever taken, under these keys.
+    /// An index of so many slots, at most half of which are ever taken, under these keys. It is never
+    /// frozen.
     ///
     /// # Errors
     /// Where the system does not give the memory.
     pub fn new(keys: Keys, slots: u64) -> std::io::Result<Self> {
-        let table = Table::new(slots)?;
-        // Each batch takes room for one declaration and its overhead at least.
-        let batches =
-            usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
-        Ok(Self {
-            keys,
-            table,
-            batches: Chunked::new(batches),
-            placed: Chunked::new(batches),
-            sequence: AtomicU64::new(0),
-            placed_count: AtomicU64::new(0),
-        })
+        Self::over(keys, slots, None, Vec::new())
     }
 
-    /// Takes room for a batch. A replay keeps its place in its batch, if not in the table, so what is
-    /// taken is never given back: memory is bounded by it.
-    fn reserve(&self, filed: &Filed) -> Result<(), Full> {
-        let beside = filed.fallback_bytes() as u64;
-        let needed = filed.len() as u64 + BATCH_OVERHEAD + beside.div_ceil(PLACE_BYTES);
-        if self.table.reserve(needed) {
-            Ok(())
-        } else {
-            Err(Full { needed, free: self.table.room() })
-        }
+    /// An index that goes on after `runs`, oldest first.
+    ///
+    /// # Errors
+    /// Where the memory has no room for these runs and a generation, or the system does not give it.
+    pub fn with_runs(keys: Keys, memory: Memory, runs: Vec<Run>) -> std::io::Result<Self> {
+        let loaded = runs.iter().map(Run::loaded_bytes).sum();
+        let too_little = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
+        let slots = memory.slots(loaded).ok_or_else(too_little)?;
+        Self::over(keys, slots, Some(memory), runs)
+    }
+
+    fn over(
+        keys: Keys,
+        slots: u64,
+        memory: Option<Memory>,
+        runs: Vec<Run>,
+    ) -> std::io::Result<Self> {
+        let hot = Arc::new(Generation::new(0, keys.clone(), slots)?);
+        let runs = runs.into_iter().rev().map(Arc::new).collect();
+        let state = ArcSwap::from_pointee(State { hot, frozen: None, runs });
+        Ok(Self { keys, state, gate: Gate::default(), memory })
     }
 
     /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
-    /// has been answered is not filed and takes no room: nothing will ever point at it.
+    /// has been answered is not filed and takes no room: nothing will ever point at it. Reads from
+    /// disk what is cold.
     ///
     /// # Errors
-    /// [`Full`], and nothing is taken or claimed.
-    pub fn claim(&self, admission: Admission, draft: Draft) -> Result<Claimed, Full> {
-        let mut filed = Filed::new(admission, draft);
-        if let Some(replays) = self.only_replays(&filed) {
-            return Ok(Claimed { filed: Arc::new(filed), open: Vec::new(), replays });
+    /// [`Unclaimed`], and nothing is taken or claimed.
+    pub fn claim(&self, filed: Filed) -> Result<Claimed, Unclaimed> {
+        if !self.gate.enter() {
+            return Err(Unclaimed { filed: Box::new(filed), why: Why::Closed });
         }
-        self.reserve(&filed)?;
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        filed.sequence = Some(sequence);
-        let filed = Arc::new(filed);
-        if !self.batches.set(sequence, Arc::clone(&filed)) {
-            broken("more batches were filed than there was room for");
+        // Until it is placed no other generation takes over from this one.
+        let state = self.state.load_full();
+        let claimed = claim_in(&state, filed);
+        if !claimed.as_ref().is_ok_and(|claimed| claimed.filed.sequence.is_some()) {
+            self.gate.leave();
         }
-        Ok(self.claim_keys(sequence, filed))
+        claimed
     }
 
-    /// What the declarations replay, if all of them are replays come what may. One that is not ends
-    /// the search, which for new data is the first.
-    fn only_replays(&self, filed: &Filed) -> Option<Vec<(u16, Owner)>> {
-        let mut replays = Vec::new();
-        for (place, &key) in filed.keys().iter().enumerate() {
-            // Not before the first was found: for new data this would be for nothing.
-            if let Some(&ahead) = filed.keys().get(place + AHEAD).filter(|_| place > 0) {
-                self.table.prefetch(ahead);
+    /// Has the generation frozen that had no room: closes the gate, which the committer opens again
+    /// with [`Self::freeze`]. Nothing is done where another one took over meanwhile.
+    ///
+    /// # Errors
+    /// Where no other can take over now.
+    pub fn make_room(&self, full: Full) -> Result<(), NoRoom> {
+        self.gate.close_if(|| {
+            let state = self.state.load();
+            if state.hot.number != full.generation {
+                return Ok(false);
             }
-            let (_, word) = self.table.find(key, |word| self.is_key(word, key))?;
-            let owner = Owner::from_word(word);
-            let (outcome, first) = self.final_replay(filed, place, owner)?;
-            replays.push((u16::try_from(place).ok()?, outcome, first));
-        }
-        for (place, outcome, _) in &replays {
-            filed.settle(usize::from(*place), Settled::replay_of(*outcome));
-        }
-        Some(replays.into_iter().map(|(place, _, first)| (place, first)).collect())
-    }
-
-    fn claim_keys(&self, sequence: u64, filed: Arc<Filed>) -> Claimed {
-        let (mut open, mut replays) = (Vec::new(), Vec::new());
-        for &key in filed.keys().iter().take(AHEAD) {
-            self.table.prefetch(key);
-        }
-        for (place, &key) in filed.keys().iter().enumerate() {
-            if let Some(&ahead) = filed.keys().get(place + AHEAD) {
-                self.table.prefetch(ahead);
+            if state.frozen.is_some() {
+                return Err(NoRoom::Writing(full));
             }
-            let Ok(index) = u16::try_from(place) else { break };
-            let mine = Owner::new(sequence, index).word();
-            match self.table.claim(key, mine, |word| self.is_key(word, key)) {
-                Claim::New(_) => {}
-                Claim::Held(_, word) => {
-                    match self.final_replay(&filed, place, Owner::from_word(word)) {
-                        Some((outcome, first)) => {
-                            filed.settle(place, Settled::replay_of(outcome));
-                            replays.push((index, first));
-                        }
-                        None => open.push(index),
-                    }
-                }
+            if state.hot.is_unused() || self.next_slots(&state).is_none() {
+                return Err(NoRoom::Memory(full));
             }
-        }
-        Claimed { filed, open, replays }
-    }
-
-    /// What declaration `index`, which met `owner` under its key, replays come what may: a content
-    /// once answered keeps its answer, and after an acceptance no more rejections are placed. The
-    /// order is that of [`settle`].
-    fn final_replay(&self, filed: &Filed, index: usize, owner: Owner) -> Option<(Outcome, Owner)> {
-        let first = self.batches.get(owner.sequence())?;
-        // Outcomes of a batch in flight may still change.
-        first.placing()?;
-        let held = first.settled(owner.index())?.outcome;
-        let (key, content) = (filed.key(index)?, filed.content(index)?);
-        let with_fallback = filed.with_fallback(index)?;
-        let recall = |kind, digest| {
-            let found = owner.has_others().then(|| self.recall(kind, key, digest)).flatten()?;
-            self.batches.get(found.sequence())?.placing().map(|_| found)
-        };
-        if held == Outcome::Rejected && first.with_fallback(owner.index()) == Some(with_fallback) {
-            return Some((Outcome::Rejected, owner));
-        }
-        if let Some(found) = recall(MemoryKind::Rejection, with_fallback) {
-            return Some((Outcome::Rejected, found));
-        }
-        if held != Outcome::Accepted {
-            return None;
-        }
-        if first.content(owner.index()) == Some(content) {
-            return Some((Outcome::Accepted, owner));
-        }
-        recall(MemoryKind::Conflict, content).map(|found| (Outcome::Conflict, found))
-    }
-
-    fn is_key(&self, word: u64, key: Key) -> bool {
-        let owner = Owner::from_word(word);
-        owner.is_under_lrn()
-            && self.batches.get(owner.sequence()).and_then(|b| b.key(owner.index())) == Some(key)
-    }
-
-    fn is_remembered(&self, word: u64, memory: Key, kind: MemoryKind) -> bool {
-        let owner = Owner::from_word(word);
-        let digest = |filed: &Filed| match kind {
-            MemoryKind::Rejection if owner.is_rejection() => filed.with_fallback(owner.index()),
-            MemoryKind::Conflict if owner.is_conflict() => filed.content(owner.index()),
-            _ => None,
-        };
-        self.batches.get(owner.sequence()).is_some_and(|filed| {
-            match (filed.key(owner.index()), digest(filed)) {
-                (Some(key), Some(digest)) => self.keys.memory_key(kind, key, digest) == memory,
-                _ => false,
-            }
+            Ok(true)
         })
     }
 
-    fn recall(&self, kind: MemoryKind, key: Key, digest: Digest) -> Option<Owner> {
-        let memory = self.keys.memory_key(kind, key, digest);
-        let found = self.table.find(memory, |word| self.is_remembered(word, memory, kind));
-        found.map(|(_, word)| Owner::from_word(word))
+    /// Closes the gate whether the hot generation is full or not; false where nothing is in it, or no
+    /// other can take over.
+    #[must_use]
+    pub fn close(&self) -> bool {
+        let closed = self.gate.close_if(|| {
+            let state = self.state.load();
+            let can = state.frozen.is_none() && !state.hot.is_unused();
+            if can && self.next_slots(&state).is_some() { Ok(true) } else { Err(()) }
+        });
+        closed.is_ok()
     }
 
-    /// The batch with this sequence number.
+    /// How many slots the next generation would have.
+    fn next_slots(&self, state: &State) -> Option<u64> {
+        let frozen = state.hot.bytes();
+        // What will be loaded of the run that is made of it.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss
+        )]
+        let loaded = ((frozen / PLACE_BYTES) as f64 * run::LOADED_BYTES_PER_ENTRY) as u64;
+        self.memory?.slots_beside(state.loaded_bytes() + loaded, Some(frozen))
+    }
+
+    /// Waits for the gate to be open; false where it is not within `wait`.
     #[must_use]
-    pub fn batch(&self, sequence: u64) -> Option<&Arc<Filed>> {
-        self.batches.get(sequence)
+    pub fn wait_until_open(&self, wait: Duration) -> bool {
+        self.gate.wait_until_open(wait)
+    }
+
+    /// Whether a generation is to be frozen, and all that has claimed in it is placed.
+    #[must_use]
+    pub fn is_to_be_frozen(&self) -> bool {
+        self.gate.is_still()
+    }
+
+    /// Freezes the hot generation, which covers what `covers` says, and opens the gate. For the
+    /// committer, with all durable that it has placed. What comes back is to be written, and then
+    /// handed to [`Self::publish`].
+    ///
+    /// # Errors
+    /// Where the system does not give the memory for another generation.
+    pub fn freeze(&self, covers: Covers) -> std::io::Result<Option<Arc<Frozen>>> {
+        self.gate.open_with(|| {
+            let state = self.state.load();
+            let Some(slots) = self.next_slots(&state) else { return Ok(None) };
+            let number = state.hot.number + 1;
+            let hot = Arc::new(Generation::new(number, self.keys.clone(), slots)?);
+            let frozen = Arc::new(Frozen::new(Arc::clone(&state.hot), covers));
+            let runs = state.runs.clone();
+            self.state.store(Arc::new(State { hot, frozen: Some(Arc::clone(&frozen)), runs }));
+            Ok(Some(frozen))
+        })
+    }
+
+    /// The run of the frozen generation is on disk: look-ups go there, and its memory is given back.
+    pub fn publish(&self, run: Run) {
+        self.gate.with(|| {
+            let state = self.state.load();
+            let mut runs = vec![Arc::new(run)];
+            runs.extend(state.runs.iter().cloned());
+            self.state.store(Arc::new(State { hot: Arc::clone(&state.hot), frozen: None, runs }));
+        });
+    }
+
+    /// What the frozen generation, or else the newest run, covers; nothing before there is any.
+    #[must_use]
+    pub fn covered(&self) -> Option<Covers> {
+        let state = self.state.load();
+        let frozen = state.frozen.as_ref().map(|frozen| frozen.covers().clone());
+        frozen.or_else(|| state.runs.first().map(|run| run.covers().clone()))
+    }
+
+    /// Whether a frozen generation is being written.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.state.load().frozen.is_some()
     }
 
     /// The declaration under `key`: the accepted one, else the latest rejected one. Where nothing
     /// was placed under the key yet, it is one in flight, or none.
-    #[must_use]
-    pub fn under(&self, key: Key) -> Option<(&Arc<Filed>, usize)> {
-        let (_, word) = self.table.find(key, |word| self.is_key(word, key))?;
-        let owner = Owner::from_word(word);
-        let filed = self.batches.get(owner.sequence())?;
+    ///
+    /// # Errors
+    /// Where what is cold cannot be read.
+    pub fn under(&self, key: Key) -> Result<Option<First>, RunError> {
+        let state = self.state.load_full();
+        let Some((_, owner)) = state.hot.find(key) else {
+            return Ok(state.cold_under(key)?.map(|holder| holder.first));
+        };
+        let Some(filed) = state.hot.batch(owner.sequence()) else { return Ok(None) };
         // Only the committer gives a key to a batch that is not placed yet while another was: the
         // mark says so, and the batch is placed within microseconds, unless the journal fails.
         let until = Instant::now() + PLACING_WAIT_MAX;
         while owner.has_others() && filed.placing().is_none() && Instant::now() < until {
             std::thread::yield_now();
         }
-        Some((filed, owner.index()))
+        Ok(Some(First::filed(Arc::clone(filed), owner.index())))
     }
 
     /// The declaration that was placed as `ordinal`.
-    #[must_use]
-    pub fn at(&self, ordinal: Ordinal) -> Option<(&Arc<Filed>, usize)> {
-        let first = |place: u64| {
-            let filed = self.placed.get(place)?;
-            Some((filed, filed.placing()?.first_ordinal.0))
-        };
-        let (mut low, mut high) = (0, self.placed_count.load(Ordering::Acquire));
-        // The last batch whose first ordinal is not above the one looked for.
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if first(middle)?.1 <= ordinal.0 { low = middle + 1 } else { high = middle }
+    ///
+    /// # Errors
+    /// Where what is cold cannot be read.
+    pub fn at(&self, ordinal: Ordinal) -> Result<Option<First>, RunError> {
+        let state = self.state.load_full();
+        let in_memory = state.hot.at(ordinal);
+        let in_memory = in_memory
+            .or_else(|| state.frozen.as_ref().and_then(|frozen| frozen.generation.at(ordinal)));
+        if in_memory.is_some() {
+            return Ok(in_memory);
         }
-        let (filed, first_ordinal) = first(low.checked_sub(1)?)?;
-        let index = usize::try_from(ordinal.0 - first_ordinal).ok()?;
-        (index < filed.len()).then_some((filed, index))
+        for run in &state.runs {
+            if let Some(first) = run.at(ordinal)? {
+                return Ok(Some(first));
+            }
+        }
+        Ok(None)
     }
 
-    /// How many more declarations there is room for.
+    /// How many more declarations there is room for before a generation is frozen.
     #[must_use]
     pub fn room(&self) -> u64 {
-        self.table.room()
+        self.state.load().hot.table.room()
     }
 }

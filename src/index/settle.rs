@@ -10,26 +10,61 @@
 //! 4. The LRN is accepted and this content was answered as a conflict before: replay of that.
 //! 5. The LRN is accepted with other content: conflict, and remembered.
 //! 6. The LRN was only ever rejected, with other content: the outcome is what the rules said; the
-//!    earlier rejection is remembered beside, and this declaration takes the slot.
+//!    earlier rejection is remembered beside, and this declaration takes the slot. (A cold one stays
+//!    where it is, and is found there.)
+//!
+//! `decide` has rules 2 to 6, for the workers' final replays too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 pub use super::Claimed;
+use super::cold::Cold;
 use super::filed::{Filed, Owner, Placing, Settled};
+pub use super::first::First;
+use super::first::Holder;
+use super::generation::Generation;
 use super::table::{Claim, Place};
 use super::{Index, broken};
 use crate::outcome::Outcome;
 use crate::wire::digest::{Digest, Key, MemoryKind};
 
-/// A declaration placed before, whose answer a replay gets.
-#[derive(Debug, Clone)]
-pub struct First {
-    /// Its batch.
-    pub filed: Arc<Filed>,
-    /// Its index there.
-    pub index: usize,
+/// What becomes of a declaration that is not the first under its key.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It replays this declaration, whose outcome this was.
+    Replay(Outcome, First),
+    /// It is in conflict with the accepted one.
+    Conflict,
+    /// What the rules said.
+    AsJudged,
+}
+
+/// Rules 2 to 6 for a declaration with these digests under whose key `holder` stands. `recall` gives
+/// what is remembered of it under this LRN, as a rejection or as a conflict.
+pub(super) fn decide(
+    holder: &Holder,
+    content: Digest,
+    with_fallback: Digest,
+    recall: impl Fn(MemoryKind, Digest) -> Option<First>,
+) -> Decision {
+    let is_accepted = holder.outcome == Outcome::Accepted;
+    if !is_accepted && holder.with_fallback == with_fallback {
+        return Decision::Replay(Outcome::Rejected, holder.first.clone());
+    }
+    if let Some(first) = recall(MemoryKind::Rejection, with_fallback) {
+        return Decision::Replay(Outcome::Rejected, first);
+    }
+    if !is_accepted {
+        return Decision::AsJudged;
+    }
+    if holder.content == content {
+        return Decision::Replay(Outcome::Accepted, holder.first.clone());
+    }
+    match recall(MemoryKind::Conflict, content) {
+        Some(first) => Decision::Replay(Outcome::Conflict, first),
+        None => Decision::Conflict,
+    }
 }
 
 /// A batch whose outcomes are final.
@@ -58,24 +93,23 @@ impl Settler {
 
     /// Settles what is open in the batch that comes next in the journal.
     pub fn settle(&mut self, claimed: Claimed) -> Decided {
-        let Claimed { filed, mut open, mut replays } = claimed;
+        let Claimed { filed, mut open, cold, mut replays } = claimed;
         if let Some(sequence) = filed.sequence {
+            // The generation in which it has claimed: none takes over before it is placed.
+            let hot = Arc::clone(&self.index.state.load().hot);
             if let Some(taken) = self.taken.remove(&sequence) {
                 open.extend(taken);
                 open.sort_unstable();
             }
             for index in open {
-                self.settle_one(&filed, sequence, index, &mut replays);
+                let at = cold.binary_search_by_key(&index, |(i, _)| *i).ok();
+                let cold = at.and_then(|at| cold.get(at)).map(|(_, cold)| cold);
+                if let Some(first) = self.settle_one(&hot, &filed, sequence, index, cold) {
+                    replays.push((index, first));
+                }
             }
         }
         replays.sort_unstable_by_key(|(index, _)| *index);
-        let replays = replays
-            .into_iter()
-            .filter_map(|(index, owner)| {
-                let filed = Arc::clone(self.index.batch(owner.sequence())?);
-                Some((index, First { filed, index: owner.index() }))
-            })
-            .collect();
         Decided { filed, replays }
     }
 
@@ -86,108 +120,96 @@ impl Settler {
             // No acceptance of its own to be found by its ordinal.
             return;
         }
-        let place = self.index.placed_count.load(Ordering::Relaxed);
-        if !self.index.placed.set(place, Arc::clone(filed)) {
+        if !self.index.state.load().hot.note_placed(filed) {
             broken("more batches were placed than there was room for");
         }
-        self.index.placed_count.store(place + 1, Ordering::Release);
+        self.index.gate.leave();
     }
 
+    /// What declaration `index` replays, if it is a replay.
     fn settle_one(
         &mut self,
-        filed: &Filed,
+        hot: &Generation,
+        filed: &Arc<Filed>,
         sequence: u64,
         index: u16,
-        replays: &mut Vec<(u16, Owner)>,
-    ) {
+        cold: Option<&Cold>,
+    ) -> Option<First> {
         let place = usize::from(index);
-        let (Some(key), Some(content), Some(with_fallback), Some(judged)) = (
-            filed.key(place),
-            filed.content(place),
-            filed.with_fallback(place),
-            filed.settled(place),
-        ) else {
-            return;
-        };
+        let (key, content) = (filed.key(place)?, filed.content(place)?);
+        let (with_fallback, judged) = (filed.with_fallback(place)?, filed.settled(place)?);
         let mine = Owner::new(sequence, index);
-        let store = Arc::clone(&self.index);
-        let Some((slot, word)) = store.table.find(key, |word| store.is_key(word, key)) else {
-            broken(
+        let found = hot.find(key);
+        let (holder, has_others) = match (found, cold) {
+            (Some((slot, owner)), _) => {
+                let Some(batch) = hot.batch(owner.sequence()) else {
+                    broken("a slot names a batch that was never filed");
+                };
+                if owner.sequence() == sequence && owner.index() >= place {
+                    if owner.index() > place {
+                        // A later declaration of the same batch: it comes after, and is open as well.
+                        hot.table.hand_over(slot, mine.word());
+                    }
+                    return None;
+                }
+                if owner.sequence() != sequence && batch.placing().is_none() {
+                    // Still in flight, so it comes later in the journal: the key is ours.
+                    hot.table.hand_over(slot, mine.word());
+                    if let Ok(theirs) = u16::try_from(owner.index()) {
+                        self.taken.entry(owner.sequence()).or_default().push(theirs);
+                    }
+                    return None;
+                }
+                (Holder::filed(batch, owner.index())?, owner.has_others())
+            }
+            (None, Some(cold)) => (cold.holder.clone(), true),
+            (None, None) => broken(
                 "the key of an open declaration is not in the table, where slots are never emptied",
-            );
+            ),
         };
-        let owner = Owner::from_word(word);
-        let Some(holder) = store.batch(owner.sequence()) else {
-            broken("a slot names a batch that was never filed");
+        let recall = |kind: MemoryKind, digest| {
+            let memory = hot.memory_key(kind, key, digest);
+            let here = has_others.then(|| hot.recall(kind, memory)).flatten();
+            here.or_else(|| cold.and_then(|cold| cold.recall(kind)))
         };
-
-        if owner.sequence() == sequence && owner.index() >= place {
-            if owner.index() > place {
-                // A later declaration of the same batch: it comes after, and is open as well.
-                store.table.hand_over(slot, mine.word());
+        match decide(&holder, content, with_fallback, recall) {
+            Decision::Replay(outcome, first) => {
+                filed.settle(place, Settled::replay_of(outcome));
+                return Some(first);
             }
-            return;
-        }
-        if owner.sequence() != sequence && holder.placing().is_none() {
-            // Still in flight, so it comes later in the journal: the key is ours.
-            store.table.hand_over(slot, mine.word());
-            if let Ok(theirs) = u16::try_from(owner.index()) {
-                self.taken.entry(owner.sequence()).or_default().push(theirs);
+            Decision::Conflict => {
+                filed.settle(place, Settled::first(Outcome::Conflict));
+                remember(hot, MemoryKind::Conflict, key, content, mine.as_conflict());
+                if let Some((slot, owner)) = found {
+                    hot.table.hand_over(slot, owner.with_others().word());
+                }
             }
-            return;
-        }
-
-        let mut replay = |first: Outcome, of: Owner| {
-            filed.settle(place, Settled::replay_of(first));
-            replays.push((index, of));
-        };
-        let held = holder.settled(owner.index()).map(|settled| settled.outcome);
-        let is_accepted = held == Some(Outcome::Accepted);
-        if !is_accepted && holder.with_fallback(owner.index()) == Some(with_fallback) {
-            replay(Outcome::Rejected, owner);
-            return;
-        }
-        if owner.has_others()
-            && let Some(first) = store.recall(MemoryKind::Rejection, key, with_fallback)
-        {
-            replay(Outcome::Rejected, first);
-            return;
-        }
-        if is_accepted {
-            if holder.content(owner.index()) == Some(content) {
-                replay(Outcome::Accepted, owner);
-                return;
+            Decision::AsJudged => {
+                debug_assert!(
+                    judged.replay_of.is_none(),
+                    "open declarations carry what was judged"
+                );
+                match found {
+                    Some((slot, owner)) => displace(hot, slot, key, owner, mine),
+                    None if hot.take_over(key, mine.with_others()) => {}
+                    None => broken("a key that only the committer makes was made by another"),
+                }
             }
-            if owner.has_others()
-                && let Some(first) = store.recall(MemoryKind::Conflict, key, content)
-            {
-                replay(Outcome::Conflict, first);
-                return;
-            }
-            filed.settle(place, Settled::first(Outcome::Conflict));
-            self.remember(MemoryKind::Conflict, key, content, mine.as_conflict());
-            store.table.hand_over(slot, owner.with_others().word());
-            return;
         }
-        // Rejected before, and this is other content: what the rules said stands.
-        debug_assert!(judged.replay_of.is_none(), "open declarations carry what was judged");
-        self.displace(slot, key, owner, mine);
+        None
     }
+}
 
-    fn displace(&self, slot: Place, key: Key, earlier: Owner, mine: Owner) {
-        let digest =
-            self.index.batch(earlier.sequence()).and_then(|b| b.with_fallback(earlier.index()));
-        if let Some(digest) = digest {
-            self.remember(MemoryKind::Rejection, key, digest, earlier.as_rejection());
-        }
-        self.index.table.hand_over(slot, mine.with_others().word());
+fn displace(hot: &Generation, slot: Place, key: Key, earlier: Owner, mine: Owner) {
+    let digest = hot.batch(earlier.sequence()).and_then(|b| b.with_fallback(earlier.index()));
+    if let Some(digest) = digest {
+        remember(hot, MemoryKind::Rejection, key, digest, earlier.as_rejection());
     }
+    hot.table.hand_over(slot, mine.with_others().word());
+}
 
-    fn remember(&self, kind: MemoryKind, key: Key, digest: Digest, owner: Owner) {
-        let index = &self.index;
-        let memory = index.keys.memory_key(kind, key, digest);
-        let claim =
-            index.table.claim(memory, owner.word(), |word| index.is_remembered(word, memory, kind));
-        debug_assert!(matches!(claim, Claim::New(_)), "a content is remembered once");
-    }
+fn remember(hot: &Generation, kind: MemoryKind, key: Key, digest: Digest, owner: Owner) {
+    let memory = hot.memory_key(kind, key, digest);
+    let claim = hot.table.claim(memory, owner.word(), |word| hot.is_remembered(word, memory, kind));
+    debug_assert!(matches!(claim, Claim::New(_)), "a content is remembered once");
 }

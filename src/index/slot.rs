@@ -123,6 +123,11 @@ impl<W: Word> Slot<W> {
         }
     }
 
+    /// The tag; 0 while the slot is free.
+    pub fn tag(&self) -> u64 {
+        self.tag.load(Ordering::Acquire)
+    }
+
     /// Gives an owned slot to another owner. Only the committer thread calls this.
     pub fn hand_over(&self, owner: u64) {
         self.owner.store(owner, Ordering::Release);

@@ -119,6 +119,19 @@ impl Table {
         None
     }
 
+    /// The owners of all slots whose tag begins with the `bits` bits `part`. Only for a table that
+    /// changes no more: else it may miss some.
+    pub fn owners(&self, bits: u32, part: u64) -> impl Iterator<Item = u64> + '_ {
+        self.slots.iter().filter_map(move |slot| {
+            let tag = slot.tag();
+            let is_part = tag != 0 && (bits == 0 || tag >> (64 - bits) == part);
+            match is_part.then(|| slot.look(tag))? {
+                Seen::Owned(owner) => Some(owner),
+                Seen::Free | Seen::Other => None,
+            }
+        })
+    }
+
     /// Gives a slot to another owner. Only the committer thread calls this.
     pub fn hand_over(&self, place: Place, owner: u64) {
         if let Some(slot) = self.slots.get(place.0) {

@@ -1,16 +1,19 @@
 //! The index against a plain model: whatever the order in which batches claim and are placed, the
 //! outcomes are those of a single thread that takes the batches in the order of the journal.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod changing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 
-use super::filed::{Admission, Draft, DraftFallback, FiledFallback, Placing, Settled};
+use super::filed::{Admission, Draft, DraftFallback, Filed, FiledFallback, Placing, Settled};
+use super::first::First;
 use super::settle::{Claimed, Decided, Settler};
-use super::{BATCH_OVERHEAD, Index, PLACE_BYTES};
+use super::{BATCH_OVERHEAD, Full, Index, PLACE_BYTES, Unclaimed, Why};
 use crate::day::{Day, Moment};
 use crate::id::{Eori, Ordinal, Watermark};
 use crate::journal::Position;
@@ -105,6 +108,21 @@ fn draft(batch: &[Sent]) -> Draft {
     draft
 }
 
+fn filed(batch: &[Sent]) -> Filed {
+    Filed::new(admission(), draft(batch))
+}
+
+fn full_of(claimed: Result<Claimed, Unclaimed>) -> Full {
+    match claimed.unwrap_err().why {
+        Why::Full(full) => full,
+        other => panic!("{other}"),
+    }
+}
+
+fn ordinal_of(first: &First) -> usize {
+    usize::try_from(first.placing().unwrap().first_ordinal.0).unwrap() + first.index()
+}
+
 /// What a batch takes of the table's room: a fallback's bytes count as well.
 fn places(batch: &[Sent]) -> u64 {
     let fallbacks = batch.iter().filter(|sent| sent.fallback > 0).count();
@@ -139,10 +157,8 @@ fn check(model: &mut Model, batch: &[Sent], decided: &Decided) -> Result<(), Tes
     for (index, sent) in batch.iter().enumerate() {
         let (settled, first) = model.place(*sent);
         prop_assert_eq!(decided.filed.settled(index), Some(settled), "{:?} at {}", sent, index);
-        let target = replays.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| {
-            let ordinal = first.filed.placing().unwrap().first_ordinal.0;
-            usize::try_from(ordinal).unwrap() + first.index
-        });
+        let target =
+            replays.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| ordinal_of(first));
         prop_assert_eq!(target, first, "{:?} at {}", sent, index);
     }
     prop_assert!(replays.next().is_none());
@@ -178,7 +194,7 @@ proptest! {
             if choice == in_flight.len()
                 && let Some(batch) = waiting.next()
             {
-                let claimed = index.claim(admission(), draft(batch)).unwrap();
+                let claimed = index.claim(filed(batch)).unwrap();
                 if claimed.filed.sequence.is_some() {
                     taken += places(batch);
                 }
@@ -195,19 +211,15 @@ proptest! {
         // What stands under each LRN, and that room was taken for every declaration that is filed.
         for lrn in 0..4 {
             let key = keys().key_of(&Eori::parse("NL810000003").unwrap(), &format!("L{lrn}"));
-            let found = index.under(key).map(|(filed, place)| {
-                filed.placing().unwrap().first_ordinal.0 as usize + place
-            });
+            let found = index.under(key).unwrap().map(|first| ordinal_of(&first));
             prop_assert_eq!(found, model.under(lrn));
         }
         prop_assert_eq!(room - index.room(), taken);
         for (ordinal, is_filed) in is_filed.into_iter().enumerate() {
-            let found = index.at(Ordinal(ordinal as u64)).map(|(filed, place)| {
-                filed.placing().unwrap().first_ordinal.0 as usize + place
-            });
+            let found = index.at(Ordinal(ordinal as u64)).unwrap().map(|first| ordinal_of(&first));
             prop_assert_eq!(found, is_filed.then_some(ordinal));
         }
-        prop_assert!(index.at(Ordinal(model.count as u64)).is_none());
+        prop_assert!(index.at(Ordinal(model.count as u64)).unwrap().is_none());
     }
 }
 
@@ -240,7 +252,7 @@ fn threads_that_claim_at_once_come_out_as_the_journal_has_them() {
                 let (index, sender) = (&index, sender.clone());
                 scope.spawn(move || {
                     for batch in part {
-                        let claimed = index.claim(admission(), draft(batch)).unwrap();
+                        let claimed = index.claim(filed(batch)).unwrap();
                         sender.send((batch, claimed)).unwrap();
                     }
                 });
@@ -279,25 +291,25 @@ fn what_was_answered_is_repeated_without_room_even_when_the_index_is_full() {
         sents(&[(2, 2), (1, 1), (2, 2)]),
     ];
     for batch in &sent {
-        let decided = committer.place(index.claim(admission(), draft(batch)).unwrap());
+        let decided = committer.place(index.claim(filed(batch)).unwrap());
         assert!(decided.filed.sequence.is_some());
         check(&mut model, batch, &decided).unwrap();
     }
     // Others fill the table.
     let mut other = 4;
-    while let Ok(claimed) = index.claim(admission(), draft(&sents(&[(other, 1)]))) {
+    while let Ok(claimed) = index.claim(filed(&sents(&[(other, 1)]))) {
         let decided = committer.place(claimed);
         check(&mut model, &sents(&[(other, 1)]), &decided).unwrap();
         other += 1;
     }
     let full = index.room();
     for batch in sent.iter().cycle().take(30) {
-        let decided = committer.place(index.claim(admission(), draft(batch)).unwrap());
+        let decided = committer.place(index.claim(filed(batch)).unwrap());
         check(&mut model, batch, &decided).unwrap();
         assert_eq!(index.room(), full);
     }
     // Something new among them does take room.
-    let refused = index.claim(admission(), draft(&sents(&[(1, 0), (other, 2)]))).unwrap_err();
+    let refused = full_of(index.claim(filed(&sents(&[(1, 0), (other, 2)]))));
     assert_eq!((refused.needed, refused.free), (2 + BATCH_OVERHEAD, full));
     assert_eq!(index.room(), full, "a batch that does not fit takes nothing");
 }
@@ -309,8 +321,7 @@ fn the_smallest_batches_that_take_room_never_outgrow_it() {
         Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
     // In flight together, so that none is known to repeat another.
     let one = sents(&[(1, 1)]);
-    let claimed: Vec<_> =
-        std::iter::from_fn(|| index.claim(admission(), draft(&one)).ok()).collect();
+    let claimed: Vec<_> = std::iter::from_fn(|| index.claim(filed(&one)).ok()).collect();
     let mut accepted = 0;
     for claimed in claimed {
         let decided = committer.place(claimed);
@@ -318,5 +329,5 @@ fn the_smallest_batches_that_take_room_never_outgrow_it() {
     }
     assert_eq!(accepted, 1);
     assert!(committer.records > 70, "{}", committer.records);
-    assert!(index.at(Ordinal(committer.ordinal - 1)).is_some());
+    assert!(index.at(Ordinal(committer.ordinal - 1)).unwrap().is_some());
 }

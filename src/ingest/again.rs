@@ -9,6 +9,7 @@ use super::prepare::{Bounds, Preparer};
 use crate::day::Day;
 use crate::id::{Eori, EurCents};
 use crate::index::filed::{Filed, Quoted};
+use crate::index::first::First;
 use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
 use crate::rules::finding::{Element, Findings, Reason, Severity, Span};
@@ -39,6 +40,13 @@ impl<'a> Under<'a> {
         let (law_day, check) = filed.judged_under(index);
         let quoted = filed.fallback(index).and_then(|fallback| fallback.quoted.as_ref());
         Self { law: filed.admission().law, law_day, check, quoted, is_conflict }
+    }
+
+    /// What judged a declaration at first, wherever that is kept.
+    #[must_use]
+    pub fn first(first: &'a First, is_conflict: bool) -> Self {
+        let (law_day, check) = first.judged_under();
+        Self { law: first.admission().law, law_day, check, quoted: first.quoted(), is_conflict }
     }
 }
 

@@ -227,7 +227,7 @@ mod tests {
 
     fn budget(batches: u64, bytes: u64, batch_bytes_max: u64) -> Budget {
         let sizes = Sizes {
-            table_slots: 0,
+            index: crate::index::Memory { bytes: 0, slots_min: 0 },
             bytes_in_flight_max: bytes,
             batches_in_flight_max: batches,
             connections_max: 1,

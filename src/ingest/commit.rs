@@ -12,15 +12,20 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
 
+use super::carried::Carried;
 use super::clock::Clock;
 use super::deltas::Deltas;
 use super::laws::Laws;
 use super::record::{self, BatchRecord};
+use super::runs;
 use super::work::{Placed, ToCommit, ToEnact};
 use crate::id::{Ordinal, Watermark};
-use crate::index::filed::{Admission, Placing};
+use crate::index::Index;
+use crate::index::filed::{Admission, Placing, Settled};
+use crate::index::frozen::Frozen;
 use crate::index::settle::Settler;
 use crate::journal::{self, Journal, JournalError, PushError, Reservation};
+use crate::outcome::Outcome;
 use crate::rules::law::Law;
 use crate::summary::Event;
 
@@ -35,12 +40,21 @@ pub(super) enum Work {
     Batch(Box<ToCommit>),
     /// Put a law in force. Answers its number.
     Law(ToEnact),
+    /// See whether the table can be frozen that a worker found full.
+    Freeze,
 }
 
 /// The committer's state.
 pub(super) struct Committer {
     pub(super) journal: Journal,
+    pub(super) index: Arc<Index>,
     pub(super) settler: Settler,
+    /// The record placed last.
+    pub(super) last: Option<journal::Placed>,
+    /// What a run carries, but for the laws.
+    pub(super) carried: Carried,
+    /// To the thread that writes runs.
+    pub(super) frozen: Sender<Arc<Frozen>>,
     pub(super) laws: Arc<Laws>,
     pub(super) clock: Arc<Clock>,
     pub(super) next_ordinal: Ordinal,
@@ -99,6 +113,7 @@ impl Committer {
                 self.refuse(&error, work);
                 return;
             }
+            self.freeze();
         }
         if let Err(error) = self.journal.end() {
             tracing::error!(%error, "the journal could not be ended");
@@ -118,6 +133,8 @@ impl Committer {
             match item {
                 Work::Batch(batch) => self.place(*batch, group)?,
                 Work::Law(law) => self.place_law(law, group)?,
+                // All that has claimed may be in this group: it is seen to after that is written.
+                Work::Freeze => {}
             }
             next = if group.bytes < self.group_bytes_max { work.try_recv().ok() } else { None };
         }
@@ -133,13 +150,34 @@ impl Committer {
         group: &mut Group,
     ) -> Result<journal::Placed, CommitError> {
         group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
-        match self.journal.push(kind, parts, reservation) {
+        let placed = match self.journal.push(kind, parts, reservation) {
             Err(PushError::GroupFull(reservation)) => {
                 self.flush(group)?;
                 group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
-                Ok(self.journal.push(kind, parts, reservation)?)
+                self.journal.push(kind, parts, reservation)?
             }
-            placed => Ok(placed?),
+            placed => placed?,
+        };
+        self.last = Some(placed);
+        self.carried.seen.records = placed.number.0;
+        Ok(placed)
+    }
+
+    /// Has another table take over from one that is full, once all that has claimed in it is placed.
+    /// What is placed is durable here, between two groups.
+    fn freeze(&mut self) {
+        let Some(last) = self.last.filter(|_| self.index.is_to_be_frozen()) else { return };
+        self.carried.laws = self.laws.records();
+        let covers = runs::covers(&self.index, last, self.next_ordinal, &self.carried);
+        match self.index.freeze(covers) {
+            Ok(Some(frozen)) => {
+                tracing::debug!(last_record = last.number.0, "a table is full: another takes over");
+                // Its thread has gone only where a run could not be written, and the server stops.
+                let _ = self.frozen.send(frozen);
+            }
+            Ok(None) => {}
+            // Batches are refused until there is memory.
+            Err(error) => tracing::error!(%error, "the system gives no memory for another table"),
         }
     }
 
@@ -165,6 +203,11 @@ impl Committer {
             first_ordinal: self.next_ordinal,
         };
         self.next_ordinal.0 += decided.filed.len() as u64;
+        let seen = &mut self.carried.seen;
+        seen.declarations += outcomes.len() as u64;
+        let accepted = Settled::first(Outcome::Accepted).byte();
+        seen.accepted += outcomes.iter().filter(|outcome| **outcome == accepted).count() as u64;
+        self.carried.newest = self.carried.newest.max(Some(at));
         self.settler.place(&decided.filed, placing);
         group.batches.push(Box::new(Placed { in_flight, decided, placing }));
         Ok(())

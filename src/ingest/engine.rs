@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::answer::Framing;
 use super::budget::{Budget, Share, Turn};
+use super::carried::Carried;
 use super::clock::Clock;
 use super::commit::{Committer, Work};
 use super::deltas;
@@ -21,6 +22,7 @@ use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
+use super::runs::{self, RunWriter};
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
@@ -29,7 +31,7 @@ use crate::config::{Config, ConfigError, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::Eori;
-use crate::index::Index;
+use crate::index::{Index, run};
 use crate::journal::{self, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
@@ -68,6 +70,7 @@ pub struct Engine {
     clock: Arc<Clock>,
     laws: Arc<Laws>,
     pub(super) room: Room,
+    index: Arc<Index>,
     lookups: Lookups,
     board: Board,
     calendar: Calendar,
@@ -101,8 +104,10 @@ pub mod folders {
     pub const RULES: &str = "rules";
     /// sled.
     pub const CATALOG: &str = "catalog";
+    /// Full tables of the index.
+    pub const RUNS: &str = "runs";
     /// All but the catalog, which is made with what is in it: an empty one would be a damaged one.
-    pub const MADE_AT_START: [&str; 4] = [JOURNAL, ARCHIVE, SECRETS, RULES];
+    pub const MADE_AT_START: [&str; 5] = [JOURNAL, ARCHIVE, SECRETS, RULES, RUNS];
 }
 
 /// The bounds that `config` sets for a batch.
@@ -175,15 +180,17 @@ impl Engine {
             return Err(StartError::NoJournal { folder: journal_folder });
         }
         let laws = Arc::new(Laws::over(shelf));
-        let index =
-            Index::new(keys.clone(), sizes.table_slots).map_err(io("memory for the index"))?;
-        let index = Arc::new(index);
         let (fold, board, opened) = Fold::open(
             &folder(folders::CATALOG),
             &folder(folders::ARCHIVE),
             &FoldOptions::default(),
             secrets.identity(),
         )?;
+        let runs_folder =
+            run::Folder::new(Arc::clone(&disk), &folder(folders::RUNS), secrets.identity());
+        let runs = runs::usable(&runs_folder, fold.watermark(), (&*disk, &journal_folder))?;
+        let newest_run = runs.last().map(|run| run.covers().clone());
+        let index = runs::index(config, &sizes, keys.clone(), runs)?;
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
 
         let preparers = (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect();
@@ -195,11 +202,16 @@ impl Engine {
             fold,
             report(),
         );
-        let mut recoverer = Some(recoverer);
+        let recoverer = recoverer.with_runs(runs_folder.clone());
+        let mut recoverer = Some(match &newest_run {
+            Some(covers) => recoverer.after(covers)?,
+            None => recoverer,
+        });
+        let from_segment = newest_run.map_or(1, |covers| covers.position.segment);
         let (mut journal, recovery) = journal::open(
             disk,
             &journal_folder,
-            &journal_options(config, secrets.identity()),
+            &journal::Options { from_segment, ..journal_options(config, secrets.identity()) },
             &mut |record| match &mut recoverer {
                 Some(recoverer) => recoverer.take(&record).map_err(Into::into),
                 None => Ok(()),
@@ -213,6 +225,7 @@ impl Engine {
             return Err(StartError::Beginning { first: recovery.first_record.0 });
         }
         let mut fold = recovered.fold;
+        let mut last = recovered.last;
         if fold.watermark().0 > recovered.seen.records {
             return Err(StartError::Ahead {
                 catalog: fold.watermark().0,
@@ -230,7 +243,8 @@ impl Engine {
             Some(number) => number,
             None => {
                 let record = laws.record(&law);
-                append(&mut journal, &mut fold, record::LAW, &record.body(), Event::Other)?;
+                let body = record.body();
+                last = Some(append(&mut journal, &mut fold, record::LAW, &body, Event::Other)?);
                 laws.note(record)?;
                 record.number
             }
@@ -239,7 +253,8 @@ impl Engine {
         if recovered.actors_max != Some(config.actors_max) {
             let (actors_max, time_zone) = (config.actors_max, config.time_zone.as_str());
             let body = SettingsRecord { actors_max, time_zone }.body();
-            append(&mut journal, &mut fold, record::SETTINGS, &body, Event::ActorsMax(actors_max))?;
+            let event = Event::ActorsMax(actors_max);
+            last = Some(append(&mut journal, &mut fold, record::SETTINGS, &body, event)?);
         }
 
         let batches_max = usize::try_from(sizes.batches_in_flight_max).unwrap_or(usize::MAX);
@@ -287,9 +302,22 @@ impl Engine {
             spawn(&format!("worker-{number}"), Box::new(run))?;
         }
         let room = journal.room();
+        let (run_writer, frozen) =
+            RunWriter::new(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
+        let carried = Carried {
+            seen: Progress { records: fold.watermark().0, ..recovered.seen },
+            newest: recovered.newest,
+            actors_max: Some(config.actors_max),
+            time_zone: config.time_zone.clone(),
+            laws: Vec::new(),
+        };
         let committer = Committer {
             journal,
+            index: Arc::clone(&index),
             settler: recovered.settler,
+            last,
+            carried,
+            frozen,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),
             next_ordinal: recovered.next_ordinal,
@@ -301,6 +329,7 @@ impl Engine {
             stop: stop.clone(),
         };
         spawn("committer", Box::new(move || committer.run(&to_committer)))?;
+        spawn("runs", Box::new(move || run_writer.run()))?;
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
@@ -330,6 +359,7 @@ impl Engine {
             clock,
             laws,
             room,
+            index,
             lookups: Lookups::new(lookup, sizes.lookups_in_flight_max),
             board,
             calendar,
@@ -419,6 +449,12 @@ impl Engine {
     #[must_use]
     pub fn laws(&self) -> &Laws {
         &self.laws
+    }
+
+    /// What is known of every LRN.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// Looks up declarations.
@@ -559,7 +595,7 @@ fn append(
     kind: u8,
     body: &[u8],
     event: Event,
-) -> Result<(), StartError> {
+) -> Result<journal::Placed, StartError> {
     let reservation = journal
         .room()
         .reserve(body.len())
@@ -567,5 +603,5 @@ fn append(
     let placed = journal.push(kind, &[body], reservation)?;
     journal.commit()?;
     fold.apply(placed.number, &event)?;
-    Ok(())
+    Ok(placed)
 }

@@ -100,9 +100,10 @@ pub fn export(
     );
     let outside = Passing::new()?;
     let own = outside.path();
+    let runs = opened.runs(&own.join("runs"));
     let fold = Fold::open(own, own, &FoldOptions::default(), secrets.identity());
     let (fold, ..) = fold.map_err(StartError::from)?;
-    let (recovered, _) = opened.recover_before(config, fold, &mut archivist, progress)?;
+    let (recovered, _) = opened.recover_before(config, fold, runs, &mut archivist, progress)?;
     let records = Watermark(recovered.seen.records);
     let archive = archivist.finish(records).map_err(ExportError::Archive)?;
     let day = |day: Day| day.to_string();

@@ -10,14 +10,16 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::engine::{self, StartError, folders};
+use super::kept_runs::KeptRuns;
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::recover::{Onlooker, Progress, RecoverError, Recovered, Recoverer};
+use super::runs;
 use super::start_error::io;
 use crate::config::Config;
-use crate::disk::{FolderLock, LocalDisk};
+use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
-use crate::index::Index;
+use crate::index::run;
 use crate::journal::{self, JournalError, Verified};
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
@@ -59,11 +61,11 @@ pub struct Part {
 }
 
 impl Part {
-    fn sound(name: &'static str, found: impl Into<String>) -> Self {
+    pub(super) fn sound(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, is_sound: true, found: found.into() }
     }
 
-    fn unsound(name: &'static str, found: impl Into<String>) -> Self {
+    pub(super) fn unsound(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, is_sound: false, found: found.into() }
     }
 }
@@ -107,10 +109,15 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
 
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &FoldOptions::default(), opened.secrets.identity())?;
-    match opened.recover(config, fold, (watermark.0 > 0).then_some(watermark)) {
+    let kept_runs = KeptRuns::of(opened.runs(&folder(folders::RUNS)))?;
+    let own_runs = opened.runs(&outside.0.join("runs"));
+    let boundaries = kept_runs.boundaries();
+    let mark = (watermark.0 > 0).then_some(watermark);
+    match opened.recover(config, fold, mark, (own_runs.clone(), boundaries)) {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.extend(kept.part(watermark, &recovered));
+            parts.push(kept_runs.part(&own_runs)?);
             Ok(inspection(parts, &recovered)?)
         }
         Err(error) if !is_damage(&error) => Err(error),
@@ -194,12 +201,14 @@ fn is_damage(error: &StartError) -> bool {
                 | RecoverError::TimeZone { .. }
                 | RecoverError::Fold(_)
                 | RecoverError::Onlooker { .. }
+                | RecoverError::Run(_)
+                | RecoverError::Memory(_)
         ),
         None => matches!(error, StartError::Journal(_)),
     }
 }
 
-/// Throws the catalog away and makes it again.
+/// Throws catalog and runs away and makes them again.
 ///
 /// # Errors
 /// Where the journal cannot be read to its end, or the catalog not be written: nothing is thrown
@@ -222,13 +231,21 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let mark = before.map(|(watermark, _)| watermark);
     let own = outside.0.join("own");
     let (fold, ..) = Fold::open(&own, &own, &options, identity)?;
-    let (checked, _) = opened.recover(config, fold, mark)?;
+    let runs_folder = opened.runs(&config.data_dir.join(folders::RUNS));
+    let kept_runs = KeptRuns::of(runs_folder.clone())?;
+    let boundaries = kept_runs.boundaries();
+    let own_runs = opened.runs(&outside.0.join("runs"));
+    let (checked, _) =
+        opened.recover(config, fold, mark, (own_runs.clone(), boundaries.clone()))?;
     drop(checked.fold);
+    let runs_before = kept_runs.part(&own_runs)?;
 
     erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
+    runs_folder.clear()?;
     let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
-    let (mut recovered, verified) = again.recover(config, fold, mark)?;
+    let (mut recovered, verified) =
+        again.recover(config, fold, mark, (runs_folder.clone(), boundaries))?;
     recovered.fold.checkpoint()?;
     if let Some(newest) = recovered.fold.newest_day() {
         recovered.fold.close_days(newest)?;
@@ -244,6 +261,12 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         ),
         None if had => Part::sound("catalog", "made again; what stood there was unusable"),
         None => Part::sound("catalog", "made; there was none"),
+    });
+    let made = runs_folder.open()?.whole.len();
+    parts.push(if runs_before.is_sound {
+        Part::sound("runs", format!("{made} made again"))
+    } else {
+        Part::sound("runs", format!("{made} made again; what stood there was wrong"))
     });
     inspection(parts, &recovered)
 }
@@ -337,14 +360,22 @@ impl Opened {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
-    /// Reads the journal, changing nothing of it, into `fold`.
+    pub(super) fn runs(&self, dir: &Path) -> run::Folder {
+        run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
+    }
+
+    /// Reads the journal, changing nothing of it, into `fold`; tables that are full, or are at one of
+    /// the `boundaries`, are written into `runs`, a folder without any.
     fn recover(
         &self,
         config: &Config,
         fold: Fold,
         mark: Option<Watermark>,
+        (runs, boundaries): (run::Folder, Vec<Watermark>),
     ) -> Result<(Recovered, Verified), StartError> {
-        self.recover_with(config, fold, engine::report(), |recoverer| recoverer.with_mark(mark))
+        self.recover_with(config, fold, engine::report(), runs, |recoverer| {
+            recoverer.with_mark(mark).with_boundaries(boundaries)
+        })
     }
 
     /// The same before an onlooker.
@@ -352,10 +383,11 @@ impl Opened {
         &self,
         config: &Config,
         fold: Fold,
+        runs: run::Folder,
         onlooker: &mut dyn Onlooker,
         progress: Report,
     ) -> Result<(Recovered, Verified), StartError> {
-        self.recover_with(config, fold, progress, |recoverer| {
+        self.recover_with(config, fold, progress, runs, |recoverer| {
             recoverer.with_onlooker(Some(onlooker))
         })
     }
@@ -365,24 +397,20 @@ impl Opened {
         config: &Config,
         fold: Fold,
         progress: Report,
+        runs: run::Folder,
         with: impl FnOnce(Recoverer<'o>) -> Recoverer<'o>,
     ) -> Result<(Recovered, Verified), StartError> {
+        LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
         let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
-        let slots = config.check()?.table_slots;
-        let index = Index::new(keys.clone(), slots).map_err(io("memory for the index"))?;
+        let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
         let calendar = engine::calendar(config)?;
         let preparers = (0..config.worker_count())
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
             .collect();
         let laws = Arc::clone(&self.laws);
-        let mut recoverer = with(Recoverer::new(
-            Arc::new(index),
-            laws,
-            preparers,
-            &config.time_zone,
-            fold,
-            progress,
-        ));
+        let recoverer =
+            Recoverer::new(index, laws, preparers, &config.time_zone, fold, progress);
+        let mut recoverer = with(recoverer.with_runs(runs));
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),

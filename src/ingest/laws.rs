@@ -98,6 +98,12 @@ impl Laws {
         Ok(())
     }
 
+    /// The records of all laws, from the first on.
+    #[must_use]
+    pub fn records(&self) -> Vec<LawRecord> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The law numbered `number`, read from the shelf if it is not held. For the current one this is
     /// as cheap as [`Self::current`].
     ///

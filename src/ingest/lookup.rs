@@ -18,7 +18,8 @@ use super::refusal::Refusal;
 use crate::day::Moment;
 use crate::id::{Eori, Watermark};
 use crate::index::Index;
-use crate::index::filed::Filed;
+use crate::index::filed::Settled;
+use crate::index::first::First;
 use crate::journal::Reader;
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
@@ -178,8 +179,8 @@ impl Lookup {
         }
         let key = self.preparer.keys().key_of(&declarant, lrn);
         let index = Arc::clone(&self.index);
-        match index.under(key) {
-            Some((filed, place)) => self.show(filed, place),
+        match index.under(key).map_err(|error| LookupError::Damaged(error.to_string()))? {
+            Some(first) => self.show(&first),
             None => Ok(None),
         }
     }
@@ -194,17 +195,17 @@ impl Lookup {
             return Err(LookupError::Invalid { field: "mrn", message });
         }
         let index = Arc::clone(&self.index);
-        let Some((filed, place)) = self.mint.ordinal(mrn).and_then(|ordinal| index.at(ordinal))
-        else {
-            return Ok(None);
-        };
-        let found = self.show(filed, place)?;
+        let Some(ordinal) = self.mint.ordinal(mrn) else { return Ok(None) };
+        let first = index.at(ordinal).map_err(|error| LookupError::Damaged(error.to_string()))?;
+        let Some(first) = first else { return Ok(None) };
+        let found = self.show(&first)?;
         Ok(found.filter(|found| found.mrn.is_some_and(|given| given.as_str() == mrn)))
     }
 
-    fn show(&mut self, filed: &Arc<Filed>, place: usize) -> Result<Option<Found>, LookupError> {
+    fn show(&mut self, first: &First) -> Result<Option<Found>, LookupError> {
         // In flight: not lodged yet, as far as anybody has been told.
-        let Some(placing) = filed.placing() else { return Ok(None) };
+        let Some(placing) = first.placing() else { return Ok(None) };
+        let place = first.index();
         // Placed, but perhaps not durable yet, while an earlier rejection under this LRN was told
         // long ago: a matter of one write.
         let mut waits = 0;
@@ -215,15 +216,16 @@ impl Lookup {
             waits += 1;
             std::thread::sleep(WAIT);
         }
-        let Some(settled) = filed.settled(place) else { return Ok(None) };
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
         let record = self.reader.read(placing.position).map_err(|error| damaged(&error))?;
         let entry = Entry::read(record.kind, &record.body).map_err(|error| damaged(&error))?;
-        let Entry::Batch(BatchRecord { message, .. }) = entry else {
+        let Entry::Batch(BatchRecord { message, outcomes, .. }) = entry else {
             return Err(damaged(&"its record is no batch"));
         };
+        let settled = outcomes.get(place).and_then(|byte| Settled::from_byte(*byte));
+        let settled = settled.ok_or_else(|| damaged(&"its record has no such declaration"))?;
         let mut findings = Findings::default();
-        let under = Under::of(filed, place, settled.outcome == Outcome::Conflict);
+        let under = Under::first(first, settled.outcome == Outcome::Conflict);
         let again = self
             .preparer
             .judge_again(message, &self.laws, std::iter::once((place, under)), &mut findings)
@@ -237,7 +239,7 @@ impl Lookup {
         let mut declaration = Declaration::default();
         batch.declaration(place, &arena, &mut declaration).map_err(|error| damaged(&error))?;
         let mrn = (settled.outcome == Outcome::Accepted)
-            .then(|| self.mint.mrn_of(filed.admission().day, placing.first_ordinal, place));
+            .then(|| self.mint.mrn_of(first.admission().day, placing.first_ordinal, place));
         Ok(Some(Found {
             outcome: settled.outcome,
             mrn,
@@ -246,7 +248,7 @@ impl Lookup {
             found,
             law,
             declarant: normalise_id(batch.declarant(), &arena).to_owned(),
-            judged_at: filed.admission().at,
+            judged_at: first.admission().at,
             declaration: crate::wire::message::to_message(&declaration),
         }))
     }

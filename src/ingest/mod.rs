@@ -26,6 +26,8 @@
 //! - [`offline`]: judging without lodging.
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`; `archivist` makes the
 //!   archive's rows.
+//! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery. `kept_runs`:
+//!   what verify and rebuild do with runs.
 
 pub mod again;
 pub mod answer;
@@ -43,9 +45,12 @@ pub mod recover;
 pub mod refusal;
 
 mod archivist;
+mod carried;
 mod commit;
 mod deltas;
 mod folding;
+mod kept_runs;
+mod runs;
 mod start_error;
 mod work;
 

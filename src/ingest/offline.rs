@@ -12,9 +12,9 @@ use super::work::Finisher;
 use crate::config::Config;
 use crate::day::Moment;
 use crate::id::{Ordinal, Watermark};
-use crate::index::Index;
-use crate::index::filed::Placing;
+use crate::index::filed::{Filed, Placing};
 use crate::index::settle::Settler;
+use crate::index::{Index, SLOT_BYTES};
 use crate::journal::Position;
 use crate::mrn::Mint;
 use crate::proto::v1;
@@ -44,7 +44,7 @@ impl Offline {
         let sizes = config.check()?;
         let secrets = Secrets::passing()?;
         let keys = Keys::new(secrets.prf(), secrets.digest());
-        let index = Index::new(keys.clone(), sizes.table_slots)
+        let index = Index::new(keys.clone(), sizes.index.bytes / SLOT_BYTES)
             .map_err(|source| StartError::Io { what: "memory for the index".into(), source })?;
         let index = Arc::new(index);
         let law = Arc::new(law);
@@ -86,8 +86,10 @@ impl Offline {
         let when = self.preparer.calendar().when(at);
         let (prepared, draft) = self.preparer.prepare(message, when, &self.law)?;
         let declarations = draft.len();
-        let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
-            Refusal::exhausted(format!("{full}: give it more memory (--memory-max)"), 0)
+        let filed = Filed::new(prepared.admission, draft);
+        let claimed = self.index.claim(filed).map_err(|unclaimed| {
+            let why = unclaimed.why;
+            Refusal::exhausted(format!("{why}: give it more memory (--memory-max)"), 0)
         })?;
         let decided = self.settler.settle(claimed);
         let position = Position::default();

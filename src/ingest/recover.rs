@@ -3,21 +3,27 @@
 //! Every batch is judged and settled as it was at first, and its outcomes are compared with those
 //! in its record: a difference is damage. Judging runs on all processors, a bunch of records at a
 //! time; settling and folding follow the order of the journal.
+//!
+//! Where there are runs, recovery goes on after the records that they cover: the newest carries what
+//! the index does not keep of those. A table that is full meanwhile is written as a run here and then.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::again::Under;
+use super::carried::Carried;
 use super::laws::{Laws, LawsError, Numbered};
 use super::prepare::{Prepared, Preparer};
-use super::record::{Entry, RecordError};
+use super::record::{Entry, LawRecord, RecordError};
+use super::runs;
 use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
-use crate::index::Index;
 use crate::index::filed::{Draft, Filed, Placing};
-use crate::index::settle::{Decided, Settler};
-use crate::journal::{BoxError, Position, Record};
+use crate::index::run::{Covers, Folder, RunError};
+use crate::index::settle::{Claimed, Decided, Settler};
+use crate::index::{Index, Unclaimed, Why};
+use crate::journal::{self, BoxError, Position, Record};
 use crate::outcome::Outcome;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event, Fold, FoldError};
@@ -74,9 +80,24 @@ pub enum RecoverError {
         /// That of the settings.
         configured: String,
     },
-    /// The table is too small for the journal.
+    /// There is no memory for another table, or nowhere to write one that is full.
     #[error("{0}: set memory_max higher")]
-    Full(#[from] crate::index::Full),
+    Full(#[from] crate::index::NoRoom),
+    /// A run cannot be written or read.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The runs say of another journal what stands in it.
+    #[error(
+        "record {number} stands elsewhere than the runs say: they are not this journal's; `waag \
+         rebuild` makes them again"
+    )]
+    Elsewhere {
+        /// The last record of the runs.
+        number: u64,
+    },
+    /// The system gives no memory.
+    #[error("memory for the index: {0}")]
+    Memory(#[from] std::io::Error),
     /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -112,7 +133,7 @@ pub(crate) struct PlacedBatch<'a> {
 impl<'a> PlacedBatch<'a> {
     fn new(prepared: &'a Prepared, decided: &'a Decided, placing: Placing) -> Self {
         let replays = decided.replays.iter().filter_map(|(index, first)| {
-            let ordinal = first.filed.placing()?.first_ordinal.0 + first.index as u64;
+            let ordinal = first.placing()?.first_ordinal.0 + first.index() as u64;
             Some((*index, Ordinal(ordinal)))
         });
         Self {
@@ -139,7 +160,7 @@ enum WaitingEntry {
         outcomes: Vec<u8>,
         message: Bytes,
     },
-    Law,
+    Law(LawRecord),
     ActorsMax(u32),
 }
 
@@ -161,10 +182,19 @@ pub(crate) struct Recoverer<'o> {
     mark: Option<Watermark>,
     digest_at_mark: Option<[u8; 32]>,
     onlooker: Option<&'o mut dyn Onlooker>,
+    /// Where full tables go, if anywhere.
+    folder: Option<Folder>,
+    /// After these records a table is frozen, full or not; the next one last.
+    boundaries: Vec<Watermark>,
+    /// The last record that the runs cover, and where it stands.
+    covered: Option<(Watermark, Position)>,
+    /// Laws up to the last record applied; those of the bunch are noted already.
+    laws_applied: Vec<LawRecord>,
+    last: Option<journal::Placed>,
 }
 
 /// How far recovery is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Records.
     pub records: u64,
@@ -172,6 +202,8 @@ pub struct Progress {
     pub declarations: u64,
     /// Declarations accepted.
     pub accepted: u64,
+    /// Of the records, those that were read and judged again: the runs know the others.
+    pub judged: u64,
 }
 
 /// What recovery made.
@@ -184,6 +216,8 @@ pub(crate) struct Recovered {
     /// The value of `actors_max` that the journal has, if it has one.
     pub(crate) actors_max: Option<u32>,
     pub(crate) seen: Progress,
+    /// The last record.
+    pub(crate) last: Option<journal::Placed>,
     /// The fold's digest at the mark, where there was one and it was reached.
     pub(crate) digest_at_mark: Option<[u8; 32]>,
 }
@@ -218,12 +252,52 @@ impl<'o> Recoverer<'o> {
             mark: None,
             digest_at_mark: None,
             onlooker: None,
+            folder: None,
+            boundaries: Vec::new(),
+            covered: None,
+            laws_applied: Vec::new(),
+            last: None,
         }
     }
 
     /// Shows every batch to `onlooker`.
     pub(crate) fn with_onlooker(self, onlooker: Option<&'o mut dyn Onlooker>) -> Self {
         Self { onlooker, ..self }
+    }
+
+    /// Writes tables that are full as runs into `folder`.
+    pub(crate) fn with_runs(self, folder: Folder) -> Self {
+        Self { folder: Some(folder), ..self }
+    }
+
+    /// Freezes a table after each of these records, ascending.
+    pub(crate) fn with_boundaries(self, mut boundaries: Vec<Watermark>) -> Self {
+        boundaries.reverse();
+        Self { boundaries, ..self }
+    }
+
+    /// Goes on after the records that the runs of the index cover, the newest of which covers this.
+    pub(crate) fn after(mut self, covers: &Covers) -> Result<Self, RecoverError> {
+        let number = covers.last_record.0;
+        let carried = Carried::from_bytes(&covers.carried);
+        let carried = carried.ok_or(RecoverError::Elsewhere { number })?;
+        if carried.actors_max.is_some() && carried.time_zone != self.time_zone {
+            return Err(RecoverError::TimeZone {
+                journal: carried.time_zone,
+                configured: self.time_zone,
+            });
+        }
+        for law in &carried.laws {
+            self.laws.note(*law).map_err(|source| RecoverError::Law { number, source })?;
+        }
+        self.laws_applied = carried.laws;
+        self.next_ordinal = covers.end_ordinal;
+        self.newest = carried.newest;
+        self.actors_max = carried.actors_max;
+        self.seen = Progress { judged: 0, ..carried.seen };
+        self.covered = Some((covers.last_record, covers.position));
+        self.last = Some(journal::Placed { number: covers.last_record, position: covers.position });
+        Ok(self)
     }
 
     /// Takes the fold's digest when it stands at `mark`.
@@ -234,6 +308,18 @@ impl<'o> Recoverer<'o> {
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &Record<'_>) -> Result<(), RecoverError> {
         let number = record.number.0;
+        if let Some((last, position)) = self.covered
+            && record.number <= last
+        {
+            // The runs know it; it is read only since its segment has later ones.
+            if record.number == last {
+                if record.position != position {
+                    return Err(RecoverError::Elsewhere { number });
+                }
+                self.covered = None;
+            }
+            return Ok(());
+        }
         let entry = Entry::read(record.kind, record.body)
             .map_err(|source| RecoverError::Record { number, source })?;
         let law_error = |source| RecoverError::Law { number, source };
@@ -251,7 +337,7 @@ impl<'o> Recoverer<'o> {
             }
             Entry::Law(law) => {
                 self.laws.note(law).map_err(law_error)?;
-                WaitingEntry::Law
+                WaitingEntry::Law(law)
             }
             Entry::Settings(settings) => {
                 if settings.time_zone != self.time_zone {
@@ -273,6 +359,10 @@ impl<'o> Recoverer<'o> {
     /// After the last record.
     pub(crate) fn finish(mut self) -> Result<Recovered, RecoverError> {
         self.work_off()?;
+        if self.covered.is_some() {
+            // The journal ends before what the runs cover: none of it is to be relied on.
+            self.seen.records = 0;
+        }
         Ok(Recovered {
             settler: self.settler,
             fold: self.fold,
@@ -280,6 +370,7 @@ impl<'o> Recoverer<'o> {
             newest: self.newest,
             actors_max: self.actors_max,
             seen: self.seen,
+            last: self.last,
             digest_at_mark: self.digest_at_mark,
         })
     }
@@ -322,7 +413,8 @@ impl<'o> Recoverer<'o> {
                     );
                     return Err(RecoverError::Batch { number: number.0, reason });
                 }
-                let claimed = self.index.claim(prepared.admission, draft)?;
+                let claimed = self.claim(Filed::new(prepared.admission, draft))?;
+                self.seen.judged += 1;
                 let decided = self.settler.settle(claimed);
                 compare(number, &decided, &outcomes)?;
                 let placing = Placing { number, position, first_ordinal };
@@ -350,14 +442,62 @@ impl<'o> Recoverer<'o> {
                 self.actors_max = Some(value);
                 Event::ActorsMax(value)
             }
-            (WaitingEntry::Law | WaitingEntry::Batch { .. }, _) => Event::Other,
+            (WaitingEntry::Law(law), _) => {
+                self.laws_applied.push(law);
+                Event::Other
+            }
+            (WaitingEntry::Batch { .. }, _) => Event::Other,
         };
         self.seen.records = number.0;
+        self.last = Some(journal::Placed { number, position });
         if number > self.fold.watermark() {
             self.fold.apply(number, &event)?;
         }
         if self.mark == Some(number) {
             self.digest_at_mark = Some(self.fold.digest()?);
+        }
+        if self.boundaries.last() == Some(&number) {
+            self.boundaries.pop();
+            if self.index.close() {
+                self.freeze()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims a batch, alone; a table that is full is written first.
+    fn claim(&mut self, mut filed: Filed) -> Result<Claimed, RecoverError> {
+        loop {
+            let Unclaimed { filed: again, why } = match self.index.claim(filed) {
+                Ok(claimed) => return Ok(claimed),
+                Err(unclaimed) => unclaimed,
+            };
+            filed = *again;
+            match why {
+                Why::Run(error) => return Err(error.into()),
+                Why::Full(full) => {
+                    self.index.make_room(full)?;
+                    self.freeze()?;
+                }
+                Why::Closed => self.freeze()?,
+            }
+        }
+    }
+
+    /// Writes the hot table, which covers all that was applied.
+    fn freeze(&mut self) -> Result<(), RecoverError> {
+        let (Some(folder), Some(last)) = (&self.folder, self.last) else { return Ok(()) };
+        let carried = Carried {
+            seen: self.seen,
+            newest: self.newest,
+            actors_max: self.actors_max,
+            time_zone: self.time_zone.clone(),
+            laws: self.laws_applied.clone(),
+        };
+        let covers = runs::covers(&self.index, last, self.next_ordinal, &carried);
+        if let Some(frozen) = self.index.freeze(covers)? {
+            let run = frozen.write(folder)?;
+            self.index.publish(run);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::disk::LockError;
+use crate::index::run::RunError;
 use crate::journal::{JournalError, PushError};
 use crate::rules::LawError;
 use crate::secrets::SecretsError;
@@ -40,6 +41,9 @@ pub enum StartError {
     /// A law of the journal cannot be had.
     #[error(transparent)]
     Laws(#[from] LawsError),
+    /// A run cannot be had.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// The clock is behind the journal.
     #[error(
         "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \

@@ -19,9 +19,10 @@ use super::prepare::{Prepared, Preparer};
 use super::record::BATCH_HEADER_BYTES;
 use super::refusal::Refusal;
 use crate::day::Moment;
-use crate::index::Index;
-use crate::index::filed::{Placing, Settled};
+use crate::index::filed::{Filed, Placing, Settled};
+use crate::index::run::RunError;
 use crate::index::settle::{Claimed, Decided, First};
+use crate::index::{Index, NoRoom as NoPlace, Unclaimed, Why};
 use crate::journal::{NoRoom, NoRoomCause, Reservation, Room};
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
@@ -128,7 +129,7 @@ impl Worker {
 
     fn begin(&mut self, job: Job, commit: &Sender<Work>) {
         let Job { message, at, caller } = job;
-        match self.claim(message, at) {
+        match self.claim(message, at, commit) {
             Ok((prepared, claimed, reservation)) => {
                 let in_flight = InFlight { prepared, caller };
                 let batch = Box::new(ToCommit { in_flight, claimed, reservation });
@@ -145,6 +146,7 @@ impl Worker {
         &mut self,
         message: Bytes,
         at: Moment,
+        commit: &Sender<Work>,
     ) -> Result<(Prepared, Claimed, Reservation), Refusal> {
         if self.failed.load(Ordering::Acquire) {
             return Err(Refusal::stopping());
@@ -155,13 +157,44 @@ impl Worker {
         // Room first, so that what has claimed a key is always placed.
         let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
         let reservation = reserve(&self.room, body).map_err(no_room)?;
-        let claimed = self.index.claim(prepared.admission, draft).map_err(|full| {
-            Refusal::exhausted(
-                format!("{full}; the server needs more memory (memory_max) to take more"),
-                0,
-            )
-        })?;
+        let claimed = self.claim_keys(Filed::new(prepared.admission, draft), commit)?;
         Ok((prepared, claimed, reservation))
+    }
+
+    /// Claims the keys of a batch; where the table is full, waits for another one to take over. The
+    /// committer sees to that, and waits for no worker.
+    fn claim_keys(&self, mut filed: Filed, commit: &Sender<Work>) -> Result<Claimed, Refusal> {
+        for _ in 0..TAKE_OVERS_MAX {
+            let Unclaimed { filed: again, why } = match self.index.claim(filed) {
+                Ok(claimed) => return Ok(claimed),
+                Err(unclaimed) => unclaimed,
+            };
+            filed = *again;
+            match why {
+                Why::Closed => {}
+                Why::Full(full) => self.index.make_room(full).map_err(no_place)?,
+                Why::Run(error) => return Err(self.cannot_vouch(&error)),
+            }
+            // Whoever leaves last has the committer look once more.
+            let _ = commit.send(Work::Freeze);
+            if !self.index.wait_until_open(TAKE_OVER_WAIT) {
+                break;
+            }
+        }
+        if self.failed.load(Ordering::Acquire) {
+            return Err(Refusal::stopping());
+        }
+        let sentence = "the index is changing over to another table: send the batch again later";
+        Err(Refusal::exhausted(sentence, 1_000))
+    }
+
+    /// What was answered before cannot be read: nothing can be vouched for any more.
+    fn cannot_vouch(&self, error: &RunError) -> Refusal {
+        let source = error as &dyn std::error::Error;
+        tracing::error!(error = source, "the index cannot be read: stopping");
+        self.failed.store(true, Ordering::Release);
+        self.stop.send_replace(Some(format!("the index cannot be read: {error}")));
+        Refusal::stopping()
     }
 
     fn finish(&mut self, placed: Placed, fold: &Deltas) {
@@ -204,6 +237,24 @@ impl Worker {
                 fold.give_up();
             }
         }
+    }
+}
+
+/// How long a batch waits for a table to take over from another: all that is in work is placed, and
+/// one group written, before that.
+const TAKE_OVER_WAIT: Duration = Duration::from_secs(2);
+/// A batch that finds so many tables full one after another is told to come back.
+const TAKE_OVERS_MAX: u32 = 4;
+
+fn no_place(why: NoPlace) -> Refusal {
+    match why {
+        NoPlace::Writing(_) => {
+            Refusal::exhausted(format!("{why}: send the batch again later"), 1_000)
+        }
+        NoPlace::Memory(_) => Refusal::exhausted(
+            format!("{why}: the server needs more memory (memory_max) to take more"),
+            0,
+        ),
     }
 }
 
@@ -336,8 +387,8 @@ impl Finisher {
                 Some(self.mint.mrn_of(prepared.admission.day, placing.first_ordinal, index))
             }
             (Outcome::Replayed, Some(Outcome::Accepted), Some(first)) => {
-                let ordinal = first.filed.placing()?.first_ordinal;
-                Some(self.mint.mrn_of(first.filed.admission().day, ordinal, first.index))
+                let ordinal = first.placing()?.first_ordinal;
+                Some(self.mint.mrn_of(first.admission().day, ordinal, first.index()))
             }
             _ => None,
         }
@@ -362,8 +413,7 @@ fn again(
             let is_conflict = settled.outcome == Outcome::Conflict
                 || settled.replay_of == Some(Outcome::Conflict);
             let here = Under::of(&decided.filed, index, is_conflict);
-            let then =
-                first.map_or(here, |first| Under::of(&first.filed, first.index, is_conflict));
+            let then = first.map_or(here, |first| Under::first(first, is_conflict));
             let must = is_conflict || then != here || prepared.findings.is_none();
             must.then_some((index, then))
         })

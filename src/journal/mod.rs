@@ -124,6 +124,9 @@ pub struct Options {
     /// Write the zeros of a new segment as well as allocating them. Appends are then up to twice
     /// as fast, and each segment is written twice: worth it only where the disk is mostly idle.
     pub prefill: bool,
+    /// Records are read from the beginning of this segment on; those before it must be there, and are
+    /// not looked into. 1: from the first record.
+    pub from_segment: u64,
     /// Prepare segments in a thread of their own. Without it they are prepared at the beginning
     /// of each commit: for simulations that must repeat exactly.
     pub prepare_in_background: bool,
@@ -140,6 +143,7 @@ impl Options {
             identity,
             segments_ahead: 1,
             prefill: false,
+            from_segment: 1,
             prepare_in_background: true,
         }
     }
@@ -283,7 +287,8 @@ pub enum PushError {
 pub struct Recovery {
     /// The number of the first record kept: 1, unless older segments were sealed and removed.
     pub first_record: Watermark,
-    /// How many records.
+    /// How many records were read: those of segments before [`Options::from_segment`] are not among
+    /// them, nor are their groups and bytes.
     pub records: u64,
     /// In how many groups, marks included.
     pub groups: u64,
@@ -327,7 +332,8 @@ pub fn open(
 ) -> Result<(Journal, Recovery), JournalError> {
     let bounds = options.bounds()?;
     disk.create_dir(dir).map_err(io_error("making", dir))?;
-    let (tail, recovery) = scan::scan(&*disk, dir, Some(&options.identity), on_record)?;
+    let (tail, recovery) =
+        scan::scan(&*disk, dir, Some(&options.identity), options.from_segment, on_record)?;
     remove_prepared(&*disk, dir)?;
 
     let (segment, group_next, record_next, link) = match tail {
@@ -385,7 +391,16 @@ pub fn verify(
     identity: Option<[u8; 16]>,
     on_record: &mut dyn FnMut(Record<'_>) -> Result<(), BoxError>,
 ) -> Result<Verified, JournalError> {
-    scan::scan(disk, dir, identity.as_ref(), on_record).map(|(_tail, recovery)| recovery)
+    scan::scan(disk, dir, identity.as_ref(), 1, on_record).map(|(_tail, recovery)| recovery)
+}
+
+/// Whether the journal in `dir` has this segment.
+///
+/// # Errors
+/// I/O.
+pub fn has_segment(disk: &dyn Disk, dir: &Path, segment: u64) -> Result<bool, JournalError> {
+    let entries = disk.list(dir).map_err(io_error("listing", dir))?;
+    Ok(entries.iter().any(|entry| frame::segment_number(&entry.name) == Some(segment)))
 }
 
 /// Files that were to become segments when the last process ended.

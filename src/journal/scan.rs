@@ -47,11 +47,17 @@ pub(super) fn scan(
     disk: &dyn Disk,
     dir: &Path,
     identity: Option<&[u8; 16]>,
+    from_segment: u64,
     on_record: OnRecord<'_>,
 ) -> Result<(Option<Tail>, Recovery), JournalError> {
     let mut segments = Vec::new();
+    let mut skipped = Skipped::default();
     for entry in disk.list(dir).map_err(io_error("listing", dir))? {
         if let Some(number) = frame::segment_number(&entry.name) {
+            if number < from_segment {
+                skipped.add(disk, dir, number, identity)?;
+                continue;
+            }
             segments.push(Segment::open(disk, dir, number, identity)?);
         } else if entry.name.ends_with(SEGMENT_SUFFIX) {
             let path = dir.join(entry.name);
@@ -60,12 +66,13 @@ pub(super) fn scan(
         }
     }
     let Some(first) = segments.first() else { return Ok((None, Recovery::default())) };
+    skipped.expect_up_to(dir, &first.header)?;
     let mut scan = Scan {
         dir,
         on_record,
         payload: Vec::new(),
         recovery: Recovery {
-            first_record: Watermark(first.header.first_record),
+            first_record: Watermark(skipped.first_record.unwrap_or(first.header.first_record)),
             ..Recovery::default()
         },
         last: None,
@@ -83,6 +90,47 @@ pub(super) fn scan(
     }
     // The last segment has always a tail: see `Scan::segment`.
     Ok((None, scan.recovery))
+}
+
+/// Segments that are there and are not looked into.
+#[derive(Default)]
+struct Skipped {
+    first_record: Option<u64>,
+    last: Option<u64>,
+}
+
+impl Skipped {
+    /// The next one, of which the first is opened to see with which record it begins.
+    fn add(
+        &mut self,
+        disk: &dyn Disk,
+        dir: &Path,
+        number: u64,
+        identity: Option<&[u8; 16]>,
+    ) -> Result<(), JournalError> {
+        if self.first_record.is_none() {
+            let first = Segment::open(disk, dir, number, identity)?;
+            self.first_record = Some(first.header.first_record);
+        } else {
+            self.expect(dir, number)?;
+        }
+        self.last = Some(number);
+        Ok(())
+    }
+
+    /// That `number` is the one after the last.
+    fn expect(&self, dir: &Path, number: u64) -> Result<(), JournalError> {
+        let Some(next) = self.last.map(|last| last + 1).filter(|next| *next != number) else {
+            return Ok(());
+        };
+        let what = format!("the segment is missing, and segment {number} follows");
+        let path = segment_path(dir, next);
+        Err(JournalError::Damaged(Damage { path, offset: 0, group: None, what }))
+    }
+
+    fn expect_up_to(&self, dir: &Path, first: &SegmentHeader) -> Result<(), JournalError> {
+        self.expect(dir, first.segment)
+    }
 }
 
 /// A segment being read.

@@ -427,7 +427,7 @@ mod tests {
 
     fn budget(batches: u64) -> Budget {
         let sizes = Sizes {
-            table_slots: 0,
+            index: crate::index::Memory { bytes: 0, slots_min: 0 },
             bytes_in_flight_max: 1 << 30,
             batches_in_flight_max: 4 * batches,
             connections_max: 1,

@@ -171,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn a_share_is_given_back_when_the_frame_with_its_answer_goes() {
         let sizes = Sizes {
-            table_slots: 0,
+            index: crate::index::Memory { bytes: 0, slots_min: 0 },
             bytes_in_flight_max: 1 << 30,
             batches_in_flight_max: 4,
             connections_max: 1,

@@ -45,8 +45,8 @@ fn recovered(config: &Config, calendar: &Calendar) -> ([u8; 32], Day) {
     )
     .unwrap();
     let recovered = recoverer.finish().unwrap();
-    let (filed, _) = index.at(Ordinal(0)).unwrap();
-    (recovered.fold.digest().unwrap(), filed.admission().day)
+    let first = index.at(Ordinal(0)).unwrap().unwrap();
+    (recovered.fold.digest().unwrap(), first.admission().day)
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use crate::disk::{Disk, LocalDisk};
 use crate::generate::{Generator, Options};
 use crate::ingest::answer::Framing;
 use crate::ingest::clock::Clock;
-use crate::ingest::engine::{Engine, folders};
+use crate::ingest::engine::{Engine, Started, folders};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 use crate::proto::v1::{Declaration, Outcome, SubmitBatchRequest, SubmitBatchResponse};
 use crate::rules::Law;
@@ -27,11 +27,11 @@ use disk::{Fault, FaultyDisk};
 /// Past this, what is waited for will not come: no test takes nearly as long.
 const HANGS_AFTER: Duration = Duration::from_secs(120);
 
-/// The smallest engine there may be: its index has room for some 33,000 declarations.
+/// The smallest engine there may be: each of its tables has room for some 33,000 declarations.
 fn config(data: &Path) -> Config {
     Config {
         data_dir: data.to_owned(),
-        memory_max: ByteSize(215 << 20),
+        memory_max: ByteSize(218 << 20),
         batch_bytes_max: ByteSize(1 << 20),
         batch_declarations_max: 4_000,
         answer_bytes_max: ByteSize(1 << 20),
@@ -43,9 +43,14 @@ fn config(data: &Path) -> Config {
 }
 
 fn start(disk: Arc<dyn Disk>, config: &Config) -> Arc<Engine> {
+    start_told(disk, config).0
+}
+
+/// With what the start found.
+fn start_told(disk: Arc<dyn Disk>, config: &Config) -> (Arc<Engine>, Started) {
     let morning = Calendar::new(&config.time_zone).unwrap().parse("2026-11-05T08:00").unwrap();
     let law = Law::load(None).unwrap();
-    Engine::start_on(disk, config, law, Clock::starting_at(morning)).unwrap().0
+    Engine::start_on(disk, config, law, Clock::starting_at(morning)).unwrap()
 }
 
 /// Stops `engine` and starts another one in its place, on a disk that does not fail.

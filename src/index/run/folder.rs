@@ -1,0 +1,123 @@
+//! The folder of runs: what is there at a start, and what of it is of use.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::read::Run;
+use super::{PREPARING_SUFFIX, RunError, SUFFIX, Source, io, write};
+use crate::disk::Disk;
+use crate::id::Watermark;
+
+/// Where runs are.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    identity: [u8; 16],
+}
+
+/// The runs of a folder.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Those that cover the records from the first on without a gap, oldest first.
+    pub whole: Vec<Run>,
+    /// Others, of no use: with a sentence why.
+    pub others: Vec<(PathBuf, String)>,
+}
+
+impl Folder {
+    /// The folder `dir` on `disk`, of the data folder with this identity.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, dir: &Path, identity: [u8; 16]) -> Self {
+        Self { disk, dir: dir.to_owned(), identity }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Opens the runs that there are, and changes nothing.
+    ///
+    /// # Errors
+    /// I/O, and a run of a newer format, which another program can use.
+    pub fn open(&self) -> Result<Found, RunError> {
+        let mut found = Found::default();
+        let entries = match self.disk.list(&self.dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            listed => listed.map_err(io("listing", &self.dir))?,
+        };
+        let mut next = Watermark(1);
+        let mut ordinal = crate::id::Ordinal(0);
+        // Names are sorted, and so by their first record.
+        for name in entries.into_iter().map(|entry| entry.name).filter(|n| n.ends_with(SUFFIX)) {
+            let path = self.dir.join(&name);
+            match Run::open(&*self.disk, &path, self.identity) {
+                Ok(run) => {
+                    let covers = run.covers();
+                    let follows = covers.first_record == next
+                        && covers.first_ordinal == ordinal
+                        && covers.last_record >= next
+                        && covers.file_name() == name;
+                    if follows {
+                        next = Watermark(covers.last_record.0 + 1);
+                        ordinal = covers.end_ordinal;
+                        found.whole.push(run);
+                    } else {
+                        let why = format!("it does not follow on record {}", next.0 - 1);
+                        found.others.push((path, why));
+                    }
+                }
+                Err(error @ RunError::Damaged { .. }) => {
+                    found.others.push((path, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Removes files that were to become runs when the last process ended.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn tidy(&self) -> Result<(), RunError> {
+        for entry in self.disk.list(&self.dir).map_err(io("listing", &self.dir))? {
+            if entry.name.ends_with(PREPARING_SUFFIX) {
+                self.remove(&self.dir.join(entry.name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all runs.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn clear(&self) -> Result<(), RunError> {
+        let listed = match self.disk.list(&self.dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            listed => listed.map_err(io("listing", &self.dir))?,
+        };
+        for entry in listed {
+            if entry.name.ends_with(SUFFIX) || entry.name.ends_with(PREPARING_SUFFIX) {
+                self.remove(&self.dir.join(entry.name))?;
+            }
+        }
+        self.disk.sync_dir(&self.dir).map_err(io("syncing", &self.dir))
+    }
+
+    /// Removes one file.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn remove(&self, path: &Path) -> Result<(), RunError> {
+        self.disk.remove(path).map_err(io("removing", path))
+    }
+
+    /// Writes a run.
+    pub(in crate::index) fn write(&self, source: &dyn Source) -> Result<Run, RunError> {
+        write(&*self.disk, &self.dir, self.identity, source)
+    }
+}

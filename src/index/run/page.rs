@@ -1,0 +1,343 @@
+//! The bytes of a run's pages and items; [`super`] has them as tables. Only this file and the header
+//! in it know offsets.
+
+use crc32c::{crc32c, crc32c_append};
+
+use super::{Covers, Entry, FORMAT_VERSION, Kind, MAGIC};
+use crate::day::{Day, Moment};
+use crate::disk::PAGE_BYTES;
+use crate::id::{Ordinal, Watermark};
+use crate::index::filed::{Admission, FiledFallback, Placing, Quoted};
+use crate::index::first::RunBatch;
+use crate::journal::Position;
+use crate::outcome::Outcome;
+use crate::rules::fallback::FallbackCheck;
+use crate::wire::digest::{Digest, Key};
+
+pub(super) type Page = [u8; PAGE_BYTES];
+
+/// Bytes of a page with items before the first.
+pub(super) const ITEMS_AT: usize = 8;
+pub(super) const ENTRY_BYTES: usize = 38;
+pub(super) const ENTRIES_PER_PAGE: usize = (PAGE_BYTES - ITEMS_AT) / ENTRY_BYTES;
+pub(super) const BATCH_BYTES: usize = 50;
+pub(super) const BATCHES_PER_PAGE: usize = (PAGE_BYTES - ITEMS_AT) / BATCH_BYTES;
+/// Bytes of a page of what is loaded that hold some of it.
+pub(super) const LOADED_PER_PAGE: usize = PAGE_BYTES - 4;
+const NOTHING_QUOTED: u8 = 255;
+const HAS_RARE: u8 = 1 << 5;
+/// Ordinals of a run take 5 bytes.
+pub(super) const ORDINALS_MAX: u64 = 1 << 40;
+
+fn check(page: &Page, first_record: u64, number: u64) -> u32 {
+    let place = crc32c_append(crc32c(&first_record.to_le_bytes()), &number.to_le_bytes());
+    crc32c_append(place, page.get(4..).unwrap_or_default())
+}
+
+/// Puts the check into a page.
+pub(super) fn seal(page: &mut Page, first_record: u64, number: u64) {
+    let check = check(page, first_record, number).to_le_bytes();
+    page.iter_mut().zip(check).for_each(|(to, from)| *to = from);
+}
+
+/// Whether the page is what was written there.
+pub(super) fn is_intact(page: &Page, first_record: u64, number: u64) -> bool {
+    page.first_chunk() == Some(&check(page, first_record, number).to_le_bytes())
+}
+
+/// Bytes put one after another.
+#[derive(Debug, Default)]
+pub(super) struct Bytes(pub(super) Vec<u8>);
+
+impl Bytes {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    fn ordinal(&mut self, ordinal: Ordinal, first: Ordinal) -> &mut Self {
+        let from_first = ordinal.0.saturating_sub(first.0).to_le_bytes();
+        self.put(from_first.get(..5).unwrap_or_default())
+    }
+
+    fn position(&mut self, position: Position) -> &mut Self {
+        self.put(&position.segment.to_le_bytes())
+            .put(&position.page.to_le_bytes())
+            .put(&position.offset.to_le_bytes())
+    }
+
+    fn digest(&mut self, digest: Digest) -> &mut Self {
+        self.put(&digest.0.to_le_bytes()).put(&digest.1.to_le_bytes())
+    }
+}
+
+/// Bytes taken from the front.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (front, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(front)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(super) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn ordinal(&mut self, first: Ordinal) -> Option<Ordinal> {
+        let mut bytes = [0; 8];
+        let five = self.array::<5>()?;
+        bytes.iter_mut().zip(five).for_each(|(to, from)| *to = from);
+        Some(Ordinal(first.0.saturating_add(u64::from_le_bytes(bytes))))
+    }
+
+    fn position(&mut self) -> Option<Position> {
+        Some(Position { segment: self.u64()?, page: self.u32()?, offset: self.u32()? })
+    }
+
+    fn digest(&mut self) -> Option<Digest> {
+        Some(Digest(self.u64()?, self.u64()?))
+    }
+}
+
+/// How many items a page has, and their bytes.
+pub(super) fn items(page: &Page) -> (usize, Cursor<'_>) {
+    let count = page.get(4..6).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
+    (usize::from(count), Cursor(page.get(ITEMS_AT..).unwrap_or_default()))
+}
+
+pub(super) fn write_entry(entry: &Entry, first: Ordinal, bytes: &mut Bytes) {
+    let rare = if entry.has_rare { HAS_RARE } else { 0 };
+    bytes
+        .put(&entry.key.0.to_le_bytes())
+        .put(&entry.key.1.to_le_bytes())
+        .digest(entry.content)
+        .ordinal(entry.ordinal, first)
+        .put(&[entry.kind as u8 | (entry.outcome as u8) << 2 | rare]);
+}
+
+pub(super) fn read_entry(cursor: &mut Cursor<'_>, first: Ordinal) -> Option<Entry> {
+    let key = Key(cursor.u64()?, cursor.u64()?);
+    let content = cursor.digest()?;
+    let ordinal = cursor.ordinal(first)?;
+    let [marks] = cursor.array()?;
+    let kind = match marks & 3 {
+        0 => Kind::UnderLrn,
+        1 => Kind::Rejection,
+        2 => Kind::Conflict,
+        _ => return None,
+    };
+    let outcome = Outcome::from_number(marks >> 2 & 7)?;
+    Some(Entry { key, kind, content, ordinal, outcome, has_rare: marks & HAS_RARE != 0 })
+}
+
+pub(super) fn write_batch(batch: &RunBatch, bytes: &mut Bytes) {
+    let Placing { number, position, first_ordinal } = batch.placing;
+    let Admission { at, day, law } = batch.admission;
+    bytes
+        .put(&number.0.to_le_bytes())
+        .position(position)
+        .put(&first_ordinal.0.to_le_bytes())
+        .put(&batch.declarations.to_le_bytes())
+        .put(&at.0.to_le_bytes())
+        .put(&day.0.to_le_bytes())
+        .put(&law.to_le_bytes());
+}
+
+pub(super) fn read_batch(cursor: &mut Cursor<'_>) -> Option<RunBatch> {
+    let number = Watermark(cursor.u64()?);
+    let position = cursor.position()?;
+    let first_ordinal = Ordinal(cursor.u64()?);
+    let declarations = cursor.u32()?;
+    let at = Moment(i64::from_le_bytes(cursor.array()?));
+    let day = Day(u16::from_le_bytes(cursor.array()?));
+    let law = cursor.u32()?;
+    Some(RunBatch {
+        admission: Admission { at, day, law },
+        placing: Placing { number, position, first_ordinal },
+        declarations,
+    })
+}
+
+pub(super) fn write_rare(
+    ordinal: Ordinal,
+    fallback: &FiledFallback,
+    first: Ordinal,
+    bytes: &mut Bytes,
+) {
+    bytes
+        .ordinal(ordinal, first)
+        .digest(fallback.digest)
+        .put(&fallback.law_day.0.to_le_bytes())
+        .put(&[fallback.check.bits()]);
+    match &fallback.quoted {
+        None => bytes.put(&[NOTHING_QUOTED]),
+        Some(quoted) => {
+            // At most 160 bytes: see `VALUE_QUOTED_BYTES_MAX`.
+            let length = u8::try_from(quoted.reference.len()).unwrap_or(NOTHING_QUOTED - 1);
+            let reference = quoted.reference.as_bytes().get(..usize::from(length));
+            bytes
+                .put(&[length])
+                .put(&quoted.lodged_at_ms.to_le_bytes())
+                .put(reference.unwrap_or_default())
+        }
+    };
+}
+
+/// The next rare part, with its ordinal; its index in its batch is not in it, and left 0.
+pub(super) fn read_rare(
+    cursor: &mut Cursor<'_>,
+    first: Ordinal,
+) -> Option<(Ordinal, FiledFallback)> {
+    let ordinal = cursor.ordinal(first)?;
+    let digest = cursor.digest()?;
+    let law_day = Day(u16::from_le_bytes(cursor.array()?));
+    let [check, length] = cursor.array()?;
+    let quoted = if length == NOTHING_QUOTED {
+        None
+    } else {
+        let lodged_at_ms = i64::from_le_bytes(cursor.array()?);
+        let reference = std::str::from_utf8(cursor.take(usize::from(length))?).ok()?.into();
+        Some(Quoted { reference, lodged_at_ms })
+    };
+    let check = FallbackCheck::from_bits(check);
+    Some((ordinal, FiledFallback { index: 0, digest, check, law_day, quoted }))
+}
+
+/// What page 0 says, but for what is carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) identity: [u8; 16],
+    pub(super) first_record: Watermark,
+    pub(super) last_record: Watermark,
+    pub(super) first_ordinal: Ordinal,
+    pub(super) end_ordinal: Ordinal,
+    pub(super) position: Position,
+    pub(super) entries: u64,
+    pub(super) batches: u64,
+    pub(super) entry_pages: u32,
+    pub(super) batch_pages: u32,
+    pub(super) rare_pages: u32,
+    pub(super) loaded_pages: u32,
+    pub(super) loaded_bytes: u64,
+    pub(super) carried_bytes: u32,
+    pub(super) filter_bits: u32,
+}
+
+/// Why page 0 is no header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BadHeader {
+    Damaged(&'static str),
+    Newer(u32),
+}
+
+impl Header {
+    pub(super) fn page(&self) -> Page {
+        let mut bytes = Bytes::default();
+        bytes
+            .put(&[0; 4])
+            .put(&FORMAT_VERSION.to_le_bytes())
+            .put(&MAGIC)
+            .put(&self.identity)
+            .put(&self.first_record.0.to_le_bytes())
+            .put(&self.last_record.0.to_le_bytes())
+            .put(&self.first_ordinal.0.to_le_bytes())
+            .put(&self.end_ordinal.0.to_le_bytes())
+            .position(self.position)
+            .put(&self.entries.to_le_bytes())
+            .put(&self.batches.to_le_bytes())
+            .put(&self.entry_pages.to_le_bytes())
+            .put(&self.batch_pages.to_le_bytes())
+            .put(&self.rare_pages.to_le_bytes())
+            .put(&self.loaded_pages.to_le_bytes())
+            .put(&self.loaded_bytes.to_le_bytes())
+            .put(&self.carried_bytes.to_le_bytes())
+            .put(&self.filter_bits.to_le_bytes());
+        let mut page = [0; PAGE_BYTES];
+        page.iter_mut().zip(&bytes.0).for_each(|(to, from)| *to = *from);
+        seal(&mut page, self.first_record.0, 0);
+        page
+    }
+
+    pub(super) fn read(page: &Page) -> Result<Self, BadHeader> {
+        let mut cursor = Cursor(page);
+        let _check = cursor.u32();
+        let version = cursor.u32().unwrap_or(0);
+        if cursor.array() != Some(MAGIC) {
+            return Err(BadHeader::Damaged("it does not begin as a run does"));
+        }
+        let header = Self::after_magic(cursor).ok_or(BadHeader::Damaged("the header is cut"))?;
+        // The check keeps its place and covers bytes that keep theirs; what it starts with is the
+        // number of the first record, which a newer version may keep elsewhere.
+        if version > FORMAT_VERSION {
+            return Err(BadHeader::Newer(version));
+        }
+        if !is_intact(page, header.first_record.0, 0) {
+            return Err(BadHeader::Damaged("the check of the header fails"));
+        }
+        if version != FORMAT_VERSION {
+            return Err(BadHeader::Damaged("no version of Waag wrote this format version"));
+        }
+        Ok(header)
+    }
+
+    fn after_magic(mut cursor: Cursor<'_>) -> Option<Self> {
+        Some(Self {
+            identity: cursor.array()?,
+            first_record: Watermark(cursor.u64()?),
+            last_record: Watermark(cursor.u64()?),
+            first_ordinal: Ordinal(cursor.u64()?),
+            end_ordinal: Ordinal(cursor.u64()?),
+            position: cursor.position()?,
+            entries: cursor.u64()?,
+            batches: cursor.u64()?,
+            entry_pages: cursor.u32()?,
+            batch_pages: cursor.u32()?,
+            rare_pages: cursor.u32()?,
+            loaded_pages: cursor.u32()?,
+            loaded_bytes: cursor.u64()?,
+            carried_bytes: cursor.u32()?,
+            filter_bits: cursor.u32()?,
+        })
+    }
+
+    /// What is covered.
+    pub(super) fn covers(&self, carried: Vec<u8>) -> Covers {
+        Covers {
+            first_record: self.first_record,
+            last_record: self.last_record,
+            position: self.position,
+            first_ordinal: self.first_ordinal,
+            end_ordinal: self.end_ordinal,
+            carried,
+        }
+    }
+
+    /// The pages of the file.
+    pub(super) fn pages(&self) -> u64 {
+        let sections = [self.entry_pages, self.batch_pages, self.rare_pages, self.loaded_pages];
+        1 + sections.into_iter().map(u64::from).sum::<u64>()
+    }
+
+    pub(super) fn first_batch_page(&self) -> u64 {
+        1 + u64::from(self.entry_pages)
+    }
+
+    pub(super) fn first_rare_page(&self) -> u64 {
+        self.first_batch_page() + u64::from(self.batch_pages)
+    }
+
+    pub(super) fn first_loaded_page(&self) -> u64 {
+        self.first_rare_page() + u64::from(self.rare_pages)
+    }
+}
