@@ -199,10 +199,9 @@ impl Engine {
             Arc::clone(&laws),
             preparers,
             &config.time_zone,
-            fold,
+            (fold, runs_folder.clone()),
             report(),
         );
-        let recoverer = recoverer.with_runs(runs_folder.clone());
         let mut recoverer = Some(match &newest_run {
             Some(covers) => recoverer.after(covers)?,
             None => recoverer,

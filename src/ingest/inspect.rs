@@ -409,8 +409,8 @@ impl Opened {
             .collect();
         let laws = Arc::clone(&self.laws);
         let recoverer =
-            Recoverer::new(index, laws, preparers, &config.time_zone, fold, progress);
-        let mut recoverer = with(recoverer.with_runs(runs));
+            Recoverer::new(index, laws, preparers, &config.time_zone, (fold, runs), progress);
+        let mut recoverer = with(recoverer);
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),

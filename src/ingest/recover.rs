@@ -182,8 +182,8 @@ pub(crate) struct Recoverer<'o> {
     mark: Option<Watermark>,
     digest_at_mark: Option<[u8; 32]>,
     onlooker: Option<&'o mut dyn Onlooker>,
-    /// Where full tables go, if anywhere.
-    folder: Option<Folder>,
+    /// Where full tables go.
+    runs: Folder,
     /// After these records a table is frozen, full or not; the next one last.
     boundaries: Vec<Watermark>,
     /// The last record that the runs cover, and where it stands.
@@ -227,12 +227,13 @@ const BUNCH_RECORDS: usize = 256;
 const BUNCH_BYTES: usize = 32 << 20;
 
 impl<'o> Recoverer<'o> {
+    /// Goes on with a fold; tables that are full become runs in a folder.
     pub(crate) fn new(
         index: Arc<Index>,
         laws: Arc<Laws>,
         preparers: Vec<Preparer>,
         time_zone: &str,
-        fold: Fold,
+        (fold, runs): (Fold, Folder),
         progress: Box<dyn FnMut(&Progress) + Send>,
     ) -> Self {
         Self {
@@ -252,7 +253,7 @@ impl<'o> Recoverer<'o> {
             mark: None,
             digest_at_mark: None,
             onlooker: None,
-            folder: None,
+            runs,
             boundaries: Vec::new(),
             covered: None,
             laws_applied: Vec::new(),
@@ -263,11 +264,6 @@ impl<'o> Recoverer<'o> {
     /// Shows every batch to `onlooker`.
     pub(crate) fn with_onlooker(self, onlooker: Option<&'o mut dyn Onlooker>) -> Self {
         Self { onlooker, ..self }
-    }
-
-    /// Writes tables that are full as runs into `folder`.
-    pub(crate) fn with_runs(self, folder: Folder) -> Self {
-        Self { folder: Some(folder), ..self }
     }
 
     /// Freezes a table after each of these records, ascending.
@@ -486,7 +482,7 @@ impl<'o> Recoverer<'o> {
 
     /// Writes the hot table, which covers all that was applied.
     fn freeze(&mut self) -> Result<(), RecoverError> {
-        let (Some(folder), Some(last)) = (&self.folder, self.last) else { return Ok(()) };
+        let Some(last) = self.last else { return Ok(()) };
         let carried = Carried {
             seen: self.seen,
             newest: self.newest,
@@ -496,7 +492,7 @@ impl<'o> Recoverer<'o> {
         };
         let covers = runs::covers(&self.index, last, self.next_ordinal, &carried);
         if let Some(frozen) = self.index.freeze(covers)? {
-            let run = frozen.write(folder)?;
+            let run = frozen.write(&self.runs)?;
             self.index.publish(run);
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::day::{Calendar, Day};
 use crate::disk::LocalDisk;
 use crate::id::Ordinal;
 use crate::index::Index;
+use crate::index::run::Folder;
 use crate::ingest::engine::folders;
 use crate::ingest::laws::Laws;
 use crate::ingest::prepare::{Bounds, Preparer};
@@ -29,12 +30,13 @@ fn recovered(config: &Config, calendar: &Calendar) -> ([u8; 32], Day) {
     let own = tempfile::tempdir().unwrap();
     let (fold, ..) =
         Fold::open(own.path(), own.path(), &FoldOptions::default(), secrets.identity()).unwrap();
+    let runs = Folder::new(Arc::new(LocalDisk::new()), own.path(), secrets.identity());
     let mut recoverer = Recoverer::new(
         Arc::clone(&index),
         Arc::new(Laws::over(shelf)),
         vec![Preparer::new(Bounds::NONE, calendar.clone(), keys)],
         &config.time_zone,
-        fold,
+        (fold, runs),
         Box::new(|_| {}),
     );
     journal::verify(
