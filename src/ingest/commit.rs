@@ -186,6 +186,7 @@ impl Committer {
         let decided = self.settler.settle(claimed);
         let mut outcomes = Vec::with_capacity(decided.filed.len());
         decided.filed.write_outcomes(&mut outcomes);
+        let firsts = record::firsts_of(&decided, self.next_ordinal);
         let Admission { at, day, law } = in_flight.prepared.admission;
         let record = BatchRecord {
             law,
@@ -193,9 +194,10 @@ impl Committer {
             at,
             first_ordinal: self.next_ordinal,
             outcomes: &outcomes,
+            firsts: &firsts,
             message: &in_flight.prepared.message,
         };
-        let parts: [&[u8]; 3] = [&record.header(), &outcomes, &in_flight.prepared.message];
+        let parts = [&record.header()[..], &outcomes, &firsts, &in_flight.prepared.message];
         let placed = self.push(record::BATCH, &parts, reservation, group)?;
         let placing = Placing {
             number: placed.number,

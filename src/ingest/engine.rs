@@ -129,9 +129,10 @@ pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options 
     journal::Options {
         segment_bytes: config.segment_bytes.0,
         group_bytes_max: usize::try_from(config.group_bytes_max.0).unwrap_or(usize::MAX),
-        record_bytes_max: usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX)
-            + record::BATCH_HEADER_BYTES
-            + config.batch_declarations_max,
+        record_bytes_max: record::batch_bytes_max(
+            config.batch_declarations_max,
+            usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
+        ),
         ..journal::Options::new(identity)
     }
 }

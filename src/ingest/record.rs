@@ -4,7 +4,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | version of this layout: 1 |
+//! | 1 | version of this layout: 2 |
 //! | 1 | version of the normaliser |
 //! | 2 | the batch's calendar day, days since 1970-01-01 |
 //! | 4 | number of the law that judged it |
@@ -13,11 +13,13 @@
 //! | 4 | declarations, n |
 //! | 4 | bytes of the message |
 //! | n | outcome of each: three bits outcome, three bits what it replays |
+//! | 8 r | of each replay, in order, the ordinal of the declaration that got the first answer |
 //! | .. | the message as it came |
 //!
 //! The day was derived from the time when the batch was judged, and nothing asks for it again: the
 //! time zone's data of a later version must not move old batches to another day, and so to other
-//! rules, summaries and MRNs.
+//! rules, summaries and MRNs. With the ordinals of the first answers, a record can be archived without
+//! asking the index, which by then knows of later ones.
 //!
 //! A law (kind 2), from here on in force: its number (4), the hash of its rules (32) and of its
 //! reference data (32). Settings that figures hang on (kind 3), from here on in force: `actors_max`
@@ -25,6 +27,9 @@
 
 use crate::day::{Day, Moment};
 use crate::id::Ordinal;
+use crate::index::filed::Settled;
+use crate::index::settle::Decided;
+use crate::outcome::Outcome;
 use crate::wire::digest::NORMALISER_VERSION;
 
 /// A batch.
@@ -34,7 +39,9 @@ pub const LAW: u8 = 2;
 /// Settings that hold from here on.
 pub const SETTINGS: u8 = 3;
 
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+/// Bytes of the ordinal of a first answer.
+const FIRST_BYTES: usize = 8;
 /// Bytes of a batch record before the outcomes.
 pub const BATCH_HEADER_BYTES: usize = 32;
 /// Bytes of a law record.
@@ -64,6 +71,8 @@ pub struct BatchRecord<'a> {
     pub first_ordinal: Ordinal,
     /// See [`crate::index::filed::Settled::byte`].
     pub outcomes: &'a [u8],
+    /// As [`firsts_of`] has them.
+    pub firsts: &'a [u8],
     /// The message.
     pub message: &'a [u8],
 }
@@ -97,7 +106,38 @@ pub struct RecordError {
     what: &'static str,
 }
 
+/// The most bytes that the record of such a batch has.
+#[must_use]
+pub fn batch_bytes_max(declarations: usize, message: usize) -> usize {
+    BATCH_HEADER_BYTES + declarations * (1 + FIRST_BYTES) + message
+}
+
+/// Whether this outcome byte is that of a replay.
+fn is_replay(outcome: u8) -> bool {
+    Settled::from_byte(outcome).is_some_and(|settled| settled.outcome == Outcome::Replayed)
+}
+
+/// Of each replay of a batch whose first declaration has the ordinal `own`, in order, the ordinal of
+/// the first answer, as they stand in the journal. What has no place yet is in the batch itself:
+/// nothing refers to a later record.
+#[must_use]
+pub fn firsts_of(decided: &Decided, own: Ordinal) -> Vec<u8> {
+    let firsts = decided.replays.iter().map(|(_, first)| {
+        let batch = first.placing().map_or(own, |placing| placing.first_ordinal);
+        (batch.0 + first.index() as u64).to_le_bytes()
+    });
+    firsts.flatten().collect()
+}
+
 impl BatchRecord<'_> {
+    /// The replays, ascending: of each its index in the batch, and the ordinal of the declaration
+    /// that got the first answer.
+    pub fn replays(&self) -> impl Iterator<Item = (usize, Ordinal)> {
+        let replays = self.outcomes.iter().enumerate().filter(|(_, outcome)| is_replay(**outcome));
+        let (firsts, _) = self.firsts.as_chunks::<FIRST_BYTES>();
+        replays.zip(firsts).map(|((index, _), first)| (index, Ordinal(u64::from_le_bytes(*first))))
+    }
+
     /// The bytes before outcomes and message.
     #[must_use]
     pub fn header(&self) -> [u8; BATCH_HEADER_BYTES] {
@@ -163,7 +203,7 @@ impl<'a> Entry<'a> {
             BATCH => {
                 let [layout, normaliser] = cursor.array::<2>().ok_or(wrong("cut short"))?;
                 if layout != LAYOUT {
-                    return Err(wrong("its layout is of another version than 1"));
+                    return Err(wrong("its layout is of another version than 2"));
                 }
                 if normaliser != NORMALISER_VERSION {
                     return Err(wrong("it was normalised by another version than 1"));
@@ -190,6 +230,8 @@ impl<'a> Entry<'a> {
         let declarations = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
         let length = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
         let outcomes = cursor.take(declarations)?;
+        let replays = outcomes.iter().filter(|outcome| is_replay(**outcome)).count();
+        let firsts = cursor.take(replays.checked_mul(FIRST_BYTES)?)?;
         let message = cursor.take(length)?;
         cursor.0.is_empty().then_some(Self::Batch(BatchRecord {
             law,
@@ -197,6 +239,7 @@ impl<'a> Entry<'a> {
             at,
             first_ordinal,
             outcomes,
+            firsts,
             message,
         }))
     }
@@ -221,9 +264,11 @@ mod tests {
             at: Moment(1_793_000_000_123),
             first_ordinal: Ordinal(99),
             outcomes: &[1, 2, 11],
+            firsts: &[98, 0, 0, 0, 0, 0, 0, 1],
             message: b"message",
         };
-        let body = [&batch.header()[..], batch.outcomes, batch.message].concat();
+        let body = [&batch.header()[..], batch.outcomes, batch.firsts, batch.message].concat();
+        assert_eq!(batch.replays().collect::<Vec<_>>(), [(2, Ordinal(98 + (1 << 56)))]);
         assert_eq!(Entry::read(BATCH, &body).unwrap(), Entry::Batch(batch));
         assert_eq!(body[2..4], [0x12, 0x51], "the day, little endian");
         let law = LawRecord { number: 3, rules_hash: [1; 32], reference_hash: [2; 32] };

@@ -15,7 +15,7 @@ use super::again::Under;
 use super::carried::Carried;
 use super::laws::{Laws, LawsError, Numbered};
 use super::prepare::{Prepared, Preparer};
-use super::record::{Entry, LawRecord, RecordError};
+use super::record::{self, Entry, LawRecord, RecordError};
 use super::runs;
 use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
@@ -158,6 +158,7 @@ enum WaitingEntry {
         when: When,
         first_ordinal: Ordinal,
         outcomes: Vec<u8>,
+        firsts: Vec<u8>,
         message: Bytes,
     },
     Law(LawRecord),
@@ -328,6 +329,7 @@ impl<'o> Recoverer<'o> {
                     when: When { at: batch.at, day: batch.day },
                     first_ordinal: batch.first_ordinal,
                     outcomes: batch.outcomes.to_vec(),
+                    firsts: batch.firsts.to_vec(),
                     message: Bytes::copy_from_slice(batch.message),
                 }
             }
@@ -399,7 +401,7 @@ impl<'o> Recoverer<'o> {
         let Waiting { number, position, entry } = waiting;
         let event = match (entry, prepared) {
             (
-                WaitingEntry::Batch { first_ordinal, outcomes, when, .. },
+                WaitingEntry::Batch { first_ordinal, outcomes, firsts, when, .. },
                 Some((prepared, draft)),
             ) => {
                 if first_ordinal != self.next_ordinal {
@@ -413,6 +415,10 @@ impl<'o> Recoverer<'o> {
                 self.seen.judged += 1;
                 let decided = self.settler.settle(claimed);
                 compare(number, &decided, &outcomes)?;
+                if record::firsts_of(&decided, first_ordinal) != firsts {
+                    let reason = "its replays are of others than it says".into();
+                    return Err(RecoverError::Batch { number: number.0, reason });
+                }
                 let placing = Placing { number, position, first_ordinal };
                 self.settler.place(&decided.filed, placing);
                 if let Some(onlooker) = &mut self.onlooker {

@@ -16,7 +16,7 @@ use super::commit::Work;
 use super::deltas::Deltas;
 use super::laws::Laws;
 use super::prepare::{Prepared, Preparer};
-use super::record::BATCH_HEADER_BYTES;
+use super::record;
 use super::refusal::Refusal;
 use crate::day::Moment;
 use crate::index::filed::{Filed, Placing, Settled};
@@ -155,7 +155,7 @@ impl Worker {
         let when = self.preparer.calendar().when(at);
         let (prepared, draft) = self.preparer.prepare(message, when, &law)?;
         // Room first, so that what has claimed a key is always placed.
-        let body = BATCH_HEADER_BYTES + draft.len() + prepared.message.len();
+        let body = record::batch_bytes_max(draft.len(), prepared.message.len());
         let reservation = reserve(&self.room, body).map_err(no_room)?;
         let claimed = self.claim_keys(Filed::new(prepared.admission, draft), commit)?;
         Ok((prepared, claimed, reservation))
@@ -281,7 +281,7 @@ fn reserve_between(
     let mut reserved = room.reserve(body_bytes);
     for _ in 0..ROOM_WAITS_MAX {
         match &reserved {
-            Err(NoRoom { cause: NoRoomCause::NotReady, .. }) => wait(),
+            Err(NoRoom { cause: NoRoomCause::NotReady | NoRoomCause::HeldUp, .. }) => wait(),
             _ => break,
         }
         reserved = room.reserve(body_bytes);
@@ -292,6 +292,11 @@ fn reserve_between(
 fn no_room(error: NoRoom) -> Refusal {
     match error.cause {
         NoRoomCause::NotReady => Refusal::exhausted(error.to_string(), 1_000),
+        NoRoomCause::HeldUp => Refusal::exhausted(
+            "as much waits to be sealed as there may be (unsealed_bytes_max): send the batch again \
+             later",
+            1_000,
+        ),
         NoRoomCause::DiskFull => Refusal::exhausted(
             format!("the disk is full: {error}; lodging goes on once there is space for a segment"),
             30_000,

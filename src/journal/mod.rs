@@ -85,6 +85,7 @@ use crate::id::Watermark;
 mod error;
 mod frame;
 mod group;
+mod oldest;
 mod reader;
 mod room;
 mod scan;
@@ -94,6 +95,7 @@ mod tests;
 mod writer;
 
 pub use error::{BoxError, Damage, JournalError};
+pub use oldest::Oldest;
 pub use reader::Reader;
 pub use room::{NoRoom, NoRoomCause, Reservation, Room};
 pub use writer::Journal;
@@ -102,7 +104,7 @@ use error::io_error;
 use frame::{GROUP_HEADER_BYTES, PREPARING_SUFFIX, RECORD_HEADER_BYTES, SegmentHeader};
 use group::GroupBuffer;
 use room::promisable;
-use supply::{Plan, Supply};
+use supply::{Held, Plan, Supply};
 use writer::Current;
 
 /// How a journal is written.
@@ -121,6 +123,9 @@ pub struct Options {
     pub identity: [u8; 16],
     /// How many segments stand ready beside the one being written.
     pub segments_ahead: usize,
+    /// How many segments there may be, the one being written and those that stand ready included.
+    /// Beyond that no more room is given out until older ones are removed.
+    pub segments_max: u64,
     /// Write the zeros of a new segment as well as allocating them. Appends are then up to twice
     /// as fast, and each segment is written twice: worth it only where the disk is mostly idle.
     pub prefill: bool,
@@ -142,6 +147,7 @@ impl Options {
             record_bytes_max: 17 << 20,
             identity,
             segments_ahead: 1,
+            segments_max: u64::MAX,
             prefill: false,
             from_segment: 1,
             prepare_in_background: true,
@@ -160,6 +166,8 @@ impl Options {
         check("group_bytes_max", self.group_bytes_max as u64, 4_096, most, "")?;
         check("record_bytes_max", self.record_bytes_max as u64, 1, most, "")?;
         check("segments_ahead", self.segments_ahead as u64, 1, 64, "")?;
+        let least = self.segments_ahead as u64 + 1;
+        check("segments_max", self.segments_max, least, u64::MAX, "")?;
         let alone = frame::pages_alone(self.record_bytes_max);
         let alone_pages_max = u32::try_from(alone).unwrap_or(u32::MAX);
         // A fresh segment must be able to promise one largest record: see `room`.
@@ -355,10 +363,12 @@ pub fn open(
         pages: bounds.segment_pages,
         promisable: promisable(bounds.fresh_pages(), bounds.alone_pages_max),
         ahead: options.segments_ahead,
+        segments_max: options.segments_max,
         prefill: options.prefill,
     };
+    let held = Held::of(segments(&*disk, dir)?);
     room.add(promisable(segment.left(), bounds.alone_pages_max));
-    let supply = Supply::start(plan, options.prepare_in_background)?;
+    let supply = Supply::start(plan, held, options.prepare_in_background)?;
     let journal = Journal {
         reader: Reader::new(Arc::clone(&disk), dir.to_owned()),
         disk,
@@ -401,6 +411,12 @@ pub fn verify(
 pub fn has_segment(disk: &dyn Disk, dir: &Path, segment: u64) -> Result<bool, JournalError> {
     let entries = disk.list(dir).map_err(io_error("listing", dir))?;
     Ok(entries.iter().any(|entry| frame::segment_number(&entry.name) == Some(segment)))
+}
+
+/// How many segments are in use.
+fn segments(disk: &dyn Disk, dir: &Path) -> Result<u64, JournalError> {
+    let entries = disk.list(dir).map_err(io_error("listing", dir))?;
+    Ok(entries.iter().filter(|entry| frame::segment_number(&entry.name).is_some()).count() as u64)
 }
 
 /// Files that were to become segments when the last process ended.

@@ -29,6 +29,8 @@ pub struct Room {
 struct Count {
     free_pages: AtomicI64,
     disk_full: AtomicBool,
+    /// There are as many segments as there may be.
+    held_up: AtomicBool,
     poisoned: AtomicBool,
     record_bytes_max: usize,
 }
@@ -40,6 +42,8 @@ pub enum NoRoomCause {
     NotReady,
     /// The disk has no space for another segment. It is tried again and again.
     DiskFull,
+    /// There are as many segments as there may be (`segments_max`), until older ones are removed.
+    HeldUp,
     /// No record may be that large (`record_bytes_max`).
     TooLarge,
     /// The journal has met an error and writes no more.
@@ -72,6 +76,7 @@ impl Room {
             count: Arc::new(Count {
                 free_pages: AtomicI64::new(0),
                 disk_full: AtomicBool::new(false),
+                held_up: AtomicBool::new(false),
                 poisoned: AtomicBool::new(false),
                 record_bytes_max,
             }),
@@ -81,7 +86,8 @@ impl Room {
     /// Takes room for a record whose body has up to `body_bytes`.
     ///
     /// # Errors
-    /// [`NoRoom`]; come back soon where its cause is `NotReady`, later where it is `DiskFull`.
+    /// [`NoRoom`]; come back soon where its cause is `NotReady`, later where it is `DiskFull` or
+    /// `HeldUp`.
     pub fn reserve(&self, body_bytes: usize) -> Result<Reservation, NoRoom> {
         let count = &*self.count;
         let pages = pages_alone(body_bytes.min(count.record_bytes_max));
@@ -107,6 +113,9 @@ impl Room {
             Err(free) if count.disk_full.load(Ordering::Relaxed) => {
                 Err(refused(free, NoRoomCause::DiskFull))
             }
+            Err(free) if count.held_up.load(Ordering::Relaxed) => {
+                Err(refused(free, NoRoomCause::HeldUp))
+            }
             Err(free) => Err(refused(free, NoRoomCause::NotReady)),
         }
     }
@@ -125,6 +134,11 @@ impl Room {
     /// Tells whether that is news.
     pub(super) fn set_disk_full(&self, full: bool) -> bool {
         self.count.disk_full.swap(full, Ordering::Relaxed) != full
+    }
+
+    /// Tells whether that is news.
+    pub(super) fn set_held_up(&self, held_up: bool) -> bool {
+        self.count.held_up.swap(held_up, Ordering::Relaxed) != held_up
     }
 
     pub(super) fn poison(&self) {

@@ -67,19 +67,9 @@ pub(super) fn scan(
     }
     let Some(first) = segments.first() else { return Ok((None, Recovery::default())) };
     skipped.expect_up_to(dir, &first.header)?;
-    let mut scan = Scan {
-        dir,
-        on_record,
-        payload: Vec::new(),
-        recovery: Recovery {
-            first_record: Watermark(skipped.first_record.unwrap_or(first.header.first_record)),
-            ..Recovery::default()
-        },
-        last: None,
-        group: first.header.first_group,
-        record: first.header.first_record,
-        link: first.header.previous,
-    };
+    let mut scan = Scan::from(dir, &first.header, on_record);
+    let first_record = skipped.first_record.unwrap_or(first.header.first_record);
+    scan.recovery.first_record = Watermark(first_record);
     let mut rest = segments.as_mut_slice();
     while let Some((segment, later)) = rest.split_first_mut() {
         if let Some(mut tail) = scan.segment(segment, later)? {
@@ -90,6 +80,41 @@ pub(super) fn scan(
     }
     // The last segment has always a tail: see `Scan::segment`.
     Ok((None, scan.recovery))
+}
+
+/// Reads a journal that is being written: from the beginning of a segment until the record `last`,
+/// which must be durable, and not a page further than its group. Nothing is said of the rest.
+///
+/// # Errors
+/// As [`scan`] has them.
+pub(super) fn scan_until(
+    (disk, dir, identity): (&dyn Disk, &Path, &[u8; 16]),
+    from_segment: u64,
+    last: u64,
+    on_record: OnRecord<'_>,
+) -> Result<(), JournalError> {
+    let open = |number| Segment::open(disk, dir, number, Some(identity));
+    let mut segment = open(from_segment)?;
+    let mut up_to_last =
+        |record: Record<'_>| if record.number.0 > last { Ok(()) } else { on_record(record) };
+    let mut scan = Scan::from(dir, &segment.header, &mut up_to_last);
+    let mut page = 1;
+    while scan.record <= last {
+        let missing = "a durable group is missing";
+        if page >= segment.header.pages {
+            return Err(segment.damage(page, scan.group, missing));
+        }
+        let Found::Whole { pages } = segment.group_at(page, scan.group)? else {
+            return Err(segment.damage(page, scan.group, missing));
+        };
+        page += pages;
+        if scan.group(&mut segment, page - pages, pages)? == GroupKind::Roll {
+            segment = open(segment.header.segment + 1)?;
+            scan.expect_beginning(&segment)?;
+            page = 1;
+        }
+    }
+    Ok(())
 }
 
 /// Segments that are there and are not looked into.
@@ -134,10 +159,10 @@ impl Skipped {
 }
 
 /// A segment being read.
-struct Segment {
+pub(super) struct Segment {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    header: SegmentHeader,
+    pub(super) header: SegmentHeader,
     /// The pages from `window_start` on.
     window: AlignedBuffer,
     window_start: u32,
@@ -145,7 +170,7 @@ struct Segment {
 }
 
 impl Segment {
-    fn open(
+    pub(super) fn open(
         disk: &dyn Disk,
         dir: &Path,
         number: u64,
@@ -355,7 +380,38 @@ struct Scan<'a> {
     link: u32,
 }
 
-impl Scan<'_> {
+impl<'a> Scan<'a> {
+    fn from(dir: &'a Path, first: &SegmentHeader, on_record: OnRecord<'a>) -> Self {
+        Self {
+            dir,
+            on_record,
+            payload: Vec::new(),
+            recovery: Recovery::default(),
+            last: None,
+            group: first.first_group,
+            record: first.first_record,
+            link: first.previous,
+        }
+    }
+
+    /// That a segment begins where the one before ends.
+    fn expect_beginning(&self, segment: &Segment) -> Result<(), JournalError> {
+        let header = &segment.header;
+        if (header.first_group, header.first_record, header.previous)
+            == (self.group, self.record, self.link)
+        {
+            return Ok(());
+        }
+        let what = format!(
+            "the segment begins with group {} and record {} and does not follow on record {} \
+             before it",
+            header.first_group,
+            header.first_record,
+            self.record - 1
+        );
+        Err(segment.damage(0, self.group, what))
+    }
+
     /// Reads one segment. `None` where it ends with a roll mark and the next is there; else it is
     /// the tail.
     fn segment(
@@ -364,18 +420,7 @@ impl Scan<'_> {
         later: &mut [Segment],
     ) -> Result<Option<Tail>, JournalError> {
         let header = segment.header;
-        if (header.first_group, header.first_record, header.previous)
-            != (self.group, self.record, self.link)
-        {
-            let what = format!(
-                "the segment begins with group {} and record {} and does not follow on record {} \
-                 before it",
-                header.first_group,
-                header.first_record,
-                self.record - 1
-            );
-            return Err(segment.damage(0, self.group, what));
-        }
+        self.expect_beginning(segment)?;
         self.recovery.segments += 1;
         self.recovery.bytes += PAGE_BYTES as u64;
         let mut page = 1;

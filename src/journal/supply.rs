@@ -4,12 +4,14 @@
 //! A segment is ready when its file stands there under another name (`.preparing`), allocated,
 //! full of zeros and synced. One thread does it, or, for runs that must repeat exactly, the
 //! committer's own ([`super::Options::prepare_in_background`]). A full disk is tried again every
-//! [`RETRY_EVERY`]; any other error ends the journal.
+//! [`RETRY_EVERY`]; any other error ends the journal. No more are made than there may be
+//! ([`super::Options::segments_max`]) until older ones are removed.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,8 +48,40 @@ pub(super) struct Plan {
     pub(super) promisable: u32,
     /// How many segments stand ready.
     pub(super) ahead: usize,
+    /// How many there may be, those that stand ready included.
+    pub(super) segments_max: u64,
     /// Write the zeros as well as allocating them.
     pub(super) prefill: bool,
+}
+
+/// How many segments are in use, and the way to tell that there are fewer.
+#[derive(Debug, Clone)]
+pub(super) struct Held(Arc<HeldCount>);
+
+#[derive(Debug)]
+struct HeldCount {
+    segments: AtomicU64,
+    /// Told when there are fewer.
+    waiting: Mutex<Weak<Shared>>,
+}
+
+impl Held {
+    pub(super) fn of(segments: u64) -> Self {
+        let waiting = Mutex::new(Weak::new());
+        Self(Arc::new(HeldCount { segments: AtomicU64::new(segments), waiting }))
+    }
+
+    /// A segment was removed.
+    pub(super) fn removed(&self) {
+        self.0.segments.fetch_sub(1, Ordering::AcqRel);
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(shared) = waiting {
+            // Taken, so that whoever is about to wait does so before it is told.
+            drop(shared.lock());
+            shared.plan.room.set_held_up(false);
+            shared.changed.notify_all();
+        }
+    }
 }
 
 /// Where ready segments are taken from.
@@ -60,6 +94,7 @@ pub(super) struct Supply {
 #[derive(Debug)]
 struct Shared {
     plan: Plan,
+    held: Held,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -78,11 +113,15 @@ impl Supply {
     ///
     /// # Errors
     /// Any I/O error but a full disk.
-    pub(super) fn start(plan: Plan, in_background: bool) -> Result<Self, JournalError> {
-        let shared =
-            Arc::new(Shared { plan, state: Mutex::new(State::default()), changed: Condvar::new() });
+    pub(super) fn start(plan: Plan, held: Held, in_background: bool) -> Result<Self, JournalError> {
+        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        let shared = Arc::new(Shared { plan, held, state, changed });
+        let waiting = Arc::downgrade(&shared);
+        *shared.held.0.waiting.lock().unwrap_or_else(PoisonError::into_inner) = waiting;
         let thread = if in_background {
-            shared.prepare_one()?;
+            if !shared.is_held_up(&shared.lock()) {
+                shared.prepare_one()?;
+            }
             let shared = Arc::clone(&shared);
             let named = std::thread::Builder::new().name("journal-segments".to_owned());
             let dir = shared.plan.dir.clone();
@@ -103,7 +142,7 @@ impl Supply {
     /// Any I/O error but a full disk, once.
     pub(super) fn poll(&self) -> Result<(), JournalError> {
         if self.thread.is_none() {
-            while self.shared.lock().ready.len() < self.shared.plan.ahead {
+            while self.shared.wants_one(&self.shared.lock()) {
                 if !self.shared.prepare_one()? {
                     break;
                 }
@@ -114,9 +153,19 @@ impl Supply {
 
     /// A ready segment.
     pub(super) fn take(&self) -> Option<Prepared> {
-        let taken = self.shared.lock().ready.pop_front();
+        let taken = {
+            let mut state = self.shared.lock();
+            let taken = state.ready.pop_front();
+            self.shared.held.0.segments.fetch_add(u64::from(taken.is_some()), Ordering::AcqRel);
+            taken
+        };
         self.shared.changed.notify_all();
         taken
+    }
+
+    /// How many are in use.
+    pub(super) fn held(&self) -> Held {
+        self.shared.held.clone()
     }
 
     /// Stops, and removes what stands ready.
@@ -155,12 +204,29 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether another one is to be made ready.
+    fn wants_one(&self, state: &State) -> bool {
+        state.ready.len() < self.plan.ahead && !self.is_held_up(state)
+    }
+
+    /// Whether there are as many as there may be. Told in the room, so that whoever finds none knows.
+    fn is_held_up(&self, state: &State) -> bool {
+        let held = self.held.0.segments.load(Ordering::Acquire) + state.ready.len() as u64;
+        let is_held_up = held >= self.plan.segments_max;
+        if self.plan.room.set_held_up(is_held_up) && is_held_up {
+            tracing::debug!(
+                segments = held,
+                "there are as many segments as there may be: others are made when older ones are gone"
+            );
+        }
+        is_held_up
+    }
+
     fn run(&self) {
         loop {
             let state = self.lock();
-            let waited = self
-                .changed
-                .wait_while(state, |state| !state.stop && state.ready.len() >= self.plan.ahead);
+            let waited =
+                self.changed.wait_while(state, |state| !state.stop && !self.wants_one(state));
             if waited.unwrap_or_else(PoisonError::into_inner).stop {
                 return;
             }

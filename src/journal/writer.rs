@@ -13,6 +13,7 @@ use crate::id::Watermark;
 use super::error::{JournalError, io_error};
 use super::frame::{self, GroupKind, SegmentHeader, offset_of, pages_for, segment_path};
 use super::group::{GroupBuffer, Stamp};
+use super::oldest::Oldest;
 use super::reader::Reader;
 use super::room::{Reservation, Room, promisable};
 use super::scan::Tail;
@@ -72,6 +73,17 @@ impl Journal {
     #[must_use]
     pub fn reader(&self) -> Reader {
         self.reader.clone()
+    }
+
+    /// What reads and removes the oldest segments.
+    #[must_use]
+    pub fn oldest(&self) -> Oldest {
+        Oldest {
+            disk: Arc::clone(&self.disk),
+            dir: self.dir.clone(),
+            identity: self.identity,
+            held: self.supply.held(),
+        }
     }
 
     /// The last record pushed, whether durable or not.

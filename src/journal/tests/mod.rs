@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod faults;
 mod model;
+mod oldest;
 mod real;
 
 use super::*;
