@@ -58,6 +58,7 @@
 //! | `ioss_number` | text | 13 16 034, as declared, even malformed |
 //! | `judged_at` | timestamp | the batch's one time |
 //! | `lodged_at` | timestamp | the fallback lodgement's moment, where law and rates are those of it; else NULL |
+//! | `lodged_day` | date | its day, as it was counted then; else NULL |
 //! | `rule_set`, `reference_data` | text | as `2026-11-01+9f3ac204`, `5be1770a`: what judged it |
 //! | `law` | uint32 | number of the law in force at arrival |
 //! | `intrinsic_value_eur_cents` | uint64 | what was compared with the threshold; 0 where a goods item could not be converted |
@@ -160,10 +161,14 @@
 
 mod column;
 mod error;
+mod opening;
 mod private;
 #[cfg(test)]
 mod reading;
 mod rows;
+mod set;
+mod set_writer;
+mod store;
 mod table_file;
 mod tables;
 #[cfg(test)]
@@ -173,6 +178,9 @@ mod writer;
 pub use error::ArchiveError;
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
+pub use set::{FileEntry, Part, Set};
+pub use set_writer::SetWriter;
+pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};
 pub use writer::{ArchiveWriter, TableTotals};
 
 /// Version of tables and columns, named in every file. Columns may be added; a change of one that
