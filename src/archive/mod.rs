@@ -159,7 +159,10 @@
 //! know for integers. Statistics are kept of the columns by which rows are looked for, and nowhere
 //! else.
 
+mod checked_file;
 mod column;
+mod cursor;
+mod entry;
 mod error;
 mod opening;
 mod private;
@@ -175,6 +178,7 @@ mod tables;
 mod tests;
 mod writer;
 
+pub use entry::{BatchEntry, DeclarationEntry, Entry, ReplayEntry};
 pub use error::ArchiveError;
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
