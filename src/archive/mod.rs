@@ -160,15 +160,18 @@
 //! else.
 
 mod checked_file;
+mod checking;
 mod column;
 mod cursor;
 mod entry;
 mod error;
+mod find;
 mod opening;
 mod private;
 #[cfg(test)]
 mod reading;
 mod rows;
+mod scan;
 mod set;
 mod set_writer;
 mod store;
@@ -178,10 +181,13 @@ mod tables;
 mod tests;
 mod writer;
 
+pub use checking::Checked;
 pub use entry::{BatchEntry, DeclarationEntry, Entry, ReplayEntry};
 pub use error::ArchiveError;
+pub use find::{Found, FoundDeclaration};
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
+pub use scan::Records;
 pub use set::{FileEntry, Part, Set};
 pub use set_writer::SetWriter;
 pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};

@@ -273,7 +273,10 @@ fn properties<T: Table>(
             .set_column_dictionary_enabled(path(), is_dictionary)
             .set_column_encoding(path(), encoding);
         if column.is_searched {
-            properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
+            // By ordinal a declaration is found, page by page.
+            let each =
+                if name == "ordinal" { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+            properties = properties.set_column_statistics_enabled(path(), each);
         }
     }
     Ok(properties.build())
