@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod making;
+mod sets;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use crate::disk::LocalDisk;
 use crate::id::{Eori, EurCents, Ordinal, Watermark};
 use crate::outcome::Outcome;
 use crate::proto::v1;
-use crate::rules::finding::{Element, Finding, Findings, Reason, Severity};
+use crate::rules::finding::{Element, Finding, Findings, OwnFindings, Reason, Severity};
 use crate::rules::{DayLaw, FallbackCheck, Judge, Judgement, Law};
 use crate::summary::Facts;
 use crate::wire::arbitrary;
