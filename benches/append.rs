@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use waag::disk::{Access, Disk, DiskFile, Entry, LocalDisk};
+use waag::disk::{Access, AppendFile, Disk, DiskFile, Entry, LocalDisk, PartsFile};
 use waag::journal::{Journal, NoRoomCause, Options, PushError, open};
 
 type BoxError = Box<dyn std::error::Error>;
@@ -129,6 +129,18 @@ impl Disk for NoDisk {
     }
     fn list(&self, _dir: &Path) -> io::Result<Vec<Entry>> {
         Ok(Vec::new())
+    }
+    fn list_dirs(&self, _dir: &Path) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+    fn remove_dir(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+    fn append(&self, _path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    fn open_parts(&self, _path: &Path) -> io::Result<Arc<dyn PartsFile>> {
+        Err(io::ErrorKind::NotFound.into())
     }
     fn create(&self, _path: &Path, _bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         Ok(Arc::new(Self))

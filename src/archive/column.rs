@@ -1,16 +1,20 @@
 //! Columns of the archive's tables: what they hold while rows come in, and how they are coded.
 //!
 //! A table is declared once, with [`table!`]: its columns in order, each with its kind, when it is
-//! there and its coding. Schema, writer properties and the arrays of a row group follow from that,
-//! so that they cannot disagree.
+//! there and its coding. Schema, writer properties, the arrays of a row group and what they are read
+//! back as follow from that, so that they cannot disagree.
 
 use std::sync::Arc;
 
 use arrow_array::builder::{FixedSizeBinaryBuilder, PrimitiveBuilder, StringBuilder};
+use arrow_array::cast::AsArray as _;
 use arrow_array::types::{
-    ArrowPrimitiveType, Int64Type, TimestampMillisecondType, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Int64Type, TimestampMillisecondType, UInt32Type, UInt64Type,
 };
-use arrow_array::{ArrayRef, ListArray, StructArray};
+use arrow_array::{
+    Array as _, ArrayRef, FixedSizeBinaryArray, ListArray, PrimitiveArray, RecordBatch,
+    StringArray, StructArray, TimestampMillisecondArray, new_null_array,
+};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Fields, TimeUnit};
 
@@ -68,6 +72,8 @@ pub(super) trait Table: Send {
     const NAME: &'static str;
     /// Rows of a row group.
     const ROW_GROUP_ROWS_MAX: usize;
+    /// Some of its rows, read back.
+    type Columns: Columns;
 
     /// Without rows.
     fn new() -> Self;
@@ -82,17 +88,30 @@ pub(super) trait Table: Send {
     fn bytes(&self) -> usize;
 }
 
+/// Some rows of a table, read back: one array for each column, all of one length.
+pub(super) trait Columns: Sized {
+    /// Those of `batch`.
+    ///
+    /// # Errors
+    /// Says which column is missing or something else.
+    fn of(batch: &RecordBatch) -> Result<Self, String>;
+}
+
 /// What a column's kind must do.
 pub(super) trait Kind {
+    /// What it is read back as.
+    type Array;
     fn new() -> Self;
     fn data_type() -> DataType;
+    /// `None` where `array` is of another kind.
+    fn array(array: &ArrayRef) -> Option<Self::Array>;
     fn take(&mut self) -> Result<ArrayRef, ArrowError>;
     fn bytes(&self) -> usize;
 }
 
 /// Declares a table; see the module's documentation.
 macro_rules! table {
-    ($(#[$doc:meta])* $table:ident, $folder:literal, $rows:expr;
+    ($(#[$doc:meta])* $table:ident => $columns:ident, $folder:literal, $rows:expr;
      $($column:ident: $kind:ty, $presence:ident, $coding:ident $(, $searched:ident)?;)+) => {
         $(#[$doc])*
         pub(super) struct $table {
@@ -102,6 +121,7 @@ macro_rules! table {
         impl $crate::archive::column::Table for $table {
             const NAME: &'static str = $folder;
             const ROW_GROUP_ROWS_MAX: usize = $rows;
+            type Columns = $columns;
 
             fn new() -> Self {
                 use $crate::archive::column::Kind as _;
@@ -129,9 +149,47 @@ macro_rules! table {
                 0 $(+ self.$column.bytes())+
             }
         }
+
+        /// The same, read back.
+        #[derive(Debug)]
+        pub(super) struct $columns {
+            $(pub(super) $column: <$kind as $crate::archive::column::Kind>::Array,)+
+        }
+
+        impl $crate::archive::column::Columns for $columns {
+            fn of(batch: &arrow_array::RecordBatch) -> Result<Self, String> {
+                use $crate::archive::column::{Presence, column};
+                Ok(Self {
+                    $($column: column::<$kind>(
+                        batch,
+                        stringify!($column),
+                        Presence::$presence,
+                    )?,)+
+                })
+            }
+        }
     };
 }
 pub(super) use table;
+
+/// A column of `batch`. One that need not have a value need not be there either: it was added to
+/// the table later, or holds personal data.
+pub(super) fn column<K: Kind>(
+    batch: &RecordBatch,
+    name: &str,
+    presence: Presence,
+) -> Result<K::Array, String> {
+    let is_required = presence == Presence::Required;
+    let array = match batch.column_by_name(name) {
+        Some(array) if is_required && array.null_count() > 0 => {
+            return Err(format!("column {name} has rows without a value"));
+        }
+        Some(array) => Arc::clone(array),
+        None if is_required => return Err(format!("there is no column {name}")),
+        None => new_null_array(&K::data_type(), batch.num_rows()),
+    };
+    K::array(&array).ok_or_else(|| format!("column {name} is {}", array.data_type()))
+}
 
 /// Numbers.
 pub(super) struct Numbers<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
@@ -141,6 +199,8 @@ pub(super) struct Numbers<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
 pub(super) type Places = Numbers<Int64Type>;
 /// Amounts and masses as the contract has them.
 pub(super) type Amounts = Numbers<UInt64Type>;
+/// Calendar days.
+pub(super) type Days = Numbers<Date32Type>;
 /// Small numbers.
 pub(super) type Counts = Numbers<UInt32Type>;
 
@@ -151,12 +211,18 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Kind for Numbers<T> {
+    type Array = PrimitiveArray<T>;
+
     fn new() -> Self {
         Self(PrimitiveBuilder::new())
     }
 
     fn data_type() -> DataType {
         T::DATA_TYPE
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        array.as_primitive_opt().cloned()
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -178,12 +244,18 @@ impl Moments {
 }
 
 impl Kind for Moments {
+    type Array = TimestampMillisecondArray;
+
     fn new() -> Self {
         Self(PrimitiveBuilder::new().with_data_type(Self::data_type()))
     }
 
     fn data_type() -> DataType {
         DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        array.as_primitive_opt().cloned()
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -205,12 +277,18 @@ impl Texts {
 }
 
 impl Kind for Texts {
+    type Array = StringArray;
+
     fn new() -> Self {
         Self(StringBuilder::new())
     }
 
     fn data_type() -> DataType {
         DataType::Utf8
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        array.as_string_opt().cloned()
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -245,12 +323,18 @@ impl Digests {
 }
 
 impl Kind for Digests {
+    type Array = FixedSizeBinaryArray;
+
     fn new() -> Self {
         Self { builder: FixedSizeBinaryBuilder::new(Self::BYTES), bytes: 0 }
     }
 
     fn data_type() -> DataType {
         DataType::FixedSizeBinary(Self::BYTES)
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        array.as_fixed_size_binary_opt().filter(|a| a.value_length() == Self::BYTES).cloned()
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -261,6 +345,68 @@ impl Kind for Digests {
     fn bytes(&self) -> usize {
         self.bytes
     }
+}
+
+/// A text; an absent one is empty.
+pub(super) fn text(array: &StringArray, row: usize) -> &str {
+    if array.is_null(row) { "" } else { array.value(row) }
+}
+
+/// A number, unless it is absent.
+pub(super) fn number<T: ArrowPrimitiveType>(
+    array: &PrimitiveArray<T>,
+    row: usize,
+) -> Option<T::Native> {
+    (!array.is_null(row)).then(|| array.value(row))
+}
+
+/// A digest, unless it is absent.
+pub(super) fn digest(
+    array: &FixedSizeBinaryArray,
+    row: usize,
+) -> Option<crate::wire::digest::Digest> {
+    if array.is_null(row) {
+        return None;
+    }
+    let value = u128::from_be_bytes(array.value(row).try_into().ok()?);
+    // Its two halves.
+    Some(crate::wire::digest::Digest((value >> 64) as u64, value as u64))
+}
+
+/// Lists of texts, read back.
+#[derive(Debug)]
+pub(super) struct TextListArray {
+    lists: ListArray,
+    texts: StringArray,
+}
+
+impl TextListArray {
+    pub(super) fn list(&self, row: usize) -> impl Iterator<Item = &str> {
+        elements(&self.lists, row).map(|at| text(&self.texts, at))
+    }
+}
+
+/// Lists of documents, read back.
+#[derive(Debug)]
+pub(super) struct DocumentArray {
+    lists: ListArray,
+    types: StringArray,
+    references: StringArray,
+}
+
+impl DocumentArray {
+    pub(super) fn list(&self, row: usize) -> impl Iterator<Item = DocumentReference<'_>> {
+        elements(&self.lists, row).map(|at| DocumentReference {
+            r#type: text(&self.types, at),
+            reference: text(&self.references, at),
+        })
+    }
+}
+
+/// Where the elements of a row's list lie.
+fn elements(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
+    let bound = |at| lists.value_offsets().get(at).map_or(0, |at: &i32| at.unsigned_abs() as usize);
+    bound(row)..bound(row + 1)
 }
 
 /// The name that Parquet gives to the elements of a list.
@@ -280,12 +426,20 @@ impl TextLists {
 }
 
 impl Kind for TextLists {
+    type Array = TextListArray;
+
     fn new() -> Self {
         Self { texts: Texts::new(), lengths: Vec::new() }
     }
 
     fn data_type() -> DataType {
         DataType::List(Arc::new(Field::new(ELEMENT, Texts::data_type(), true)))
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        let lists = array.as_list_opt::<i32>()?.clone();
+        let texts = lists.values().as_string_opt()?.clone();
+        Some(TextListArray { lists, texts })
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -320,12 +474,22 @@ impl Documents {
 }
 
 impl Kind for Documents {
+    type Array = DocumentArray;
+
     fn new() -> Self {
         Self { types: Texts::new(), references: Texts::new(), lengths: Vec::new() }
     }
 
     fn data_type() -> DataType {
         DataType::List(Arc::new(Field::new(ELEMENT, DataType::Struct(Self::fields()), false)))
+    }
+
+    fn array(array: &ArrayRef) -> Option<Self::Array> {
+        let lists = array.as_list_opt::<i32>()?.clone();
+        let documents = lists.values().as_struct_opt()?;
+        let texts = |name| documents.column_by_name(name)?.as_string_opt().cloned();
+        let (types, references) = (texts("type")?, texts("reference")?);
+        Some(DocumentArray { lists, types, references })
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {

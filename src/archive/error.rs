@@ -1,9 +1,11 @@
-//! Why the archive cannot be written.
+//! Why the archive cannot be written, opened or read.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the archive cannot be written.
+use parquet::errors::ParquetError;
+
+/// Why the archive cannot be written, opened or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
@@ -23,7 +25,7 @@ pub enum ArchiveError {
         /// The file.
         path: PathBuf,
         /// What went wrong.
-        source: parquet::errors::ParquetError,
+        source: ParquetError,
     },
     /// Rows do not fit their columns: a defect.
     #[error("the rows of {table} do not fit its columns: {source}")]
@@ -33,6 +35,39 @@ pub enum ArchiveError {
         /// What is wrong.
         source: arrow_schema::ArrowError,
     },
+    /// A file is not what was written, or is missing.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file, or the folder where files do not fit one another.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A file was written by a later version.
+    #[error("{} has format version {version}, newer than {newest}: use a newer waag", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format version.
+        version: u32,
+        /// The newest that is read.
+        newest: u32,
+    },
+    /// What is to be written does not follow on what stands.
+    #[error("{0}")]
+    Order(String),
+}
+
+impl ArchiveError {
+    /// The disk is full: what was tried may be tried again once there is room.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if crate::disk::is_disk_full(source))
+    }
+
+    pub(super) fn damaged(path: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged { path: path.to_path_buf(), what: what.into() }
+    }
 }
 
 pub(super) fn io_error(
@@ -41,4 +76,16 @@ pub(super) fn io_error(
 ) -> impl FnOnce(io::Error) -> ArchiveError + use<> {
     let path = path.to_path_buf();
     move |source| ArchiveError::Io { action, path, source }
+}
+
+/// Of a file being written; what the system said comes out of its wrapping.
+pub(super) fn parquet_error(path: &Path) -> impl FnOnce(ParquetError) -> ArchiveError + use<> {
+    let path = path.to_path_buf();
+    move |source| match source {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(source) => ArchiveError::Io { action: "writing", path, source: *source },
+            Err(inner) => ArchiveError::Parquet { path, source: ParquetError::External(inner) },
+        },
+        source => ArchiveError::Parquet { path, source },
+    }
 }

@@ -58,6 +58,7 @@
 //! | `ioss_number` | text | 13 16 034, as declared, even malformed |
 //! | `judged_at` | timestamp | the batch's one time |
 //! | `lodged_at` | timestamp | the fallback lodgement's moment, where law and rates are those of it; else NULL |
+//! | `lodged_day` | date | its day, as it was counted then; else NULL |
 //! | `rule_set`, `reference_data` | text | as `2026-11-01+9f3ac204`, `5be1770a`: what judged it |
 //! | `law` | uint32 | number of the law in force at arrival |
 //! | `intrinsic_value_eur_cents` | uint64 | what was compared with the threshold; 0 where a goods item could not be converted |
@@ -158,21 +159,38 @@
 //! know for integers. Statistics are kept of the columns by which rows are looked for, and nowhere
 //! else.
 
+mod checked_file;
+mod checking;
 mod column;
+mod cursor;
+mod entry;
 mod error;
+mod find;
+mod opening;
 mod private;
 #[cfg(test)]
 mod reading;
 mod rows;
+mod scan;
+mod set;
+mod set_writer;
+mod store;
 mod table_file;
 mod tables;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use checking::Checked;
+pub use entry::{BatchEntry, DeclarationEntry, Entry, ReplayEntry};
 pub use error::ArchiveError;
+pub use find::{Found, FoundDeclaration};
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
+pub use scan::Records;
+pub use set::{FileEntry, Part, Set};
+pub use set_writer::SetWriter;
+pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};
 pub use writer::{ArchiveWriter, TableTotals};
 
 /// Version of tables and columns, named in every file. Columns may be added; a change of one that

@@ -1,11 +1,16 @@
 //! What the archive is given: batches, declarations, replays; and how they become rows.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use super::column::Table as _;
 use super::error::ArchiveError;
 use super::private::{Pseudonyms, quotes_person, sends_gift};
-use super::table_file::{TableFile, Written};
+use super::set::day_folder;
+use super::table_file::{Place, TableFile, Written};
 use super::tables::{Batches, Declarations, Findings, GoodsItems, Replays};
 use crate::day::{Day, Moment};
+use crate::disk::Disk;
 use crate::id::{EurCents, Ordinal, Watermark};
 use crate::mrn::Mrn;
 use crate::outcome::Outcome;
@@ -57,6 +62,8 @@ pub struct DeclarationRow<'a, 'd> {
     pub judged_at: Moment,
     /// The moment of its fallback lodgement, where law and rates are those of that moment.
     pub lodged_at: Option<Moment>,
+    /// The day of that moment, as it was counted then: law and rates are its.
+    pub lodged_day: Option<Day>,
     /// As `2026-11-01+9f3ac204`.
     pub rule_set: &'a str,
     /// As `5be1770a`.
@@ -115,6 +122,20 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// Files that have ended, of a day whose others have not yet.
+struct Ended<'a> {
+    disk: &'a Arc<dyn Disk>,
+    files: Vec<Written>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = self.disk.remove(&file.beside);
+        }
+    }
+}
+
 /// The files of one day in one range of records.
 pub(super) struct DayTables {
     personal: bool,
@@ -129,30 +150,36 @@ impl DayTables {
     /// Begins the five files, whether they will have rows or not: so a day has all of them or is
     /// not whole.
     pub(super) fn create(
-        root: &std::path::Path,
-        day: Day,
+        disk: &Arc<dyn Disk>,
+        root: &Path,
+        (day, part): (Day, u32),
         first: u64,
         personal: bool,
     ) -> Result<Self, ArchiveError> {
-        let folder = |table: &str| root.join(table).join(format!("day={day}"));
+        let place =
+            |table| Place { disk, folder: day_folder(root, table, day), first, part, personal };
         Ok(Self {
             personal,
-            batches: TableFile::create(folder(Batches::NAME), first, personal)?,
-            declarations: TableFile::create(folder(Declarations::NAME), first, personal)?,
-            goods_items: TableFile::create(folder(GoodsItems::NAME), first, personal)?,
-            findings: TableFile::create(folder(Findings::NAME), first, personal)?,
-            replays: TableFile::create(folder(Replays::NAME), first, personal)?,
+            batches: TableFile::create(&place(Batches::NAME))?,
+            declarations: TableFile::create(&place(Declarations::NAME))?,
+            goods_items: TableFile::create(&place(GoodsItems::NAME))?,
+            findings: TableFile::create(&place(Findings::NAME))?,
+            replays: TableFile::create(&place(Replays::NAME))?,
         })
     }
 
-    pub(super) fn finish(self, name: &str) -> Result<[Written; 5], ArchiveError> {
-        Ok([
-            self.batches.finish(name)?,
-            self.declarations.finish(name)?,
-            self.goods_items.finish(name)?,
-            self.findings.finish(name)?,
-            self.replays.finish(name)?,
-        ])
+    /// Ends the five files: they are whole and synced, and do not have their names yet. Where one
+    /// fails, none remains.
+    pub(super) fn finish(self, disk: &Arc<dyn Disk>) -> Result<[Written; 5], ArchiveError> {
+        let mut ended = Ended { disk, files: Vec::new() };
+        let Self { batches, declarations, goods_items, findings, replays, .. } = self;
+        ended.files.push(batches.finish()?);
+        ended.files.push(declarations.finish()?);
+        ended.files.push(goods_items.finish()?);
+        ended.files.push(findings.finish()?);
+        ended.files.push(replays.finish()?);
+        let files = std::mem::take(&mut ended.files);
+        files.try_into().map_err(|_| ArchiveError::Order("a day has five files".to_owned()))
     }
 
     pub(super) fn batch(&mut self, row: &BatchRow<'_>) -> Result<(), ArchiveError> {
@@ -211,6 +238,7 @@ impl DayTables {
         to.representative_status.push(row.lodger.representative_status);
         to.judged_at.push(row.judged_at.0);
         to.lodged_at.push(row.lodged_at.map(|at| at.0));
+        to.lodged_day.push(row.lodged_day.map(|day| i32::from(day.0)));
         to.rule_set.push(row.rule_set);
         to.reference_data.push(row.reference_data);
         to.law.push(row.law);

@@ -2,14 +2,16 @@
 //!
 //! Rows are collected in columns, handed on a few thousand at a time, and written in row groups.
 //! The file is written beside, under a name that readers of a data set pass over (it begins with a
-//! full stop); it gets its own name once it is whole and synced.
+//! full stop); it gets its own name once it is whole and synced. Until it has that, it is removed
+//! when it is dropped.
 
-use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema, SchemaRef};
+use crc32c::crc32c_append;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -20,8 +22,10 @@ use parquet::schema::types::ColumnPath;
 
 use super::FORMAT_VERSION;
 use super::column::{Coding, Column, Presence, Table};
-use super::error::{ArchiveError, io_error};
+use super::error::{ArchiveError, io_error, parquet_error};
 use super::private::PSEUDONYM_VERSION;
+use super::set::{BLOCK_BYTES, FileEntry};
+use crate::disk::{AppendFile, Disk};
 use crate::wire::digest::NORMALISER_VERSION;
 
 /// Bytes of a row group as it is written, should its rows be unusually large.
@@ -36,56 +40,141 @@ const DICTIONARY_BYTES_MAX: usize = 4 << 20;
 /// See the measurements in [`super`].
 const ZSTD_LEVEL: i32 = 3;
 
-/// A file that has its name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a file is written, and by what it is told from others.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) disk: &'a Arc<dyn Disk>,
+    /// The folder, which is made where it is missing.
+    pub(super) folder: PathBuf,
+    /// First record of the range.
+    pub(super) first: u64,
+    /// Among the parts of its day, from 1.
+    pub(super) part: u32,
+    /// Names and streets of private persons stand in clear.
+    pub(super) personal: bool,
+}
+
+/// A file that is whole and synced, under the name that readers pass over.
+#[derive(Debug)]
 pub(super) struct Written {
     pub(super) table: &'static str,
-    pub(super) rows: u64,
-    pub(super) bytes: u64,
+    pub(super) entry: FileEntry,
+    /// CRC32C of each block.
+    pub(super) checks: Vec<u32>,
+    pub(super) beside: PathBuf,
+}
+
+/// Takes checks of what is written on its way.
+struct Checked {
+    file: Box<dyn AppendFile>,
+    whole: u32,
+    /// Of all blocks but the last.
+    blocks: Vec<u32>,
+    block: u32,
+    /// Bytes of the last block.
+    block_bytes: usize,
+}
+
+impl Checked {
+    fn new(file: Box<dyn AppendFile>) -> Self {
+        Self { file, whole: 0, blocks: Vec::new(), block: 0, block_bytes: 0 }
+    }
+
+    fn end_block(&mut self) {
+        self.blocks.push(self.block);
+        (self.block, self.block_bytes) = (0, 0);
+    }
+}
+
+impl io::Write for Checked {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.append(bytes)?;
+        self.whole = crc32c_append(self.whole, bytes);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(BLOCK_BYTES - self.block_bytes));
+            self.block = crc32c_append(self.block, now);
+            self.block_bytes += now.len();
+            if self.block_bytes == BLOCK_BYTES {
+                self.end_block();
+            }
+            rest = later;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file being written.
 pub(super) struct TableFile<T> {
     /// Rows are added here, one value to each column; then [`Self::added`] is called.
     pub(super) rows: T,
-    folder: PathBuf,
-    beside: PathBuf,
+    beside: Beside,
     schema: SchemaRef,
     /// Of each column of the table, whether this file has it.
     has: Vec<bool>,
-    writer: ArrowWriter<File>,
+    /// `None` once it has ended.
+    writer: Option<ArrowWriter<Checked>>,
     /// Rows in `rows`.
     held: usize,
     /// Rows that are there no more.
     handed_on: u64,
 }
 
+/// A file that is removed when this is dropped, unless it was taken over before.
+struct Beside {
+    disk: Arc<dyn Disk>,
+    path: Option<PathBuf>,
+}
+
+impl Beside {
+    fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            // What cannot be removed is, when the archive is opened.
+            let _ = self.disk.remove(&path);
+        }
+    }
+}
+
 impl<T: Table> TableFile<T> {
-    /// Begins a file in `folder`, which is made where it is missing. `first` tells it from others
-    /// that are being written there.
-    pub(super) fn create(
-        folder: PathBuf,
-        first: u64,
-        personal: bool,
-    ) -> Result<Self, ArchiveError> {
-        fs::create_dir_all(&folder).map_err(io_error("making", &folder))?;
-        let beside = folder.join(format!(".{first:012}.parquet.part"));
-        let file = File::create(&beside).map_err(io_error("making", &beside))?;
+    /// Begins a file.
+    pub(super) fn create(place: &Place<'_>) -> Result<Self, ArchiveError> {
+        let Place { disk, folder, first, part, personal } = place;
+        disk.create_dir(folder).map_err(io_error("making", folder))?;
+        let beside = folder.join(format!(".{first:012}.{part}.parquet.part"));
+        let file = match disk.append(&beside) {
+            // Left behind by one that failed, and could not be removed then.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.remove(&beside).and_then(|()| disk.append(&beside))
+            }
+            file => file,
+        };
+        let file = file.map_err(io_error("making", &beside))?;
+        let beside = Beside { disk: Arc::clone(disk), path: Some(beside) };
         let columns = T::columns();
         let has: Vec<bool> =
-            columns.iter().map(|c| personal || c.presence != Presence::Personal).collect();
+            columns.iter().map(|c| *personal || c.presence != Presence::Personal).collect();
         let columns: Vec<&Column> =
             columns.iter().zip(&has).filter(|(_, has)| **has).map(|(c, _)| c).collect();
         let fields: Vec<_> = columns.iter().map(|column| column.field()).collect();
         let schema = Arc::new(Schema::new(fields));
-        let options = properties::<T>(&schema, &columns, first).map(|properties| {
+        let options = properties::<T>(&schema, &columns, *first).map(|properties| {
             ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true)
         });
         let writer = options.and_then(|options| {
-            ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options)
+            ArrowWriter::try_new_with_options(Checked::new(file), Arc::clone(&schema), options)
         });
-        let writer = writer.map_err(parquet_error(&beside))?;
-        Ok(Self { rows: T::new(), folder, beside, schema, has, writer, held: 0, handed_on: 0 })
+        let writer = Some(writer.map_err(parquet_error(beside.path()))?);
+        Ok(Self { rows: T::new(), beside, schema, has, writer, held: 0, handed_on: 0 })
     }
 
     /// A row has been added to [`Self::rows`].
@@ -105,33 +194,35 @@ impl<T: Table> TableFile<T> {
         let arrays = self.rows.take().map_err(rows_error)?;
         let arrays = arrays.into_iter().zip(&self.has).filter(|(_, has)| **has).map(|(a, _)| a);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays.collect());
-        self.writer.write(&batch.map_err(rows_error)?).map_err(parquet_error(&self.beside))?;
+        let batch = batch.map_err(rows_error)?;
+        if let Some(writer) = &mut self.writer {
+            writer.write(&batch).map_err(parquet_error(self.beside.path()))?;
+        }
         self.handed_on += self.held as u64;
         self.held = 0;
         Ok(())
     }
 
-    /// Writes what is left, syncs the file and gives it its name.
-    pub(super) fn finish(mut self, name: &str) -> Result<Written, ArchiveError> {
+    /// Writes what is left and syncs the file.
+    pub(super) fn finish(mut self) -> Result<Written, ArchiveError> {
         self.hand_on()?;
-        let file = self.writer.into_inner().map_err(parquet_error(&self.beside))?;
-        file.sync_all().map_err(io_error("syncing", &self.beside))?;
-        let bytes = file.metadata().map_err(io_error("asking", &self.beside))?.len();
-        let path = self.folder.join(name);
-        fs::rename(&self.beside, &path).map_err(io_error("naming", &path))?;
-        sync_folder(&self.folder)?;
-        Ok(Written { table: T::NAME, rows: self.handed_on, bytes })
+        let Some(writer) = self.writer.take() else {
+            return Err(ArchiveError::Order("a file was ended twice".to_owned()));
+        };
+        let mut file = writer.into_inner().map_err(parquet_error(self.beside.path()))?;
+        file.file.sync().map_err(io_error("syncing", self.beside.path()))?;
+        if file.block_bytes > 0 {
+            file.end_block();
+        }
+        let entry = FileEntry { rows: self.handed_on, bytes: file.file.len(), check: file.whole };
+        let beside = self.beside.path.take().unwrap_or_default();
+        Ok(Written { table: T::NAME, entry, checks: file.blocks, beside })
     }
 }
 
 /// Syncs a folder, so that the names in it stand.
-pub(super) fn sync_folder(folder: &Path) -> Result<(), ArchiveError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("syncing", folder))
-}
-
-fn parquet_error(path: &Path) -> impl FnOnce(ParquetError) -> ArchiveError + use<> {
-    let path = path.to_path_buf();
-    move |source| ArchiveError::Parquet { path, source }
+pub(super) fn sync_folder(disk: &dyn Disk, folder: &Path) -> Result<(), ArchiveError> {
+    disk.sync_dir(folder).map_err(io_error("syncing", folder))
 }
 
 fn properties<T: Table>(
@@ -163,7 +254,11 @@ fn properties<T: Table>(
         let path = || ColumnPath::new(path.parts().to_vec());
         let is_number = matches!(
             column.data_type,
-            DataType::Int64 | DataType::UInt64 | DataType::UInt32 | DataType::Timestamp(..)
+            DataType::Int64
+                | DataType::UInt64
+                | DataType::UInt32
+                | DataType::Date32
+                | DataType::Timestamp(..)
         );
         let is_dictionary = column.coding == Coding::Dictionary;
         let encoding = match column.coding {
@@ -178,7 +273,10 @@ fn properties<T: Table>(
             .set_column_dictionary_enabled(path(), is_dictionary)
             .set_column_encoding(path(), encoding);
         if column.is_searched {
-            properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
+            // By ordinal a declaration is found, page by page.
+            let each =
+                if name == "ordinal" { EnabledStatistics::Page } else { EnabledStatistics::Chunk };
+            properties = properties.set_column_statistics_enabled(path(), each);
         }
     }
     Ok(properties.build())

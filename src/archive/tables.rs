@@ -1,7 +1,7 @@
 //! The tables, column by column, as [`super`] describes them.
 
 use super::column::{
-    Amounts, Counts, Digests, Documents, Moments, Places, Table, TextLists, Texts, table,
+    Amounts, Counts, Days, Digests, Documents, Moments, Places, Table, TextLists, Texts, table,
 };
 
 /// Rows of a row group: what a reader has to hold at once, some 10 MB of declarations.
@@ -12,7 +12,7 @@ const LINES: usize = 1 << 20;
 
 table! {
     /// One row for each batch.
-    Batches, "batches", ROWS;
+    Batches => BatchColumns, "batches", ROWS;
     record: Places, Required, Delta, searched;
     batch_id: Texts, Optional, Prefix;
     declarant: Texts, Required, Dictionary, searched;
@@ -27,7 +27,7 @@ table! {
 
 table! {
     /// One row for each declaration that got a first answer.
-    Declarations, "declarations", ROWS;
+    Declarations => DeclarationColumns, "declarations", ROWS;
     ordinal: Places, Required, Delta, searched;
     record: Places, Required, Delta, searched;
     index: Counts, Required, Delta;
@@ -40,6 +40,7 @@ table! {
     ioss_number: Texts, Optional, Dictionary, searched;
     judged_at: Moments, Required, Delta, searched;
     lodged_at: Moments, Optional, Delta;
+    lodged_day: Days, Optional, Delta;
     rule_set: Texts, Required, Dictionary;
     reference_data: Texts, Required, Dictionary;
     law: Counts, Required, Dictionary;
@@ -81,7 +82,7 @@ table! {
 
 table! {
     /// One row for each goods item of those declarations.
-    GoodsItems, "goods_items", LINES;
+    GoodsItems => GoodsItemColumns, "goods_items", LINES;
     ordinal: Places, Required, Delta, searched;
     goods_item: Counts, Required, Dictionary;
     goods_item_number: Counts, Required, Dictionary;
@@ -101,7 +102,7 @@ table! {
 
 table! {
     /// One row for each finding of those declarations.
-    Findings, "findings", LINES;
+    Findings => FindingColumns, "findings", LINES;
     ordinal: Places, Required, Delta, searched;
     position: Counts, Required, Dictionary;
     reason: Texts, Required, Dictionary, searched;
@@ -113,7 +114,7 @@ table! {
 
 table! {
     /// One row for each replay.
-    Replays, "replays", ROWS;
+    Replays => ReplayColumns, "replays", ROWS;
     record: Places, Required, Delta, searched;
     index: Counts, Required, Delta;
     declarant: Texts, Required, Dictionary, searched;

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod making;
+mod sets;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +16,11 @@ use serde_json::Value;
 use super::reading::{Row, declaration as declaration_of, files, rows, texts};
 use super::*;
 use crate::day::{Day, Moment};
+use crate::disk::LocalDisk;
 use crate::id::{Eori, EurCents, Ordinal, Watermark};
 use crate::outcome::Outcome;
 use crate::proto::v1;
-use crate::rules::finding::{Element, Finding, Findings, Reason, Severity};
+use crate::rules::finding::{Element, Finding, Findings, OwnFindings, Reason, Severity};
 use crate::rules::{DayLaw, FallbackCheck, Judge, Judgement, Law};
 use crate::summary::Facts;
 use crate::wire::arbitrary;
@@ -60,7 +64,13 @@ fn archive(root: &Path, declarations: Vec<v1::Declaration>, personal: bool) -> V
     let (arena, law) = (Bump::new(), day_law());
     let batch = Batch::read(&message, Bounds::default()).unwrap();
     let mut digester = Digester::new(Keys::new([1; 16], [2; 32]));
-    let mut writer = ArchiveWriter::new(root, Watermark(7), personal, Pseudonyms::new([3; 16]));
+    let mut writer = ArchiveWriter::new(
+        Arc::new(LocalDisk::new()),
+        root,
+        Watermark(7),
+        personal,
+        Pseudonyms::new([3; 16]),
+    );
     let (mut judge, mut findings) = (Judge::new(), Findings::default());
     let (mut view, mut given) = (Declaration::default(), Vec::new());
     writer.begin(Watermark(7), law.day()).unwrap();
@@ -80,6 +90,7 @@ fn archive(root: &Path, declarations: Vec<v1::Declaration>, personal: bool) -> V
             lodger: &lodger(),
             judged_at: AT,
             lodged_at: check.usable().then_some(Moment(view.fallback.lodged_at_ms)),
+            lodged_day: check.usable().then_some(law.day()),
             rule_set: &law.rule_set_name(),
             reference_data: &law.reference_name(),
             law: 0,
@@ -358,7 +369,13 @@ fn row_groups_and_what_is_held_at_once_end_somewhere_in_the_middle() {
 
     // More replays than a row group has.
     let root = tempfile::tempdir().unwrap();
-    let mut writer = ArchiveWriter::new(root.path(), Watermark(1), false, Pseudonyms::new([3; 16]));
+    let mut writer = ArchiveWriter::new(
+        Arc::new(LocalDisk::new()),
+        root.path(),
+        Watermark(1),
+        false,
+        Pseudonyms::new([3; 16]),
+    );
     writer.begin(Watermark(1), day("2026-11-05")).unwrap();
     for index in 0..140_000 {
         let row = ReplayRow { index, ..replay(1) };
@@ -386,7 +403,13 @@ fn replay(record: u64) -> ReplayRow<'static> {
 #[test]
 fn days_have_folders_of_their_own_and_ranges_follow_on_one_another() {
     let root = tempfile::tempdir().unwrap();
-    let mut writer = ArchiveWriter::new(root.path(), Watermark(1), false, Pseudonyms::new([3; 16]));
+    let mut writer = ArchiveWriter::new(
+        Arc::new(LocalDisk::new()),
+        root.path(),
+        Watermark(1),
+        false,
+        Pseudonyms::new([3; 16]),
+    );
     let [a, b, c] = ["2026-12-30", "2026-12-31", "2027-01-01"].map(day);
     // Around midnight two days alternate; a third one ends the range. Records 1, 2 and 6 are no
     // batches.

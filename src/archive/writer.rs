@@ -1,4 +1,5 @@
-//! Writes an archive: rows in the order of the journal, files by range of records and day.
+//! Writes an archive without sets, for `waag export`: rows in the order of the journal, files by
+//! range of records and day.
 //!
 //! A range ends where its caller ends it (a sealed segment), at [`RANGE_LINES_MAX`], and before a
 //! third day would be open: a batch's time is never before that of a durable one, so around
@@ -6,15 +7,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::error::ArchiveError;
+use super::error::io_error;
 use super::private::Pseudonyms;
 use super::rows::{BatchRow, DayTables, DeclarationRow, ReplayRow};
 use super::table_file::{Written, sync_folder};
 use super::tables::TABLES;
 use crate::day::Day;
+use crate::disk::Disk;
 use crate::id::Watermark;
 
 /// Goods items of a range: some 150 MB of files. Past it, files gain nothing by being longer.
@@ -37,6 +41,7 @@ pub struct TableTotals {
 
 /// An archive being written.
 pub struct ArchiveWriter {
+    disk: Arc<dyn Disk>,
     root: PathBuf,
     personal: bool,
     pseudonyms: Pseudonyms,
@@ -58,9 +63,16 @@ impl ArchiveWriter {
     /// Into the folder `root`, from record `first` on. `personal`: names and streets of private
     /// persons stand in clear.
     #[must_use]
-    pub fn new(root: &Path, first: Watermark, personal: bool, pseudonyms: Pseudonyms) -> Self {
+    pub fn new(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        first: Watermark,
+        personal: bool,
+        pseudonyms: Pseudonyms,
+    ) -> Self {
         let totals = TABLES.map(|table| TableTotals { table, files: 0, rows: 0, bytes: 0 });
         Self {
+            disk,
             root: root.to_path_buf(),
             personal,
             pseudonyms,
@@ -82,7 +94,8 @@ impl ArchiveWriter {
             self.end_range(Watermark(record.0 - 1))?;
         }
         if !self.open.contains_key(&day) {
-            let tables = DayTables::create(&self.root, day, self.first, self.personal)?;
+            let tables =
+                DayTables::create(&self.disk, &self.root, (day, 1), self.first, self.personal)?;
             self.open.insert(day, tables);
         }
         let (first, last) = self.days.unwrap_or((day, day));
@@ -127,17 +140,18 @@ impl ArchiveWriter {
     pub fn end_range(&mut self, last: Watermark) -> Result<(), ArchiveError> {
         let name = format!("{:012}-{:012}.parquet", self.first, last.0);
         for (_, tables) in std::mem::take(&mut self.open) {
-            for Written { table, rows, bytes } in tables.finish(&name)? {
+            for Written { table, entry, beside, .. } in tables.finish(&self.disk)? {
+                let path = beside.with_file_name(&name);
+                self.disk.rename(&beside, &path).map_err(io_error("naming", &path))?;
+                if let Some(folder) = path.parent() {
+                    sync_folder(&*self.disk, folder)?;
+                }
                 if let Some(totals) = self.totals.iter_mut().find(|totals| totals.table == table) {
                     totals.files += 1;
-                    totals.rows += rows;
-                    totals.bytes += bytes;
+                    totals.rows += entry.rows;
+                    totals.bytes += entry.bytes;
                 }
             }
-        }
-        // The names of the days' folders.
-        for table in TABLES.iter().filter(|_| self.days.is_some()) {
-            sync_folder(&self.root.join(table))?;
         }
         self.first = last.0 + 1;
         self.lines = 0;

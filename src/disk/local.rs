@@ -17,7 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{FallocateFlags, Mode, OFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use super::{Access, AlignedBuffer, Disk, DiskFile, Entry, PAGE_BYTES, partial_name};
+use super::sequential::{LocalAppend, LocalParts};
+use super::{
+    Access, AlignedBuffer, AppendFile, Disk, DiskFile, Entry, PAGE_BYTES, PartsFile, partial_name,
+};
 
 /// Zeros are written in pieces of this many pages (1 MiB) where a file system cannot allocate.
 const ZERO_PAGES: usize = 256;
@@ -130,6 +133,33 @@ impl Disk for LocalDisk {
         }
         entries.sort();
         Ok(entries)
+    }
+
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.metadata()?.is_dir() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        // Should it be made again, its name has to be synced again.
+        let real = std::fs::canonicalize(dir)?;
+        self.named.lock().unwrap_or_else(PoisonError::into_inner).remove(&real);
+        std::fs::remove_dir(dir)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        Ok(Box::new(LocalAppend::create(path)?))
+    }
+
+    fn open_parts(&self, path: &Path) -> io::Result<Arc<dyn PartsFile>> {
+        Ok(Arc::new(LocalParts::open(path)?))
     }
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {

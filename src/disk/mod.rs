@@ -5,7 +5,9 @@
 //! - A file's bytes are on the device once [`DiskFile::write_durable_at`] or
 //!   [`DiskFile::sync_data`] has returned without an error. Before that, a power cut leaves any
 //!   subset of the written 4 KiB pages.
-//! - A name (made, moved or removed) is on the device once [`Disk::sync_dir`] of its folder has
+//! - The same holds of a file that is written from front to back ([`AppendFile`]) and its
+//!   [`AppendFile::sync`]; before that, a power cut may leave it shorter as well.
+//! - A name (made, moved or removed; a folder's as well) is on the device once [`Disk::sync_dir`] of its folder has
 //!   returned. Before that, a power cut leaves the old name or the new one, each name by itself.
 //! - A page of 4 KiB is written whole or not at all. (Devices with a 4 KiB physical sector promise
 //!   that; it is an assumption about all others.)
@@ -20,6 +22,7 @@ use std::sync::Arc;
 mod aligned;
 mod local;
 mod lock;
+mod sequential;
 pub mod simulated;
 
 pub use aligned::AlignedBuffer;
@@ -63,6 +66,31 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// As the file system gives them; `NotFound` where there is no such folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>>;
+
+    /// The folders in `dir`, by name.
+    ///
+    /// # Errors
+    /// As the file system gives them; `NotFound` where there is no such folder.
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Removes a folder. Its name is gone for good only after [`Disk::sync_dir`] of the one above.
+    ///
+    /// # Errors
+    /// `DirectoryNotEmpty` where something is in it, and as the file system gives them.
+    fn remove_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes a file of a length that shows only as it is written, from front to back. Its name is
+    /// durable only after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    /// `AlreadyExists`, and as the file system gives them.
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>>;
+
+    /// Opens a file to read any part of it, whatever its length.
+    ///
+    /// # Errors
+    /// As the file system gives them.
+    fn open_parts(&self, path: &Path) -> io::Result<Arc<dyn PartsFile>>;
 
     /// Makes a file of `bytes` (a multiple of [`PAGE_BYTES`]) zeros, whose space is allocated and
     /// whose length is durable. Its name is so only after [`Disk::sync_dir`]. Leaves no file behind
@@ -145,6 +173,43 @@ pub trait DiskFile: Debug + Send + Sync {
     /// # Errors
     /// As the file system gives them.
     fn sync_data(&self) -> io::Result<()>;
+}
+
+/// A file that is written from front to back.
+// A length of zero has no meaning of its own here.
+#[allow(clippy::len_without_is_empty)]
+pub trait AppendFile: Debug + Send {
+    /// Its length in bytes: of all that was appended.
+    fn len(&self) -> u64;
+
+    /// Appends `bytes`, without making them durable.
+    ///
+    /// # Errors
+    /// As the file system gives them; [`is_disk_full`] tells that there is no room.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Returns once all that was appended, and the length, are on the device.
+    ///
+    /// # Errors
+    /// As the file system gives them.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A file that is read in parts of any place and length.
+// A length of zero has no meaning of its own here.
+#[allow(clippy::len_without_is_empty)]
+pub trait PartsFile: Debug + Send + Sync {
+    /// Its length in bytes.
+    ///
+    /// # Errors
+    /// As the file system gives them.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Fills `into` from `offset` on.
+    ///
+    /// # Errors
+    /// As the file system gives them; `UnexpectedEof` where the file ends before.
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
 }
 
 /// Whether an error says that the disk (or the quota on it) is full.

@@ -114,7 +114,7 @@ impl Telling<'_> {
         let &Reread { index, lodger, declaration, .. } = reread;
         let (filed, placing) = (self.batch.filed, self.batch.placing);
         let (rule_set, reference_data) = self.names.of(&judged.law);
-        let (_, check) = filed.judged_under(index);
+        let (law_day, check) = filed.judged_under(index);
         let lodged_at = Moment(declaration.fallback.lodged_at_ms);
         let mrn = || self.mint.mrn_of(self.day, placing.first_ordinal, index);
         let row = DeclarationRow {
@@ -126,6 +126,7 @@ impl Telling<'_> {
             lodger,
             judged_at: filed.admission().at,
             lodged_at: check.usable().then_some(lodged_at),
+            lodged_day: check.usable().then_some(law_day),
             rule_set,
             reference_data,
             law: filed.admission().law,

@@ -20,6 +20,7 @@ use super::start_error::{StartError, io};
 use crate::archive::{ArchiveWriter, FORMAT_VERSION, Pseudonyms, TableTotals};
 use crate::config::Config;
 use crate::day::Day;
+use crate::disk::LocalDisk;
 use crate::id::Watermark;
 use crate::mrn::Mint;
 use crate::summary::{Fold, FoldOptions};
@@ -92,7 +93,7 @@ pub fn export(
     let calendar = engine::calendar(config).map_err(StartError::from)?;
     let keys = Keys::new(secrets.prf(), secrets.digest());
     let mut archivist = Archivist::new(
-        ArchiveWriter::new(to, Watermark(1), personal, pseudonyms),
+        ArchiveWriter::new(Arc::new(LocalDisk::new()), to, Watermark(1), personal, pseudonyms),
         Preparer::new(Bounds::NONE, calendar, keys),
         Arc::clone(&opened.laws),
         Mint::new(secrets.bijection()),

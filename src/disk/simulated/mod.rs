@@ -1,7 +1,8 @@
 //! A disk in memory that behaves as badly as the seam allows ([`super`]), for tests.
 //!
 //! - [`SimulatedDisk::crash`] cuts the power: of every page written but not synced one of its
-//!   states since the last sync remains, and each name that was made, moved or removed since its
+//!   states since the last sync remains, a file that was appended to ends anywhere between its
+//!   length at the last sync and now, and each name that was made, moved or removed since its
 //!   folder was synced is there or not; so is a folder whose making failed, with all that was put
 //!   into it. Files that were open are no longer.
 //! - [`SimulatedDisk::kill`] ends the process alone: nothing is lost yet, nor any safer.
@@ -16,14 +17,16 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Access, Disk, DiskFile, Entry, PAGE_BYTES, partial_name};
+use super::{Access, AppendFile, Disk, DiskFile, Entry, PAGE_BYTES, PartsFile, partial_name};
 
 mod chance;
 mod file;
+mod sequential;
 mod state;
 
 pub use chance::Chance;
 use file::SimulatedFile;
+use sequential::{SimulatedAppend, SimulatedParts};
 use state::{Inode, Move, State, io_error, parent, zeros};
 
 /// What happens at a chosen call.
@@ -55,6 +58,7 @@ impl SimulatedDisk {
             moves: Vec::new(),
             dirs: BTreeSet::new(),
             dirs_durable: BTreeSet::new(),
+            dirs_removed: BTreeSet::new(),
             capacity,
             calls: 0,
             fault: None,
@@ -109,6 +113,25 @@ impl SimulatedDisk {
         self.lock().capacity = bytes;
     }
 
+    /// Cuts a file to `bytes` bytes, on the device and in memory; `false` where there is no such file
+    /// or it is no longer than that.
+    pub fn truncate(&self, path: &Path, bytes: u64) -> bool {
+        let mut state = self.lock();
+        let Some(inode) = state.names.get(path).copied() else { return false };
+        let Some(inode) = state.inodes.get_mut(&inode) else { return false };
+        if inode.bytes <= bytes {
+            return false;
+        }
+        (inode.bytes, inode.bytes_durable) = (bytes, bytes);
+        true
+    }
+
+    /// The paths of all files as the running system sees them.
+    #[must_use]
+    pub fn paths(&self) -> Vec<std::path::PathBuf> {
+        self.lock().names.keys().cloned().collect()
+    }
+
     /// Flips bit `bit` (counted from the lowest of byte 0) of the file, on the device and in
     /// memory; `false` where there is no such file or bit.
     pub fn flip(&self, path: &Path, bit: u64) -> bool {
@@ -134,8 +157,7 @@ impl SimulatedDisk {
     pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
         let state = self.lock();
         let inode = state.inodes.get(state.names.get(path)?)?;
-        let pages = (0..inode.bytes / PAGE_BYTES as u64).map(|number| inode.page(number));
-        Some(pages.flat_map(|page| page.map_or([0; PAGE_BYTES], |page| **page)).collect())
+        Some(inode.content())
     }
 }
 
@@ -164,6 +186,57 @@ impl Disk for SimulatedDisk {
             .collect())
     }
 
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut state = self.lock();
+        if state.call()?.is_some() {
+            return Err(io_error());
+        }
+        state.find_dir(dir)?;
+        let dirs = state.dirs.iter().filter(|path| parent(path) == dir);
+        Ok(dirs.filter_map(|dir| Some(dir.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.lock();
+        let fault = state.call()?;
+        state.find_dir(dir)?;
+        if !state.is_empty_dir(dir) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        if fault.is_none() || state.chance.hits(50) {
+            state.remove_dir(dir);
+        }
+        fault.map_or(Ok(()), |_| Err(io_error()))
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        let mut state = self.lock();
+        let fault = state.call()?;
+        state.find_dir(parent(path))?;
+        if state.names.contains_key(path) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let number = state.inode_next;
+        state.inode_next += 1;
+        if fault.is_none() || state.chance.hits(50) {
+            state.inodes.insert(number, Inode::of(0));
+            state.change(Move { from: None, to: Some((path.to_owned(), number)) });
+        }
+        if fault.is_some() {
+            return Err(io_error());
+        }
+        Ok(Box::new(SimulatedAppend::new(self.clone(), number, state.boots)))
+    }
+
+    fn open_parts(&self, path: &Path) -> io::Result<Arc<dyn PartsFile>> {
+        let mut state = self.lock();
+        if state.call()?.is_some() {
+            return Err(io_error());
+        }
+        let inode = state.find(path)?;
+        Ok(Arc::new(SimulatedParts { disk: self.clone(), inode, boot: state.boots }))
+    }
+
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
         let fault = state.call()?;
@@ -178,7 +251,7 @@ impl Disk for SimulatedDisk {
         state.inode_next += 1;
         let unfinished = fault.is_some();
         if !unfinished || state.chance.hits(50) {
-            state.inodes.insert(number, Inode { bytes, ..Inode::default() });
+            state.inodes.insert(number, Inode::of(bytes));
             state.change(Move { from: None, to: Some((path.to_owned(), number)) });
         }
         if unfinished {
@@ -241,21 +314,19 @@ impl Disk for SimulatedDisk {
         if inode.bytes > bytes_max {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let bytes = usize::try_from(inode.bytes).map_err(io::Error::other)?;
-        let pages = (0..bytes.div_ceil(PAGE_BYTES)).map(|number| inode.page(number as u64));
-        let mut content: Vec<u8> =
-            pages.flat_map(|page| page.map_or([0; PAGE_BYTES], |page| **page)).collect();
-        content.truncate(bytes);
-        Ok(content)
+        Ok(inode.content())
     }
 
     fn write_small(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.lock();
         let fault = state.call()?;
         state.find_dir(parent(path))?;
+        if state.used().saturating_add(bytes.len() as u64) > state.capacity {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let number = state.inode_next;
         state.inode_next += 1;
-        let mut inode = Inode { bytes: bytes.len() as u64, ..Inode::default() };
+        let mut inode = Inode::of(bytes.len() as u64);
         for (number, chunk) in bytes.chunks(PAGE_BYTES).enumerate() {
             let mut page = zeros();
             page.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);

@@ -24,6 +24,8 @@ pub(super) struct State {
     pub(super) dirs: BTreeSet<PathBuf>,
     /// Folders whose names, and those of all above them, are on the device.
     pub(super) dirs_durable: BTreeSet<PathBuf>,
+    /// Folders of those that were removed since the one above was synced.
+    pub(super) dirs_removed: BTreeSet<PathBuf>,
     pub(super) capacity: u64,
     pub(super) calls: u64,
     pub(super) fault: Option<(u64, Fault)>,
@@ -42,6 +44,8 @@ pub(super) struct Move {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Inode {
     pub(super) bytes: u64,
+    /// Of these, those that the device knows of.
+    pub(super) bytes_durable: u64,
     /// On the device; pages that are not there are zeros.
     pub(super) durable: HashMap<u64, Page>,
     /// Written since the last sync, each with all its states.
@@ -74,6 +78,16 @@ impl Inode {
         dirty.or_else(|| self.durable.get(&number))
     }
 
+    /// All of it, as the running system sees it.
+    pub(super) fn content(&self) -> Vec<u8> {
+        let mut content = Vec::new();
+        for number in 0..self.bytes.div_ceil(PAGE_BYTES as u64) {
+            content.extend(self.page(number).map_or([0; PAGE_BYTES], |page| **page));
+        }
+        content.truncate(usize::try_from(self.bytes).unwrap_or(usize::MAX));
+        content
+    }
+
     pub(super) fn write(&mut self, number: u64, page: Page) {
         let dirty = self
             .dirty
@@ -95,7 +109,28 @@ impl Inode {
         }
     }
 
+    /// Without content as yet, its length on the device.
+    pub(super) fn of(bytes: u64) -> Self {
+        Self { bytes, bytes_durable: bytes, ..Self::default() }
+    }
+
+    /// Takes the length too, unless it grew by a write that a failed sync gave up.
+    pub(super) fn sync_appended(&mut self) {
+        if self.dirty.values().all(|dirty| !dirty.abandoned) {
+            self.bytes_durable = self.bytes;
+        }
+        self.sync(0..u64::MAX);
+    }
+
     pub(super) fn settle(&mut self, chance: &mut Chance, percent: u64) {
+        // What was appended is there by its length, whole or in part, or not at all; and what is
+        // within the length need not have been written.
+        if self.bytes > self.bytes_durable {
+            let appended = self.bytes - self.bytes_durable;
+            let kept = if chance.hits(percent) { appended } else { chance.below(appended) };
+            self.bytes_durable += kept;
+            self.bytes = self.bytes_durable;
+        }
         for (number, mut dirty) in std::mem::take(&mut self.dirty) {
             if chance.hits(percent) {
                 let which = chance.below(dirty.states.len() as u64);
@@ -149,6 +184,11 @@ impl State {
 
     /// A folder whose name is lost takes all that is in it along.
     fn crash_dirs(&mut self, percent: u64) {
+        for dir in std::mem::take(&mut self.dirs_removed) {
+            if self.chance.hits(percent) {
+                self.forget_dir(&dir);
+            }
+        }
         for dir in std::mem::take(&mut self.dirs) {
             let durable = &mut self.dirs_durable;
             let has_parent = parent(&dir) == Path::new("") || durable.contains(parent(&dir));
@@ -160,10 +200,29 @@ impl State {
         self.names_durable.retain(|path, _| self.dirs.contains(parent(path)));
     }
 
+    /// A removal is durable.
+    fn forget_dir(&mut self, dir: &Path) {
+        self.dirs_durable.remove(dir);
+        self.names_durable.retain(|path, _| parent(path) != dir);
+    }
+
+    pub(super) fn remove_dir(&mut self, dir: &Path) {
+        self.dirs.remove(dir);
+        self.dirs_removed.insert(dir.to_owned());
+    }
+
+    /// Whether there is neither a file nor a folder in it.
+    pub(super) fn is_empty_dir(&self, dir: &Path) -> bool {
+        let within = |path: &Path| parent(path) == dir;
+        !self.names.keys().any(|path| within(path)) && !self.dirs.iter().any(|dir| within(dir))
+    }
+
     /// Folders of relative paths only: simulated disks have no root.
     pub(super) fn make_dir(&mut self, dir: &Path, durably: bool) {
         for dir in dir.ancestors().filter(|dir| *dir != Path::new("")) {
             self.dirs.insert(dir.to_owned());
+            // Made again before its removal was durable: as good as never removed.
+            self.dirs_removed.remove(dir);
             if durably {
                 self.dirs_durable.insert(dir.to_owned());
             }
@@ -196,6 +255,11 @@ impl State {
         for change in synced {
             apply(&mut self.names_durable, change);
         }
+        let removed = std::mem::take(&mut self.dirs_removed);
+        let (synced, kept) = removed.into_iter().partition(|removed| parent(removed) == dir);
+        self.dirs_removed = kept;
+        let synced: BTreeSet<PathBuf> = synced;
+        synced.iter().for_each(|dir| self.forget_dir(dir));
     }
 
     pub(super) fn find(&self, path: &Path) -> io::Result<u64> {

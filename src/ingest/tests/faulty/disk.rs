@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::io::Errno;
 
-use crate::disk::{Access, Disk, DiskFile, Entry, LocalDisk, PAGE_BYTES};
+use crate::disk::{Access, AppendFile, Disk, DiskFile, Entry, LocalDisk, PAGE_BYTES, PartsFile};
 
 /// What fails from now on.
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +66,22 @@ impl Disk for FaultyDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         self.inner.list(dir)
+    }
+
+    fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.inner.list_dirs(dir)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.inner.remove_dir(dir)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
+        self.inner.append(path)
+    }
+
+    fn open_parts(&self, path: &Path) -> io::Result<Arc<dyn PartsFile>> {
+        self.inner.open_parts(path)
     }
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
