@@ -177,6 +177,7 @@ mod set_writer;
 mod store;
 mod table_file;
 mod tables;
+mod takes_rows;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -190,6 +191,7 @@ pub use rows::{BatchRow, DeclarationRow, ReplayRow};
 pub use scan::Records;
 pub use set::{FileEntry, Part, Set};
 pub use set_writer::SetWriter;
+pub use takes_rows::TakesRows;
 pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};
 pub use writer::{ArchiveWriter, TableTotals};
 

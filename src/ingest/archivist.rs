@@ -4,173 +4,136 @@
 
 use std::sync::Arc;
 
-use super::again::{Rejudged, Reread, Under};
 use super::laws::Laws;
+use super::placed::{Fate, FirstAnswer, PlacedBatch, PlacedDeclaration};
 use super::prepare::Preparer;
-use super::recover::{Onlooker, PlacedBatch};
-use crate::archive::{ArchiveWriter, BatchRow, DeclarationRow, ReplayRow};
-use crate::day::{Day, Moment};
+use super::record::BatchRecord;
+use crate::archive::{BatchRow, DeclarationRow, ReplayRow, TakesRows};
+use crate::day::Moment;
 use crate::id::{Ordinal, Watermark};
-use crate::index::filed::{Filed, Settled};
 use crate::journal::BoxError;
 use crate::mrn::Mint;
 use crate::outcome::Outcome;
 use crate::rules::DayLaw;
-use crate::rules::finding::Findings;
 
-/// Puts batches into an archive, in the order of the journal.
+/// Makes rows of batches.
+#[derive(Debug)]
 pub(crate) struct Archivist {
-    archive: ArchiveWriter,
     preparer: Preparer,
     laws: Arc<Laws>,
     mint: Mint,
-    days: (Day, Day),
-    findings: Findings,
     names: LawNames,
 }
 
 impl Archivist {
-    /// Batches of other days than `days`, first and last included, are passed over.
-    pub(crate) fn new(
-        archive: ArchiveWriter,
-        preparer: Preparer,
-        laws: Arc<Laws>,
-        mint: Mint,
-        days: (Day, Day),
-    ) -> Self {
-        let (findings, names) = (Findings::default(), LawNames::default());
-        Self { archive, preparer, laws, mint, days, findings, names }
+    pub(crate) fn new(preparer: Preparer, laws: Arc<Laws>, mint: Mint) -> Self {
+        Self { preparer, laws, mint, names: LawNames::default() }
     }
 
-    /// After the last record, `last`: everything stands.
-    pub(crate) fn finish(mut self, last: Watermark) -> Result<ArchiveWriter, BoxError> {
-        self.archive.end_range(last)?;
-        Ok(self.archive)
+    /// Puts the next batch of the journal into `archive`. Returns how many goods items it has, those
+    /// of replays included.
+    pub(crate) fn put(
+        &mut self,
+        number: Watermark,
+        record: BatchRecord<'_>,
+        archive: &mut dyn TakesRows,
+    ) -> Result<u64, BoxError> {
+        let batch = PlacedBatch::new(number, record, &self.laws)?;
+        archive.begin(number, batch.record.day)?;
+        let Self { preparer, mint, names, .. } = self;
+        let mut telling = Telling { archive, mint, names, batch: &batch, goods_items: 0 };
+        preparer.read_placed(&batch, &mut |declaration| telling.tell(&declaration))?;
+        Ok(telling.goods_items as u64)
     }
-}
-
-impl Onlooker for Archivist {
-    fn placed(&mut self, batch: &PlacedBatch<'_>) -> Result<(), BoxError> {
-        let filed = batch.filed;
-        let day = filed.admission().day;
-        if day < self.days.0 || day > self.days.1 {
-            return Ok(());
-        }
-        self.archive.begin(batch.placing.number, day)?;
-        let Self { archive, preparer, laws, mint, findings, names, .. } = self;
-        let replays = batch.replays.iter();
-        let mut telling = Telling { archive, mint, names, batch, day, replays, goods_items: 0 };
-        let asked = (0..filed.len()).map(|index| (index, first_answer(filed, index)));
-        let mut each = |reread: Reread<'_, '_>, findings: &mut Findings| {
-            telling.tell(&reread, findings)?;
-            findings.clear();
-            Ok(())
-        };
-        preparer.read_again(batch.message, laws, asked, findings, &mut each)
-    }
-}
-
-/// By what declaration `index` was judged; none where it is a replay.
-fn first_answer(filed: &Filed, index: usize) -> Option<Under<'_>> {
-    let Settled { outcome, .. } = filed.settled(index)?;
-    let under = Under::of(filed, index, outcome == Outcome::Conflict);
-    // Its own fallback stands in the message, uncut.
-    (outcome != Outcome::Replayed).then_some(Under { quoted: None, ..under })
 }
 
 /// One batch on its way into the archive.
 struct Telling<'a> {
-    archive: &'a mut ArchiveWriter,
+    archive: &'a mut dyn TakesRows,
     mint: &'a Mint,
     names: &'a mut LawNames,
     batch: &'a PlacedBatch<'a>,
-    day: Day,
-    replays: std::slice::Iter<'a, (u16, Ordinal)>,
     goods_items: usize,
 }
 
 impl Telling<'_> {
     /// The next declaration and, after the last one, the batch.
-    fn tell(&mut self, reread: &Reread<'_, '_>, findings: &Findings) -> Result<(), BoxError> {
-        self.goods_items += reread.declaration.goods_items.len();
-        let settled = self.batch.filed.settled(reread.index).ok_or("it is not settled")?;
-        match &reread.judged {
-            Some(judged) => self.declaration(reread, judged, settled.outcome, findings)?,
-            None => self.replay(reread, settled)?,
+    fn tell(&mut self, placed: &PlacedDeclaration<'_, '_>) -> Result<(), BoxError> {
+        self.goods_items += placed.declaration.goods_items.len();
+        match &placed.fate {
+            Fate::First(answer) => self.declaration(placed, answer)?,
+            Fate::Replay(of, first) => self.replay(placed, *of, *first)?,
         }
-        if reread.index + 1 == self.batch.filed.len() {
-            self.batch(reread)?;
+        if placed.index + 1 == self.batch.record.outcomes.len() {
+            self.batch(placed)?;
         }
         Ok(())
     }
 
     fn declaration(
         &mut self,
-        reread: &Reread<'_, '_>,
-        judged: &Rejudged<'_>,
-        outcome: Outcome,
-        findings: &Findings,
+        placed: &PlacedDeclaration<'_, '_>,
+        answer: &FirstAnswer<'_>,
     ) -> Result<(), BoxError> {
-        let &Reread { index, lodger, declaration, .. } = reread;
-        let (filed, placing) = (self.batch.filed, self.batch.placing);
-        let (rule_set, reference_data) = self.names.of(&judged.law);
-        let (law_day, check) = filed.judged_under(index);
+        let &PlacedDeclaration { index, lodger, declaration, .. } = placed;
+        let BatchRecord { day, at, law, first_ordinal, .. } = self.batch.record;
+        let (rule_set, reference_data) = self.names.of(answer.law);
         let lodged_at = Moment(declaration.fallback.lodged_at_ms);
-        let mrn = || self.mint.mrn_of(self.day, placing.first_ordinal, index);
+        let mrn = || self.mint.mrn_of(day, first_ordinal, index);
+        let digests = answer.digests;
         let row = DeclarationRow {
-            ordinal: Ordinal(placing.first_ordinal.0 + index as u64),
-            record: placing.number,
+            ordinal: Ordinal(first_ordinal.0 + index as u64),
+            record: self.batch.number,
             index: count(index),
-            outcome,
-            mrn: (outcome == Outcome::Accepted).then(mrn),
+            outcome: answer.outcome,
+            mrn: (answer.outcome == Outcome::Accepted).then(mrn),
             lodger,
-            judged_at: filed.admission().at,
-            lodged_at: check.usable().then_some(lodged_at),
-            lodged_day: check.usable().then_some(law_day),
+            judged_at: at,
+            lodged_at: answer.check.usable().then_some(lodged_at),
             rule_set,
             reference_data,
-            law: filed.admission().law,
-            judgement: judged.judgement,
-            content: filed.content(index).ok_or("it has no digest")?,
-            with_fallback: filed.fallback(index).map(|fallback| fallback.digest),
+            law,
+            judgement: answer.judgement,
+            content: digests.content,
+            with_fallback: (!answer.check.is_absent()).then_some(digests.with_fallback),
             declaration,
-            line_values: judged.line_values,
-            findings: findings.since(judged.start),
+            line_values: answer.line_values,
+            findings: answer.findings,
         };
-        Ok(self.archive.declaration(self.day, &row)?)
+        Ok(self.archive.declaration(day, &row)?)
     }
 
-    fn replay(&mut self, reread: &Reread<'_, '_>, settled: Settled) -> Result<(), BoxError> {
-        let &Reread { index, lodger, declaration, .. } = reread;
-        let (at, first_ordinal) = *self.replays.next().ok_or("a replay of nothing")?;
-        if usize::from(at) != index {
-            return Err("replays are out of order".into());
-        }
+    fn replay(
+        &mut self,
+        placed: &PlacedDeclaration<'_, '_>,
+        replay_of: Outcome,
+        first_ordinal: Ordinal,
+    ) -> Result<(), BoxError> {
         let row = ReplayRow {
-            record: self.batch.placing.number,
-            index: count(index),
-            lodger,
-            ioss_number: declaration.ioss_number,
+            record: self.batch.number,
+            index: count(placed.index),
+            lodger: placed.lodger,
+            ioss_number: placed.declaration.ioss_number,
             first_ordinal,
-            replay_of: settled.replay_of.ok_or("a replay of no answer")?,
-            judged_at: self.batch.filed.admission().at,
+            replay_of,
+            judged_at: self.batch.record.at,
         };
-        Ok(self.archive.replay(self.day, &row)?)
+        Ok(self.archive.replay(self.batch.record.day, &row)?)
     }
 
-    fn batch(&mut self, reread: &Reread<'_, '_>) -> Result<(), BoxError> {
-        let (filed, placing) = (self.batch.filed, self.batch.placing);
+    fn batch(&mut self, placed: &PlacedDeclaration<'_, '_>) -> Result<(), BoxError> {
+        let BatchRecord { day, at, law, first_ordinal, outcomes, .. } = self.batch.record;
         let row = BatchRow {
-            record: placing.number,
-            batch_id: reread.batch_id,
-            lodger: reread.lodger,
-            judged_at: filed.admission().at,
-            law: filed.admission().law,
-            first_ordinal: placing.first_ordinal,
-            declarations: count(filed.len()),
+            record: self.batch.number,
+            batch_id: placed.batch_id,
+            lodger: placed.lodger,
+            judged_at: at,
+            law,
+            first_ordinal,
+            declarations: count(outcomes.len()),
             goods_items: count(self.goods_items),
         };
-        Ok(self.archive.batch(self.day, &row)?)
+        Ok(self.archive.batch(day, &row)?)
     }
 }
 

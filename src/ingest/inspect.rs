@@ -13,7 +13,7 @@ use super::engine::{self, StartError, folders};
 use super::kept_runs::KeptRuns;
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
-use super::recover::{Onlooker, Progress, RecoverError, Recovered, Recoverer};
+use super::recover::{RecoverError, Recovered, Recoverer};
 use super::runs;
 use super::start_error::io;
 use crate::config::Config;
@@ -200,7 +200,6 @@ fn is_damage(error: &StartError) -> bool {
             RecoverError::Full(_)
                 | RecoverError::TimeZone { .. }
                 | RecoverError::Fold(_)
-                | RecoverError::Onlooker { .. }
                 | RecoverError::Run(_)
                 | RecoverError::Memory(_)
         ),
@@ -306,9 +305,6 @@ fn tell(verified: &Verified, recovered: &Recovered) -> String {
     )
 }
 
-/// Is told how far the journal has been read.
-type Report = Box<dyn FnMut(&Progress) + Send>;
-
 /// A data folder, locked, with what is needed to read it.
 pub(super) struct Opened {
     pub(super) secrets: Secrets,
@@ -373,33 +369,6 @@ impl Opened {
         mark: Option<Watermark>,
         (runs, boundaries): (run::Folder, Vec<Watermark>),
     ) -> Result<(Recovered, Verified), StartError> {
-        self.recover_with(config, fold, engine::report(), runs, |recoverer| {
-            recoverer.with_mark(mark).with_boundaries(boundaries)
-        })
-    }
-
-    /// The same before an onlooker.
-    pub(super) fn recover_before(
-        &self,
-        config: &Config,
-        fold: Fold,
-        runs: run::Folder,
-        onlooker: &mut dyn Onlooker,
-        progress: Report,
-    ) -> Result<(Recovered, Verified), StartError> {
-        self.recover_with(config, fold, progress, runs, |recoverer| {
-            recoverer.with_onlooker(Some(onlooker))
-        })
-    }
-
-    fn recover_with<'o>(
-        &self,
-        config: &Config,
-        fold: Fold,
-        progress: Report,
-        runs: run::Folder,
-        with: impl FnOnce(Recoverer<'o>) -> Recoverer<'o>,
-    ) -> Result<(Recovered, Verified), StartError> {
         LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
         let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
         let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
@@ -409,8 +378,8 @@ impl Opened {
             .collect();
         let laws = Arc::clone(&self.laws);
         let recoverer =
-            Recoverer::new(index, laws, preparers, &config.time_zone, (fold, runs), progress);
-        let mut recoverer = with(recoverer);
+            Recoverer::new(index, laws, preparers, &config.time_zone, (fold, runs), engine::report());
+        let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
         let verified = journal::verify(
             &LocalDisk::new(),
             &config.data_dir.join(folders::JOURNAL),

@@ -24,8 +24,9 @@
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
-//! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`; `archivist` makes the
-//!   archive's rows.
+//! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
+//!   `sealing` is the thread that does so, and lets segments of the journal go.
+//! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery. `kept_runs`:
 //!   what verify and rebuild do with runs.
 
@@ -50,7 +51,9 @@ mod commit;
 mod deltas;
 mod folding;
 mod kept_runs;
+mod placed;
 mod runs;
+mod sealing;
 mod start_error;
 mod work;
 

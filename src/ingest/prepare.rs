@@ -23,7 +23,7 @@ use crate::wire::digest::{Digester, Keys, MemoryKind};
 use crate::wire::malformed::{Defect, Malformed};
 use crate::wire::normalise::normalise_lodger;
 use crate::wire::reader::{self, Batch};
-use crate::wire::view::{Declaration, Lodger};
+use crate::wire::view::{Declaration, FallbackLodgement, Lodger};
 
 /// How large a batch may be, as configured. What is in the journal was taken under the settings of
 /// its time and is judged again without bounds.
@@ -104,7 +104,7 @@ pub struct Preparer {
     bounds: Bounds,
     calendar: Calendar,
     keys: Keys,
-    digester: Digester,
+    pub(super) digester: Digester,
     pub(super) judge: Judge,
     pub(super) arena: Bump,
 }
@@ -186,15 +186,7 @@ impl Preparer {
                     ),
                 ));
             }
-            let mut check = FallbackCheck::of(&declaration.fallback, at);
-            let lodged = self.calendar.day(Moment(declaration.fallback.lodged_at_ms));
-            let mut in_force = Arc::clone(&day_law);
-            if check.usable() && lodged != day {
-                match law.law.on(lodged) {
-                    Ok(older) => in_force = older,
-                    Err(_) => check = check.without_law(),
-                }
-            }
+            let (check, in_force) = self.law_of(&declaration.fallback, when, law, &day_law);
             let law_day = in_force.day();
             let digests = self.digester.digests(&lodger, &declaration, encoded);
             let key = if lrn_is_usable(declaration.lrn) {
@@ -241,6 +233,26 @@ impl Preparer {
             day_law,
         };
         Ok((unfinished, draft))
+    }
+
+    /// What is found of a declaration's fallback lodgement, and the law that judges it: that of the
+    /// first lodging, where there is one and it has a law, else that of the batch's day.
+    pub(super) fn law_of(
+        &self,
+        fallback: &FallbackLodgement<'_>,
+        When { at, day }: When,
+        law: &Numbered,
+        day_law: &Arc<DayLaw>,
+    ) -> (FallbackCheck, Arc<DayLaw>) {
+        let check = FallbackCheck::of(fallback, at);
+        let lodged = self.calendar.day(Moment(fallback.lodged_at_ms));
+        if !check.usable() || lodged == day {
+            return (check, Arc::clone(day_law));
+        }
+        match law.law.on(lodged) {
+            Ok(older) => (check, older),
+            Err(_) => (check.without_law(), Arc::clone(day_law)),
+        }
     }
 
     fn check_batch(&self, batch: &Batch<'_>) -> Result<(), Refusal> {

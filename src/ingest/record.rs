@@ -59,7 +59,7 @@ pub enum Entry<'a> {
 }
 
 /// A batch as it stands in the journal.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchRecord<'a> {
     /// Number of its law.
     pub law: u32,

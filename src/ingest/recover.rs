@@ -23,7 +23,7 @@ use crate::index::filed::{Draft, Filed, Placing};
 use crate::index::run::{Covers, Folder, RunError};
 use crate::index::settle::{Claimed, Decided, Settler};
 use crate::index::{Index, Unclaimed, Why};
-use crate::journal::{self, BoxError, Position, Record};
+use crate::journal::{self, Position, Record};
 use crate::outcome::Outcome;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event, Fold, FoldError};
@@ -101,48 +101,6 @@ pub enum RecoverError {
     /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
-    /// Whoever looks on could not go on.
-    #[error("record {number}: {source}")]
-    Onlooker {
-        /// The record's number.
-        number: u64,
-        /// What went wrong.
-        source: BoxError,
-    },
-}
-
-/// Is shown every batch in the order of the journal, once its outcomes are known and compared.
-pub(crate) trait Onlooker: Send {
-    /// The next batch.
-    fn placed(&mut self, batch: &PlacedBatch<'_>) -> Result<(), BoxError>;
-}
-
-/// A batch that has its place in the journal.
-#[derive(Debug)]
-pub(crate) struct PlacedBatch<'a> {
-    /// The message as it came.
-    pub(crate) message: &'a [u8],
-    /// Its admission, digests and outcomes.
-    pub(crate) filed: &'a Filed,
-    /// Its number, place and first ordinal.
-    pub(crate) placing: Placing,
-    /// Its replays, ascending by index in the batch: of each the ordinal of the first answer.
-    pub(crate) replays: Vec<(u16, Ordinal)>,
-}
-
-impl<'a> PlacedBatch<'a> {
-    fn new(prepared: &'a Prepared, decided: &'a Decided, placing: Placing) -> Self {
-        let replays = decided.replays.iter().filter_map(|(index, first)| {
-            let ordinal = first.placing()?.first_ordinal.0 + first.index() as u64;
-            Some((*index, Ordinal(ordinal)))
-        });
-        Self {
-            message: &prepared.message,
-            filed: &decided.filed,
-            placing,
-            replays: replays.collect(),
-        }
-    }
 }
 
 /// A record that has been taken from the journal and waits for its bunch to be full.
@@ -166,7 +124,7 @@ enum WaitingEntry {
 }
 
 /// Builds state from records.
-pub(crate) struct Recoverer<'o> {
+pub(crate) struct Recoverer {
     index: Arc<Index>,
     settler: Settler,
     laws: Arc<Laws>,
@@ -182,7 +140,6 @@ pub(crate) struct Recoverer<'o> {
     seen: Progress,
     mark: Option<Watermark>,
     digest_at_mark: Option<[u8; 32]>,
-    onlooker: Option<&'o mut dyn Onlooker>,
     /// Where full tables go.
     runs: Folder,
     /// After these records a table is frozen, full or not; the next one last.
@@ -227,7 +184,7 @@ pub(crate) struct Recovered {
 const BUNCH_RECORDS: usize = 256;
 const BUNCH_BYTES: usize = 32 << 20;
 
-impl<'o> Recoverer<'o> {
+impl Recoverer {
     /// Goes on with a fold; tables that are full become runs in a folder.
     pub(crate) fn new(
         index: Arc<Index>,
@@ -253,7 +210,6 @@ impl<'o> Recoverer<'o> {
             seen: Progress::default(),
             mark: None,
             digest_at_mark: None,
-            onlooker: None,
             runs,
             boundaries: Vec::new(),
             covered: None,
@@ -262,10 +218,6 @@ impl<'o> Recoverer<'o> {
         }
     }
 
-    /// Shows every batch to `onlooker`.
-    pub(crate) fn with_onlooker(self, onlooker: Option<&'o mut dyn Onlooker>) -> Self {
-        Self { onlooker, ..self }
-    }
 
     /// Freezes a table after each of these records, ascending.
     pub(crate) fn with_boundaries(self, mut boundaries: Vec<Watermark>) -> Self {
@@ -421,11 +373,6 @@ impl<'o> Recoverer<'o> {
                 }
                 let placing = Placing { number, position, first_ordinal };
                 self.settler.place(&decided.filed, placing);
-                if let Some(onlooker) = &mut self.onlooker {
-                    onlooker
-                        .placed(&PlacedBatch::new(&prepared, &decided, placing))
-                        .map_err(|source| RecoverError::Onlooker { number: number.0, source })?;
-                }
                 self.next_ordinal.0 += outcomes.len() as u64;
                 self.newest = self.newest.max(Some(when.at));
                 self.seen.declarations += outcomes.len() as u64;
