@@ -158,8 +158,10 @@ impl<T: Table> TableFile<T> {
             }
             file => file,
         };
+        // One that failed may have been made all the same.
+        let made = Beside { disk: Arc::clone(disk), path: Some(beside.clone()) };
         let file = file.map_err(io_error("making", &beside))?;
-        let beside = Beside { disk: Arc::clone(disk), path: Some(beside) };
+        let beside = made;
         let columns = T::columns();
         let has: Vec<bool> =
             columns.iter().map(|c| *personal || c.presence != Presence::Personal).collect();
@@ -206,17 +208,23 @@ impl<T: Table> TableFile<T> {
     /// Writes what is left and syncs the file.
     pub(super) fn finish(mut self) -> Result<Written, ArchiveError> {
         self.hand_on()?;
-        let Some(writer) = self.writer.take() else {
+        let path = self.beside.path();
+        let Some(writer) = &mut self.writer else {
             return Err(ArchiveError::Order("a file was ended twice".to_owned()));
         };
-        let mut file = writer.into_inner().map_err(parquet_error(self.beside.path()))?;
-        file.file.sync().map_err(io_error("syncing", self.beside.path()))?;
+        writer.finish().map_err(parquet_error(path))?;
+        // What the system says is lost where the inner writer is taken out with bytes in its buffer.
+        writer.sync().map_err(io_error("writing", path))?;
+        let file = writer.inner_mut();
+        file.file.sync().map_err(io_error("syncing", path))?;
         if file.block_bytes > 0 {
             file.end_block();
         }
-        let entry = FileEntry { rows: self.handed_on, bytes: file.file.len(), check: file.whole };
+        let (bytes, check) = (file.file.len(), file.whole);
+        let entry = FileEntry { rows: self.handed_on, bytes, check };
+        let checks = std::mem::take(&mut file.blocks);
         let beside = self.beside.path.take().unwrap_or_default();
-        Ok(Written { table: T::NAME, entry, checks: file.blocks, beside })
+        Ok(Written { table: T::NAME, entry, checks, beside })
     }
 }
 
