@@ -67,6 +67,12 @@ pub struct Config {
     pub message_s_max: u64,
     /// Size of a journal segment.
     pub segment_bytes: ByteSize,
+    /// Bytes of the journal that may wait to be sealed; past that batches are told to come back. At 224
+    /// bytes a goods item 4 GiB are 19 million of them. A quarter of it makes a run at the latest.
+    pub unsealed_bytes_max: ByteSize,
+    /// After so long what was lodged is written as a run and sealed, however little it is, seconds:
+    /// analysts' tools see it then.
+    pub seal_interval_s: u64,
     /// A group is written when it holds this much or nothing more is waiting.
     pub group_bytes_max: ByteSize,
     /// Between two checkpoints of the summaries, milliseconds: what a restart folds again.
@@ -96,6 +102,10 @@ pub struct Config {
     pub archive_personal_data: bool,
 }
 
+/// Fewer segments than this must not be all that may wait to be sealed: one is being written, one
+/// stands ready, and what is sealed at once, a quarter of all, begins and ends anywhere in one.
+const SEGMENTS_UNSEALED_MIN: u64 = 8;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -120,6 +130,8 @@ impl Default for Config {
             admission_wait_ms_max: 5_000,
             message_s_max: 60,
             segment_bytes: ByteSize(256 * MIB),
+            unsealed_bytes_max: ByteSize(4 << 30),
+            seal_interval_s: 3_600,
             group_bytes_max: ByteSize(MIB),
             checkpoint_interval_ms: 5_000,
             clock_behind_s_max: 60,
@@ -292,6 +304,7 @@ impl Config {
             ("group_bytes_max", self.group_bytes_max.0, 16 * MIB),
             ("checkpoint_interval_ms", self.checkpoint_interval_ms, 3_600_000),
             ("message_s_max", self.message_s_max, 86_400),
+            ("seal_interval_s", self.seal_interval_s, 31_536_000),
             ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
             ("watches_max", self.watches_max as u64, 4_096),
@@ -309,6 +322,15 @@ impl Config {
             let least = ByteSize(segment_least);
             let rule = format!("must be {least} (four of the largest batches) to 4GiB");
             return bound("segment_bytes", &self.segment_bytes, rule);
+        }
+        let least = SEGMENTS_UNSEALED_MIN * self.segment_bytes.0;
+        if self.unsealed_bytes_max.0 < least {
+            let rule = format!(
+                "must be at least {} ({SEGMENTS_UNSEALED_MIN} times segment_bytes): a quarter of it is \
+                 sealed at once",
+                ByteSize(least)
+            );
+            return bound("unsealed_bytes_max", &self.unsealed_bytes_max, rule);
         }
         self.sizes()
     }

@@ -95,6 +95,12 @@ pub struct FoundDeclaration {
 }
 
 impl FoundDeclaration {
+    /// The declaration and what was found of it.
+    #[must_use]
+    pub fn into_parts(self) -> (v1::Declaration, Findings) {
+        (self.declaration, self.findings)
+    }
+
     /// All that was found, in order; of a conflict, LRN_CONTENT_CONFLICT first.
     #[must_use]
     pub fn findings(&self) -> OwnFindings<'_> {

@@ -189,7 +189,7 @@ pub use find::{Found, FoundDeclaration};
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
 pub use scan::Records;
-pub use set::{FileEntry, Part, Set};
+pub use set::{FileEntry, OtherRecord, Part, Set};
 pub use set_writer::SetWriter;
 pub use takes_rows::TakesRows;
 pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};

@@ -20,6 +20,8 @@
 //! | 67 | 1 | 0 |
 //! | 68 | 4 | how many parts follow |
 //! | 72 | 160 a part | the parts, in the order in which they were begun |
+//! | | 4 | how many records that are no batches follow |
+//! | | 13 and a body | those records, in order: number (8), kind (1), length of the body (4), body |
 //! | | 4 a block | of the files of all parts that are not dropped, in that order: CRC32C of each block of 16 KiB, the last one of a file shorter |
 //!
 //! A part is what arrived on one day; a day has several parts only where it was found again after
@@ -36,6 +38,9 @@
 //! | 24 | 8 | least ordinal in it |
 //! | 32 | 8 | ordinal past the greatest one in it |
 //! | 40 | 24 a table | batches, declarations, goods items, findings, replays: rows (8), bytes (8) and CRC32C (4) of the file, and 0 (4) |
+//!
+//! Records that are no batches (laws, settings) have no table: they stand here as they stood in the
+//! journal, so that nothing of it is lost.
 //!
 //! Checks of blocks, beside that of the whole file, let a reader that takes but a few pages of a file
 //! know that these are what was written; so damage is told from rows, and no decoder ever sees it.
@@ -57,6 +62,7 @@ const MAGIC: [u8; 8] = *b"WAAGASET";
 const HEADER_BYTES: usize = 72;
 const PART_BYTES: usize = 160;
 const FILE_BYTES: usize = 24;
+const OTHER_HEADER_BYTES: usize = 13;
 /// What is checked at once, and read at once at least.
 pub(super) const BLOCK_BYTES: usize = 16 << 10;
 /// A set of a terabyte would have a set file of this size.
@@ -93,6 +99,17 @@ pub struct Part {
     pub files: [FileEntry; 5],
 }
 
+/// A record of the journal that is no batch, as it stood there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherRecord {
+    /// Its number.
+    pub number: Watermark,
+    /// Its kind.
+    pub kind: u8,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
 /// The files of one range of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
@@ -112,6 +129,8 @@ pub struct Set {
     pub pseudonyms: u8,
     /// Its parts, in the order in which they were begun.
     pub parts: Vec<Part>,
+    /// The records that are no batches, in order.
+    pub others: Vec<OtherRecord>,
 }
 
 /// Checks of a file's blocks.
@@ -199,6 +218,13 @@ impl Set {
                 to.extend([0; 4]);
             }
         }
+        to.extend(u32::try_from(self.others.len()).unwrap_or(u32::MAX).to_le_bytes());
+        for OtherRecord { number, kind, body } in &self.others {
+            to.extend(number.0.to_le_bytes());
+            to.push(*kind);
+            to.extend(u32::try_from(body.len()).unwrap_or(u32::MAX).to_le_bytes());
+            to.extend(body);
+        }
         for check in checks.iter().flatten().flat_map(|checks| checks.iter()) {
             to.extend(check.to_le_bytes());
         }
@@ -276,7 +302,11 @@ impl Fields<'_> {
         }
         let parts = (0..count).map(|_| self.part()).collect::<Option<Vec<Part>>>()?;
         let personal = personal != 0;
-        let (first, last) = (first, last);
+        let count = self.u32()? as usize;
+        if count > self.0.len() / OTHER_HEADER_BYTES {
+            return None;
+        }
+        let others = (0..count).map(|_| self.other()).collect::<Option<Vec<OtherRecord>>>()?;
         let set = Set {
             first,
             last,
@@ -286,6 +316,7 @@ impl Fields<'_> {
             normaliser,
             pseudonyms,
             parts,
+            others,
         };
         let mut checks = Vec::new();
         for part in set.kept() {
@@ -300,6 +331,14 @@ impl Fields<'_> {
             checks.push(of_part);
         }
         Some((set, checks))
+    }
+
+    fn other(&mut self) -> Option<OtherRecord> {
+        let (number, [kind]) = (Watermark(self.u64()?), self.take()?);
+        let length = self.u32()? as usize;
+        let (body, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(OtherRecord { number, kind, body: body.to_vec() })
     }
 
     fn part(&mut self) -> Option<Part> {

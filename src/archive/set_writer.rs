@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::error::{ArchiveError, io_error};
 use super::private::{PSEUDONYM_VERSION, Pseudonyms};
 use super::rows::{BatchRow, DayTables, DeclarationRow, ReplayRow};
-use super::set::{BlockChecks, FileEntry, Part, Set};
+use super::set::{BlockChecks, FileEntry, OtherRecord, Part, Set};
 use super::store::{Inner, lock};
 use super::table_file::{Written, sync_folder};
 use crate::day::Day;
@@ -35,8 +35,9 @@ pub struct SetWriter {
     ended: Vec<EndedPart>,
     /// Parts begun.
     begun: usize,
-    /// The record that [`Self::begin`] was last called for.
+    /// The record that was begun or added last.
     current: Watermark,
+    others: Vec<OtherRecord>,
 }
 
 /// What is known of a part besides its files.
@@ -71,16 +72,21 @@ impl SetWriter {
             ended: Vec::new(),
             begun: 0,
             current: Watermark(first.0.saturating_sub(1)),
+            others: Vec::new(),
         }
     }
 
-    /// The rows that follow are those of record `record`, a batch of day `day`. Records that are no
-    /// batches are passed over.
+    /// Adds a record that is no batch, as it stands in the journal.
     ///
     /// # Errors
-    /// Where files cannot be written, and [`ArchiveError::Order`] where the record does not come
-    /// after the one before.
-    pub fn begin(&mut self, record: Watermark, day: Day) -> Result<(), ArchiveError> {
+    /// [`ArchiveError::Order`] where it does not come after the one before.
+    pub fn other(&mut self, number: Watermark, kind: u8, body: &[u8]) -> Result<(), ArchiveError> {
+        self.follow(number)?;
+        self.others.push(OtherRecord { number, kind, body: body.to_vec() });
+        Ok(())
+    }
+
+    fn follow(&mut self, record: Watermark) -> Result<(), ArchiveError> {
         if record <= self.current {
             return Err(ArchiveError::Order(format!(
                 "record {} does not come after {}",
@@ -88,6 +94,16 @@ impl SetWriter {
             )));
         }
         self.current = record;
+        Ok(())
+    }
+
+    /// The rows that follow are those of record `record`, a batch of day `day`.
+    ///
+    /// # Errors
+    /// Where files cannot be written, and [`ArchiveError::Order`] where the record does not come
+    /// after the one before.
+    pub fn begin(&mut self, record: Watermark, day: Day) -> Result<(), ArchiveError> {
+        self.follow(record)?;
         if !self.open.contains_key(&day) {
             if self.open.len() >= DAYS_OPEN_MAX
                 && let Some((_, oldest)) = self.open.pop_first()
@@ -180,6 +196,7 @@ impl SetWriter {
             // A change of how pseudonyms are made is no daily matter.
             pseudonyms: u8::try_from(PSEUDONYM_VERSION).unwrap_or(u8::MAX),
             parts: self.ended.iter().map(|ended| ended.part.clone()).collect(),
+            others: std::mem::take(&mut self.others),
         };
         self.name(&set)?;
         let archive = Arc::clone(&self.archive);

@@ -74,7 +74,7 @@ use generation::Generation;
 pub use memory::Memory;
 use run::{Covers, Run, RunError};
 
-use crate::id::Ordinal;
+use crate::id::{Ordinal, Watermark};
 use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
@@ -254,6 +254,12 @@ impl Index {
         let state = self.state.load();
         let frozen = state.frozen.as_ref().map(|frozen| frozen.covers().clone());
         frozen.or_else(|| state.runs.first().map(|run| run.covers().clone()))
+    }
+
+    /// The last record that the runs on disk cover.
+    #[must_use]
+    pub fn runs_cover(&self) -> Option<Watermark> {
+        self.state.load().runs.first().map(|run| run.covers().last_record)
     }
 
     /// Whether a frozen generation is being written.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use tokio::sync::{oneshot, watch};
@@ -19,6 +19,7 @@ use super::laws::Laws;
 use super::record::{self, BatchRecord};
 use super::runs;
 use super::work::{Placed, ToCommit, ToEnact};
+use crate::config::Config;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Admission, Placing, Settled};
@@ -55,6 +56,9 @@ pub(super) struct Committer {
     pub(super) carried: Carried,
     /// To the thread that writes runs.
     pub(super) frozen: Sender<Arc<Frozen>>,
+    pub(super) freezing: Freezing,
+    /// Dropped to tell the sealer that the server stops.
+    pub(super) _sealing: Sender<()>,
     pub(super) laws: Arc<Laws>,
     pub(super) clock: Arc<Clock>,
     pub(super) next_ordinal: Ordinal,
@@ -64,6 +68,43 @@ pub(super) struct Committer {
     pub(super) durable: watch::Sender<Watermark>,
     pub(super) failed: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<Option<String>>,
+}
+
+/// When a table is frozen that is not full: what a start judges again is bounded in bytes and, for the
+/// sake of those who read the archive, in time.
+#[derive(Debug)]
+pub(super) struct Freezing {
+    bytes_max: u64,
+    interval: Duration,
+    /// Written since a table was frozen.
+    bytes: u64,
+    /// When the first of that was written.
+    since: Option<Instant>,
+}
+
+impl Freezing {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            bytes_max: config.unsealed_bytes_max.0 / 4,
+            interval: Duration::from_secs(config.seal_interval_s),
+            bytes: 0,
+            since: None,
+        }
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    fn is_due(&self) -> bool {
+        let is_old = self.since.is_some_and(|since| since.elapsed() >= self.interval);
+        is_old || self.bytes >= self.bytes_max
+    }
+
+    fn frozen(&mut self) {
+        (self.bytes, self.since) = (0, None);
+    }
 }
 
 /// Why the committer gives up.
@@ -112,6 +153,10 @@ impl Committer {
                 drop(group);
                 self.refuse(&error, work);
                 return;
+            }
+            // Where the one before is being written still, another time.
+            if self.freezing.is_due() && self.index.close() {
+                self.freezing.frozen();
             }
             self.freeze();
         }
@@ -254,6 +299,7 @@ impl Committer {
             // Workers outlive the committer; there is always one to answer.
             let _ = self.answers.send(batch);
         }
+        self.freezing.wrote(group.bytes);
         group.bytes = 0;
         Ok(())
     }

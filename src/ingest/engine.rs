@@ -13,7 +13,8 @@ use super::answer::Framing;
 use super::budget::{Budget, Share, Turn};
 use super::carried::Carried;
 use super::clock::Clock;
-use super::commit::{Committer, Work};
+use super::archivist::Archivist;
+use super::commit::{Committer, Freezing, Work};
 use super::deltas;
 use super::folding;
 use super::laws::Laws;
@@ -23,14 +24,16 @@ use super::record::{self, SettingsRecord};
 use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
 use super::runs::{self, RunWriter};
+use super::sealing::{Folded, Sealer};
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
+use crate::archive::{self, Archive, Pseudonyms};
 use crate::config::{Config, ConfigError, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
-use crate::id::Eori;
+use crate::id::{Eori, Watermark};
 use crate::index::{Index, run};
 use crate::journal::{self, Room};
 use crate::mrn::Mint;
@@ -133,7 +136,17 @@ pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options 
             config.batch_declarations_max,
             usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
         ),
+        segments_max: config.unsealed_bytes_max.0 / config.segment_bytes.0,
         ..journal::Options::new(identity)
+    }
+}
+
+/// How `config` wants its archive.
+pub(super) fn archive_options(config: &Config, secrets: &Secrets) -> archive::Options {
+    archive::Options {
+        identity: secrets.identity(),
+        personal: config.archive_personal_data,
+        pseudonyms: Pseudonyms::new(secrets.pseudonym()),
     }
 }
 
@@ -189,7 +202,18 @@ impl Engine {
         )?;
         let runs_folder =
             run::Folder::new(Arc::clone(&disk), &folder(folders::RUNS), secrets.identity());
-        let runs = runs::usable(&runs_folder, fold.watermark(), (&*disk, &journal_folder))?;
+        let (archive, _) = Archive::open(
+            Arc::clone(&disk),
+            &folder(folders::ARCHIVE),
+            archive_options(config, &secrets),
+        )?;
+        let extent = journal::extent(&*disk, &journal_folder, &secrets.identity())?;
+        let sealed = Watermark(archive.next().0.0 - 1);
+        let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
+        if first_record.0 > sealed.0 + 1 {
+            return Err(StartError::Beginning { first: first_record.0, sealed: sealed.0 });
+        }
+        let runs = runs::usable(&runs_folder, fold.watermark(), extent)?;
         let newest_run = runs.last().map(|run| run.covers().clone());
         let index = runs::index(config, &sizes, keys.clone(), runs)?;
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
@@ -207,9 +231,13 @@ impl Engine {
             Some(covers) => recoverer.after(covers)?,
             None => recoverer,
         });
+        if let Some(recoverer) = &mut recoverer {
+            // What no segment has any more, and what is derived does not know.
+            recoverer.read_archive(&archive, first_record)?;
+        }
         let from_segment = newest_run.map_or(1, |covers| covers.position.segment);
         let (mut journal, recovery) = journal::open(
-            disk,
+            Arc::clone(&disk),
             &journal_folder,
             &journal::Options { from_segment, ..journal_options(config, secrets.identity()) },
             &mut |record| match &mut recoverer {
@@ -221,16 +249,14 @@ impl Engine {
             Some(recoverer) => recoverer.finish()?,
             None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
         };
-        if recovery.first_record.0 > 1 {
-            return Err(StartError::Beginning { first: recovery.first_record.0 });
-        }
         let mut fold = recovered.fold;
         let mut last = recovered.last;
-        if fold.watermark().0 > recovered.seen.records {
-            return Err(StartError::Ahead {
-                catalog: fold.watermark().0,
-                journal: recovered.seen.records,
-            });
+        let held = journal.durable().watermark;
+        if fold.watermark() > held {
+            return Err(StartError::Ahead { catalog: fold.watermark().0, journal: held.0 });
+        }
+        if sealed > held {
+            return Err(StartError::ArchiveAhead { archive: sealed.0, journal: held.0 });
         }
         check_clock(config, &calendar, &clock, recovered.newest)?;
 
@@ -273,6 +299,7 @@ impl Engine {
             laws: Arc::clone(&laws),
             preparer: preparer(Bounds::NONE),
             reader: journal.reader(),
+            archive: archive.clone(),
             mint: mint.clone(),
             durable: durable_seen,
         };
@@ -311,6 +338,19 @@ impl Engine {
             time_zone: config.time_zone.clone(),
             laws: Vec::new(),
         };
+        let folded = Folded::default();
+        // Closed when the committer ends.
+        let (sealing, until) = bounded(0);
+        let sealer = Sealer {
+            oldest: journal.oldest(),
+            archive,
+            archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
+            index: Arc::clone(&index),
+            folded: folded.clone(),
+            until,
+            failed: Arc::clone(&failed),
+            stop: stop.clone(),
+        };
         let committer = Committer {
             journal,
             index: Arc::clone(&index),
@@ -318,6 +358,8 @@ impl Engine {
             last,
             carried,
             frozen,
+            freezing: Freezing::new(config),
+            _sealing: sealing,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),
             next_ordinal: recovered.next_ordinal,
@@ -330,9 +372,10 @@ impl Engine {
         };
         spawn("committer", Box::new(move || committer.run(&to_committer)))?;
         spawn("runs", Box::new(move || run_writer.run()))?;
+        spawn("sealer", Box::new(move || sealer.run()))?;
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
-        let (folder, catalog) = folding::threads(fold, to_fold, interval);
+        let (folder, catalog) = folding::threads(fold, to_fold, interval, folded);
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
 

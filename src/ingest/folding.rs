@@ -17,6 +17,7 @@ use crossbeam::channel::{Receiver, Sender, bounded, select};
 use tokio::sync::watch;
 
 use super::deltas::Arriving;
+use super::sealing::Folded;
 use crate::id::Watermark;
 use crate::summary::{Checkpoint, Checkpointed, Event, Fold, FoldError};
 
@@ -40,6 +41,7 @@ pub(super) struct Folder {
     to_catalog: Sender<Checkpoint>,
     from_catalog: Receiver<Written>,
     is_writing: bool,
+    folded: Folded,
 }
 
 /// The catalog thread.
@@ -49,15 +51,26 @@ pub(super) struct CatalogWriter {
     written: Sender<Written>,
 }
 
-/// Both threads, over what arrives; a checkpoint begins every `interval`.
+/// Both threads, over what arrives; a checkpoint begins every `interval`, and `folded` is
+/// told when one is durable.
 pub(super) fn threads(
     fold: Fold,
     arriving: Arriving,
     interval: Duration,
+    folded: Folded,
 ) -> (Folder, CatalogWriter) {
     let (to_catalog, checkpoints) = bounded(1);
     let (written, from_catalog) = bounded(1);
-    let folder = Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing: false };
+    folded.set(fold.checkpointed());
+    let folder = Folder {
+        fold,
+        arriving,
+        interval,
+        to_catalog,
+        from_catalog,
+        is_writing: false,
+        folded,
+    };
     (folder, CatalogWriter { checkpoints, written })
 }
 
@@ -133,6 +146,7 @@ impl Folder {
 
     fn end_checkpoint(&mut self, written: Option<Written>) -> Result<(), FoldingError> {
         self.fold.end_checkpoint(written.ok_or(FoldingError::NoWriter)??);
+        self.folded.set(self.fold.checkpointed());
         self.is_writing = false;
         Ok(())
     }
@@ -198,7 +212,7 @@ mod tests {
         }
         // No room for what the test hands in while nothing is written.
         let (deltas, arriving) = deltas::way(4, 1 << 12, fold.watermark());
-        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1));
+        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1), Folded::default());
         let failed = Arc::new(AtomicBool::new(false));
         let folding = std::thread::spawn({
             let failed = Arc::clone(&failed);
@@ -229,7 +243,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (fold, _, _) = open(&folder);
         let (deltas, arriving) = deltas::way(4, 1 << 12, Watermark(0));
-        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1));
+        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1), Folded::default());
         let stop = watch::Sender::new(None);
         let seen = stop.subscribe();
         let failed = Arc::new(AtomicBool::new(false));

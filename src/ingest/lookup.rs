@@ -15,12 +15,13 @@ use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::record::{BatchRecord, Entry};
 use super::refusal::Refusal;
+use crate::archive::{self, Archive};
 use crate::day::Moment;
-use crate::id::{Eori, Watermark};
+use crate::id::{Eori, Ordinal, Watermark};
 use crate::index::Index;
-use crate::index::filed::Settled;
+use crate::index::filed::{Placing, Settled};
 use crate::index::first::First;
-use crate::journal::Reader;
+use crate::journal::{JournalError, Reader};
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
 use crate::proto::v1;
@@ -90,6 +91,7 @@ pub struct Lookup {
     pub(super) laws: Arc<Laws>,
     pub(super) preparer: Preparer,
     pub(super) reader: Reader,
+    pub(super) archive: Archive,
     pub(super) mint: Mint,
     pub(super) durable: watch::Receiver<Watermark>,
 }
@@ -111,8 +113,12 @@ pub struct Found {
     pub declarant: String,
     /// The batch's one time.
     pub judged_at: Moment,
-    /// The declaration as it was judged.
-    pub declaration: v1::Declaration,
+    /// The declaration as it was judged; none where it is no longer kept.
+    pub declaration: Option<v1::Declaration>,
+    /// Its LRN.
+    pub lrn: String,
+    /// Names and streets of private persons are not in the declaration, or none of it is kept.
+    pub is_withheld: bool,
 }
 
 impl Found {
@@ -217,7 +223,11 @@ impl Lookup {
             std::thread::sleep(WAIT);
         }
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
-        let record = self.reader.read(placing.position).map_err(|error| damaged(&error))?;
+        let record = match self.reader.read(placing.position) {
+            Ok(record) => record,
+            Err(error) if is_gone(&error) => return self.sealed(first, placing),
+            Err(error) => return Err(damaged(&error)),
+        };
         let entry = Entry::read(record.kind, &record.body).map_err(|error| damaged(&error))?;
         let Entry::Batch(BatchRecord { message, outcomes, .. }) = entry else {
             return Err(damaged(&"its record is no batch"));
@@ -249,7 +259,45 @@ impl Lookup {
             law,
             declarant: normalise_id(batch.declarant(), &arena).to_owned(),
             judged_at: first.admission().at,
-            declaration: crate::wire::message::to_message(&declaration),
+            lrn: declaration.lrn.to_owned(),
+            declaration: Some(crate::wire::message::to_message(&declaration)),
+            is_withheld: false,
         }))
     }
+
+    /// What the archive has of a declaration whose segment has gone.
+    fn sealed(&self, first: &First, placing: Placing) -> Result<Option<Found>, LookupError> {
+        let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
+        let ordinal = Ordinal(placing.first_ordinal.0 + first.index() as u64);
+        let found = self.archive.declaration(ordinal).map_err(|error| damaged(&error))?;
+        let archive::Found::Declaration(sealed) = found else {
+            return Err(damaged(&format!("declaration {} is not in the archive", ordinal.0)));
+        };
+        let law = self.laws.law(sealed.law).map_err(|error| damaged(&error))?;
+        let law = law.on(sealed.law_day).map_err(|error| damaged(&error))?;
+        let mrn = (sealed.outcome == Outcome::Accepted)
+            .then(|| self.mint.mrn_of(sealed.day, placing.first_ordinal, first.index()));
+        let (outcome, judgement, judged_at) = (sealed.outcome, sealed.judgement, sealed.judged_at);
+        let (declarant, is_withheld) = (sealed.declarant.as_str().to_owned(), sealed.is_withheld);
+        let (declaration, mut findings) = sealed.into_parts();
+        let found = findings.close(0);
+        Ok(Some(Found {
+            outcome,
+            mrn,
+            judgement,
+            findings,
+            found,
+            law,
+            declarant,
+            judged_at,
+            lrn: declaration.lrn.clone(),
+            declaration: Some(declaration),
+            is_withheld,
+        }))
+    }
+}
+
+/// Whether the segment of a record was removed: what it had is in the archive.
+fn is_gone(error: &JournalError) -> bool {
+    matches!(error, JournalError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }

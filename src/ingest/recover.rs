@@ -257,9 +257,14 @@ impl Recoverer {
     /// Takes the next record.
     pub(crate) fn take(&mut self, record: &Record<'_>) -> Result<(), RecoverError> {
         let number = record.number.0;
-        if let Some((last, position)) = self.covered
-            && record.number <= last
-        {
+        if let Some((last, _)) = self.covered.filter(|(last, _)| record.number > *last) {
+            // The segment of the last record they cover is sealed and gone.
+            if record.number.0 != last.0 + 1 {
+                return Err(RecoverError::Elsewhere { number: last.0 });
+            }
+            self.covered = None;
+        }
+        if let Some((last, position)) = self.covered {
             // The runs know it; it is read only since its segment has later ones.
             if record.number == last {
                 if record.position != position {
@@ -309,10 +314,6 @@ impl Recoverer {
     /// After the last record.
     pub(crate) fn finish(mut self) -> Result<Recovered, RecoverError> {
         self.work_off()?;
-        if self.covered.is_some() {
-            // The journal ends before what the runs cover: none of it is to be relied on.
-            self.seen.records = 0;
-        }
         Ok(Recovered {
             settler: self.settler,
             fold: self.fold,

@@ -1,6 +1,5 @@
 //! Full tables on their way to disk, and the runs that a start goes on from.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,12 +10,11 @@ use tokio::sync::watch;
 use super::carried::Carried;
 use super::start_error::StartError;
 use crate::config::{Config, Sizes};
-use crate::disk::Disk;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::frozen::Frozen;
 use crate::index::run::{Covers, Folder, Run};
-use crate::journal::{self, Placed};
+use crate::journal::{Extent, Placed};
 
 /// Between two attempts to write a run to a disk that is full.
 const DISK_FULL_WAIT: Duration = Duration::from_secs(1);
@@ -115,7 +113,7 @@ impl RunWriter {
 pub(super) fn usable(
     folder: &Folder,
     watermark: Watermark,
-    journal: (&dyn Disk, &Path),
+    journal: Option<Extent>,
 ) -> Result<Vec<Run>, StartError> {
     folder.tidy()?;
     let found = folder.open()?;
@@ -140,10 +138,10 @@ pub(super) fn usable(
             runs.push(run);
         }
     }
-    let (disk, dir) = journal;
-    if let Some(newest) = runs.last()
-        && !journal::has_segment(disk, dir, newest.covers().position.segment)?
-    {
+    let reaches = |newest: &Run| {
+        journal.is_some_and(|journal| newest.covers().position.segment <= journal.last_segment)
+    };
+    if runs.last().is_some_and(|newest| !reaches(newest)) {
         // The journal is not what it was: reading all of it tells what is missing.
         return Ok(Vec::new());
     }

@@ -43,9 +43,9 @@ const NICER: i32 = 10;
 
 /// The last record that the catalog has folded durably.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Checkpointed(Arc<AtomicU64>);
+pub(super) struct Folded(Arc<AtomicU64>);
 
-impl Checkpointed {
+impl Folded {
     pub(super) fn set(&self, watermark: Watermark) {
         self.0.store(watermark.0, Ordering::Release);
     }
@@ -62,7 +62,7 @@ pub(super) struct Sealer {
     pub(super) archive: Archive,
     pub(super) archivist: Archivist,
     pub(super) index: Arc<Index>,
-    pub(super) checkpointed: Checkpointed,
+    pub(super) folded: Folded,
     /// Closed when the server stops.
     pub(super) until: Receiver<()>,
     pub(super) failed: Arc<AtomicBool>,
@@ -116,7 +116,7 @@ impl Sealer {
         let (first, first_ordinal) = self.archive.next();
         let covered = self.index.runs_cover().unwrap_or(Watermark(0));
         // What the catalog has not folded would have to be read back from the archive after a crash.
-        let last = covered.min(self.checkpointed.get());
+        let last = covered.min(self.folded.get());
         let is_more = last >= first;
         if is_more {
             let set = self.seal(first, first_ordinal, last)?;

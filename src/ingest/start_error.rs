@@ -1,5 +1,6 @@
 //! Why an engine does not start, in sentences for the one who started it.
 
+use crate::archive::ArchiveError;
 use crate::config::ConfigError;
 use crate::disk::LockError;
 use crate::index::run::RunError;
@@ -44,6 +45,9 @@ pub enum StartError {
     /// A run cannot be had.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The archive is damaged or cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The clock is behind the journal.
     #[error(
         "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \
@@ -59,14 +63,27 @@ pub enum StartError {
         /// The bound in seconds.
         max_s: u64,
     },
-    /// The oldest segments are gone.
+    /// Segments are gone that were not sealed.
     #[error(
-        "the journal begins with record {first}: its oldest segments are missing. Restore them \
-         from a backup; without them nothing can be answered rightly"
+        "the journal begins with record {first}, and the archive ends with {sealed}: segments between \
+         them are missing. Restore them from a backup; without them nothing can be answered rightly"
     )]
     Beginning {
-        /// The first record there is.
+        /// The first record of the journal.
         first: u64,
+        /// The last one of the archive; 0 where it has none.
+        sealed: u64,
+    },
+    /// The archive knows more than the journal has.
+    #[error(
+        "the archive holds {archive} records and the journal ends with {journal}: journal segments are \
+         missing. Restore them from a backup"
+    )]
+    ArchiveAhead {
+        /// Records in the archive.
+        archive: u64,
+        /// The last record of the journal.
+        journal: u64,
     },
     /// There is no journal, where there was one.
     #[error(

@@ -404,13 +404,34 @@ pub fn verify(
     scan::scan(disk, dir, identity.as_ref(), 1, on_record).map(|(_tail, recovery)| recovery)
 }
 
-/// Whether the journal in `dir` has this segment.
+/// What a journal has, as far as names and the first header tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The first segment.
+    pub first_segment: u64,
+    /// The last one.
+    pub last_segment: u64,
+    /// The record that the first segment begins with.
+    pub first_record: Watermark,
+}
+
+/// What the journal in `dir` has; `None` where it has no segment.
 ///
 /// # Errors
-/// I/O.
-pub fn has_segment(disk: &dyn Disk, dir: &Path, segment: u64) -> Result<bool, JournalError> {
+/// I/O; damage of the first segment's header.
+pub fn extent(
+    disk: &dyn Disk,
+    dir: &Path,
+    identity: &[u8; 16],
+) -> Result<Option<Extent>, JournalError> {
     let entries = disk.list(dir).map_err(io_error("listing", dir))?;
-    Ok(entries.iter().any(|entry| frame::segment_number(&entry.name) == Some(segment)))
+    let segments = || entries.iter().filter_map(|entry| frame::segment_number(&entry.name));
+    let (Some(first_segment), Some(last_segment)) = (segments().min(), segments().max()) else {
+        return Ok(None);
+    };
+    let first = scan::Segment::open(disk, dir, first_segment, Some(identity))?;
+    let first_record = Watermark(first.header.first_record);
+    Ok(Some(Extent { first_segment, last_segment, first_record }))
 }
 
 /// How many segments are in use.

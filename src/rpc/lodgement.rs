@@ -327,12 +327,12 @@ fn found_message(found: Found) -> v1::GetDeclarationResponse {
             duty_eur_cents: found.judgement.duty.0,
         }),
         declarant: found.declarant,
-        lrn: found.declaration.lrn.clone(),
+        lrn: found.lrn,
         judged_at_ms: found.judged_at.0,
         rule_set: found.law.rule_set_name(),
         reference_data: found.law.reference_name(),
-        declaration: Some(found.declaration),
-        personal_data_withheld: false,
+        declaration: found.declaration,
+        personal_data_withheld: found.is_withheld,
     }
 }
 
