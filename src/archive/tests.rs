@@ -6,6 +6,7 @@
 mod crash;
 mod making;
 mod sets;
+mod size;
 
 use std::path::Path;
 use std::sync::Arc;
