@@ -71,11 +71,16 @@ impl CheckedFile {
         failure.unwrap_or_else(|| ArchiveError::damaged(&self.path, error.to_string()))
     }
 
+    /// All its blocks.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = Result<Bytes, ArchiveError>> {
+        (0..blocks(self.bytes)).map(|number| self.read_block(number))
+    }
+
     /// Reads all of it.
     pub(super) fn check(&self, entry: FileEntry) -> Result<(), ArchiveError> {
         let mut whole = 0;
-        for number in 0..blocks(self.bytes) {
-            whole = crc32c_append(whole, &self.read_block(number)?);
+        for block in self.blocks() {
+            whole = crc32c_append(whole, &block?);
         }
         if whole == entry.check {
             return Ok(());

@@ -162,6 +162,7 @@
 mod checked_file;
 mod checking;
 mod column;
+mod copying;
 mod cursor;
 mod entry;
 mod error;
@@ -192,7 +193,7 @@ pub use scan::Records;
 pub use set::{FileEntry, OtherRecord, Part, Set};
 pub use set_writer::SetWriter;
 pub use takes_rows::TakesRows;
-pub use store::{Archive, DaysDropped, JournalHolds, Opened, Options};
+pub use store::{Archive, DaysDropped, Opened, Options};
 pub use writer::{ArchiveWriter, TableTotals};
 
 /// Version of tables and columns, named in every file. Columns may be added; a change of one that

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::{ArchiveError, io_error};
 use super::set::{SET_FILE_BYTES_MAX, SET_SUFFIX, SETS, Set};
-use super::store::{JournalHolds, Opened, Options, remove_if_empty, remove_if_there};
+use super::store::{Opened, Options, remove_if_empty, remove_if_there};
 use super::table_file::sync_folder;
 use super::tables::TABLES;
 use crate::disk::{Disk, Entry};
@@ -22,25 +22,17 @@ pub(super) fn open(
     let folder = root.join(SETS);
     disk.create_dir(&folder).map_err(io_error("making", &folder))?;
     let (sets, mut orphans) = read_sets(disk, &folder, &options.identity)?;
-    let (sets, again) = split(root, sets, options.journal)?;
-    follow(root, &sets, options.journal)?;
+    follow(root, &sets)?;
     let found = look(disk, root, &sets)?;
 
-    // All is in order: what is too much goes, set files first.
+    // All is in order: what is too much goes. A set file that was named and not synced counts as much
+    // as another: what it names was synced before.
     orphans.extend(found.orphans);
-    for set in &again {
-        remove_if_there(disk, &set.path(root))?;
-    }
-    if !again.is_empty() {
-        sync_folder(disk, &folder)?;
-    }
+    sync_folder(disk, &folder)?;
     orphans.iter().try_for_each(|path| remove_if_there(disk, path))?;
     found.unused_folders.iter().try_for_each(|folder| remove_if_empty(disk, folder))?;
-    let opened = Opened {
-        sets: sets.len() as u64,
-        sets_removed: again.len() as u64,
-        orphans_removed: orphans.len() as u64,
-    };
+    let orphans_removed = orphans.len() as u64;
+    let opened = Opened { sets: sets.len() as u64, orphans_removed };
     Ok((sets, opened))
 }
 
@@ -69,37 +61,8 @@ fn read_sets(
     Ok((sets, others))
 }
 
-/// Those that stand, and those that the journal has still.
-fn split(
-    root: &Path,
-    sets: Vec<Set>,
-    journal: Option<JournalHolds>,
-) -> Result<(Vec<Set>, Vec<Set>), ArchiveError> {
-    let Some(JournalHolds { first, last }) = journal else { return Ok((sets, Vec::new())) };
-    let (again, sets): (Vec<Set>, Vec<Set>) = sets.into_iter().partition(|set| set.last >= first);
-    for set in &again {
-        let what = if set.first < first {
-            format!(
-                "it has records {} to {}, and the journal holds those from {} on: it cannot be made \
-                 again from the journal, nor stand beside it",
-                set.first.0, set.last.0, first.0
-            )
-        } else if let Some(last) = last.filter(|last| *last < set.last) {
-            format!(
-                "it has records {} to {}, and the journal, which holds those from {} on, ends with \
-                 {}",
-                set.first.0, set.last.0, first.0, last.0
-            )
-        } else {
-            continue;
-        };
-        return Err(ArchiveError::damaged(&set.path(root), what));
-    }
-    Ok((sets, again))
-}
-
-/// Whether sets follow on one another from the first record on, and the journal on them.
-fn follow(root: &Path, sets: &[Set], journal: Option<JournalHolds>) -> Result<(), ArchiveError> {
+/// Whether sets follow on one another from the first record on.
+fn follow(root: &Path, sets: &[Set]) -> Result<(), ArchiveError> {
     let (mut next, mut ordinal) = (Watermark(1), Ordinal(0));
     for set in sets {
         let path = set.path(root);
@@ -122,14 +85,7 @@ fn follow(root: &Path, sets: &[Set], journal: Option<JournalHolds>) -> Result<()
         next = Watermark(set.last.0.saturating_add(1));
         ordinal = set.end_ordinal;
     }
-    match journal {
-        Some(journal) if journal.first > next => {
-            let (from, to) = (next.0, journal.first.0 - 1);
-            let what = format!("records {from} to {to} are neither in the archive nor the journal");
-            Err(ArchiveError::damaged(&root.join(SETS), what))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// What is in the folders of tables.

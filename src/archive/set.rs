@@ -383,6 +383,10 @@ mod tests {
             normaliser: 1,
             pseudonyms: 2,
             parts: vec![part(20_000, false, 1), part(20_001, true, 1), part(20_000, false, 2)],
+            others: vec![
+                OtherRecord { number: Watermark(2), kind: 2, body: vec![7; 68] },
+                OtherRecord { number: Watermark(5), kind: 3, body: Vec::new() },
+            ],
         };
         let checks = [1, 2, 3, 4, 5].map(|n| (0..blocks(n * 10_000) as u32).collect());
         (set, vec![checks.clone(), checks])

@@ -177,7 +177,7 @@ impl SetWriter {
     ///
     /// # Errors
     /// Where files cannot be written: nothing of the set remains then, or what remains is removed
-    /// before the next one begins, or when the archive is opened and the journal has these records.
+    /// before the next one begins. After a crash in here it may stand all the same.
     pub fn finish(mut self, last: Watermark, end_ordinal: Ordinal) -> Result<Set, ArchiveError> {
         if last < self.current || last < self.first {
             return Err(ArchiveError::Order(format!("record {} is not the last one", last.0)));

@@ -29,17 +29,6 @@ pub struct Options {
     pub personal: bool,
     /// Makes pseudonyms.
     pub pseudonyms: Pseudonyms,
-    /// What the journal holds; `None` where it is to be left out of account (a copy, say).
-    pub journal: Option<JournalHolds>,
-}
-
-/// The records that the journal holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JournalHolds {
-    /// The first one; where it holds none, the one it would hold next.
-    pub first: Watermark,
-    /// The last one, where that is known already.
-    pub last: Option<Watermark>,
 }
 
 /// What was found and put right when an archive was opened.
@@ -47,8 +36,6 @@ pub struct JournalHolds {
 pub struct Opened {
     /// Sets that stand.
     pub sets: u64,
-    /// Sets that were removed since the journal holds their records still.
-    pub sets_removed: u64,
     /// Files that belonged to no set and were removed.
     pub orphans_removed: u64,
 }
@@ -94,13 +81,12 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Archive {
     /// Opens the archive in the folder `root`, making it where there is none.
     ///
-    /// Set files are read, the files they name looked for, and what belongs to no set is removed. The
-    /// journal wins: sets that begin with its first record or later are removed, as they are made
-    /// again by sealing. Nothing is removed before all is found in order.
+    /// Set files are read, the files they name looked for, and what belongs to no set is removed, but
+    /// not before all is found in order. The journal may hold records that are in sets too.
     ///
     /// # Errors
     /// [`ArchiveError::Damaged`] where a set file or file is missing or not what it should be, where
-    /// sets leave a gap, overlap, or do not reach up to the journal.
+    /// sets leave a gap, overlap, or do not follow on one another.
     pub fn open(
         disk: Arc<dyn Disk>,
         root: &Path,

@@ -15,6 +15,7 @@ use super::error::ArchiveError;
 use super::error::io_error;
 use super::private::Pseudonyms;
 use super::rows::{BatchRow, DayTables, DeclarationRow, ReplayRow};
+use super::set::FileEntry;
 use super::table_file::{Written, sync_folder};
 use super::tables::TABLES;
 use crate::day::Day;
@@ -98,9 +99,34 @@ impl ArchiveWriter {
                 DayTables::create(&self.disk, &self.root, (day, 1), self.first, self.personal)?;
             self.open.insert(day, tables);
         }
+        self.saw(day);
+        Ok(())
+    }
+
+    /// The range that comes next begins with record `first`, there being none under way.
+    pub fn begin_range(&mut self, first: Watermark) {
+        self.first = first.0;
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(super) fn saw(&mut self, day: Day) {
         let (first, last) = self.days.unwrap_or((day, day));
         self.days = Some((first.min(day), last.max(day)));
-        Ok(())
+    }
+
+    pub(super) fn count(&mut self, table: &str, file: FileEntry) {
+        if let Some(totals) = self.totals.iter_mut().find(|totals| totals.table == table) {
+            totals.files += 1;
+            totals.rows += file.rows;
+            totals.bytes += file.bytes;
+        }
     }
 
     /// Adds a batch. `day` is that for which [`Self::begin`] was called.
@@ -146,11 +172,7 @@ impl ArchiveWriter {
                 if let Some(folder) = path.parent() {
                     sync_folder(&*self.disk, folder)?;
                 }
-                if let Some(totals) = self.totals.iter_mut().find(|totals| totals.table == table) {
-                    totals.files += 1;
-                    totals.rows += entry.rows;
-                    totals.bytes += entry.bytes;
-                }
+                self.count(table, entry);
             }
         }
         self.first = last.0 + 1;

@@ -90,6 +90,7 @@ impl Telling<'_> {
             lodger,
             judged_at: at,
             lodged_at: answer.check.usable().then_some(lodged_at),
+            lodged_day: answer.check.usable().then(|| answer.law.day()),
             rule_set,
             reference_data,
             law,

@@ -1,7 +1,7 @@
 //! `waag export`: the archive of a data folder that no server holds, in a folder of its own.
 //!
-//! The journal is read as `waag verify` reads it: every batch is judged and settled again, and a
-//! difference to what stands there is damage. `export.json`, written last, tells a whole export
+//! What is sealed is copied, each block of it checked; of what is not, rows are made as sealing makes
+//! them. `export.json`, written last, tells a whole export
 //! from one that was interrupted.
 
 use std::fs::{self, File};
@@ -12,18 +12,20 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::archivist::Archivist;
-use super::engine;
-use super::inspect::{Opened, Passing};
+use super::engine::{self, folders};
+use super::inspect::Opened;
+use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
+use super::record::Entry;
 use super::recover::Progress;
 use super::start_error::{StartError, io};
-use crate::archive::{ArchiveWriter, FORMAT_VERSION, Pseudonyms, TableTotals};
+use crate::archive::{Archive, ArchiveWriter, FORMAT_VERSION, Pseudonyms, TableTotals};
 use crate::config::Config;
 use crate::day::Day;
-use crate::disk::LocalDisk;
+use crate::disk::{Disk, LocalDisk};
 use crate::id::Watermark;
+use crate::journal::{self, BoxError, Record};
 use crate::mrn::Mint;
-use crate::summary::{Fold, FoldOptions};
 use crate::wire::digest::Keys;
 
 /// The file that only a whole export has.
@@ -53,9 +55,9 @@ pub enum ExportError {
     /// The data folder cannot be opened or read.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The archive could not be ended.
+    /// A record that was sealed cannot be read.
     #[error("{0}")]
-    Archive(crate::journal::BoxError),
+    Record(BoxError),
     /// The folder has something in it.
     #[error(
         "{} is not empty: {found}. Give another folder, or remove it first", folder.display()
@@ -83,41 +85,117 @@ pub fn export(
     config: &Config,
     to: &Path,
     days: (Day, Day),
-    progress: Box<dyn FnMut(&Progress) + Send>,
+    mut progress: Box<dyn FnMut(&Progress) + Send>,
 ) -> Result<Export, ExportError> {
     let opened = Opened::of(config)?;
     make_empty(to, &config.data_dir)?;
-    let personal = config.archive_personal_data;
     let secrets = &opened.secrets;
-    let pseudonyms = Pseudonyms::new(secrets.pseudonym());
-    let calendar = engine::calendar(config).map_err(StartError::from)?;
-    let keys = Keys::new(secrets.prf(), secrets.digest());
-    let mut archivist = Archivist::new(
-        ArchiveWriter::new(Arc::new(LocalDisk::new()), to, Watermark(1), personal, pseudonyms),
-        Preparer::new(Bounds::NONE, calendar, keys),
-        Arc::clone(&opened.laws),
-        Mint::new(secrets.bijection()),
-        days,
+    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::new());
+    let folder = |name: &str| config.data_dir.join(name);
+    let options = engine::archive_options(config, secrets);
+    let personal = options.personal;
+    let mut export = ArchiveWriter::new(
+        Arc::clone(&disk),
+        to,
+        Watermark(1),
+        personal,
+        Pseudonyms::new(secrets.pseudonym()),
     );
-    let outside = Passing::new()?;
-    let own = outside.path();
-    let runs = opened.runs(&own.join("runs"));
-    let fold = Fold::open(own, own, &FoldOptions::default(), secrets.identity());
-    let (fold, ..) = fold.map_err(StartError::from)?;
-    let (recovered, _) = opened.recover_before(config, fold, runs, &mut archivist, progress)?;
-    let records = Watermark(recovered.seen.records);
-    let archive = archivist.finish(records).map_err(ExportError::Archive)?;
+    let (archive, _) =
+        Archive::open(disk, &folder(folders::ARCHIVE), options).map_err(StartError::from)?;
+    let mut seen = Progress::default();
+    let mut are_clear = personal;
+    for set in archive.sets().iter() {
+        for other in &set.others {
+            note(&opened.laws, other.number, other.kind, &other.body).map_err(ExportError::Record)?;
+        }
+        export.copy(&archive, set, days).map_err(StartError::from)?;
+        are_clear |= set.personal;
+        seen.records = set.last.0;
+        seen.declarations = set.end_ordinal.0;
+        progress(&seen);
+    }
+    let unsealed = Unsealed { first: archive.next().0, days, laws: &opened.laws };
+    let mut archivist = archivist(config, &opened)?;
+    export.begin_range(unsealed.first);
+    journal::verify(
+        &LocalDisk::new(),
+        &folder(folders::JOURNAL),
+        Some(secrets.identity()),
+        &mut |record| {
+            unsealed.put(&record, &mut archivist, &mut export, &mut seen)?;
+            if record.number.0.is_multiple_of(PROGRESS_RECORDS) {
+                progress(&seen);
+            }
+            Ok(())
+        },
+    )
+    .map_err(StartError::from)?;
+    let records = Watermark(seen.records);
+    export.end_range(records).map_err(StartError::from)?;
     let day = |day: Day| day.to_string();
-    let export = Export {
+    let told = Export {
         archive_format: FORMAT_VERSION,
         records: records.0,
-        first_day: archive.days().map(|(first, _)| day(first)),
-        last_day: archive.days().map(|(_, last)| day(last)),
-        personal_data: personal,
-        tables: archive.totals().clone(),
+        first_day: export.days().map(|(first, _)| day(first)),
+        last_day: export.days().map(|(_, last)| day(last)),
+        personal_data: are_clear,
+        tables: export.totals().clone(),
     };
-    mark_whole(to, &export).map_err(io(to.join(WHOLE).display()))?;
-    Ok(export)
+    mark_whole(to, &told).map_err(io(to.join(WHOLE).display()))?;
+    Ok(told)
+}
+
+/// Between two tellings of how far the export is.
+const PROGRESS_RECORDS: u64 = 64;
+
+/// What the journal has that is not sealed.
+struct Unsealed<'a> {
+    first: Watermark,
+    days: (Day, Day),
+    laws: &'a Laws,
+}
+
+impl Unsealed<'_> {
+    fn put(
+        &self,
+        record: &Record<'_>,
+        archivist: &mut Archivist,
+        export: &mut ArchiveWriter,
+        seen: &mut Progress,
+    ) -> Result<(), BoxError> {
+        if record.number < self.first {
+            return Ok(());
+        }
+        seen.records = record.number.0;
+        let Entry::Batch(batch) = Entry::read(record.kind, record.body)? else {
+            return note(self.laws, record.number, record.kind, record.body);
+        };
+        seen.declarations += batch.outcomes.len() as u64;
+        if batch.day >= self.days.0 && batch.day <= self.days.1 {
+            archivist.put(record.number, batch, export)?;
+        }
+        Ok(())
+    }
+}
+
+/// Notes a law, for the batches that come after it.
+fn note(laws: &Laws, number: Watermark, kind: u8, body: &[u8]) -> Result<(), BoxError> {
+    let in_record = |error: BoxError| format!("record {}: {error}", number.0);
+    if let Entry::Law(law) = Entry::read(kind, body).map_err(|error| in_record(error.into()))? {
+        laws.note(law).map_err(|error| in_record(error.into()))?;
+    }
+    Ok(())
+}
+
+fn archivist(config: &Config, opened: &Opened) -> Result<Archivist, StartError> {
+    let secrets = &opened.secrets;
+    let keys = Keys::new(secrets.prf(), secrets.digest());
+    Ok(Archivist::new(
+        Preparer::new(Bounds::NONE, engine::calendar(config)?, keys),
+        Arc::clone(&opened.laws),
+        Mint::new(secrets.bijection()),
+    ))
 }
 
 /// Makes the folder; refuses one that has something in it, or lies in the data folder.

@@ -356,7 +356,7 @@ impl Opened {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
-    pub(super) fn runs(&self, dir: &Path) -> run::Folder {
+    fn runs(&self, dir: &Path) -> run::Folder {
         run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
     }
 
@@ -391,14 +391,10 @@ impl Opened {
 }
 
 /// A folder that goes when this does.
-pub(super) struct Passing(PathBuf);
+struct Passing(PathBuf);
 
 impl Passing {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-
-    pub(super) fn new() -> Result<Self, StartError> {
+    fn new() -> Result<Self, StartError> {
         // A name that nobody can have taken before, left over or on purpose.
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(SecretsError::Random)?;

@@ -6,17 +6,13 @@ use crate::generate::{Generator, Options as Generated};
 
 pub(super) const IDENTITY: [u8; 16] = [9; 16];
 
-pub(super) fn options(personal: bool, journal: Option<JournalHolds>) -> Options {
-    Options { identity: IDENTITY, personal, pseudonyms: Pseudonyms::new([3; 16]), journal }
-}
-
-pub(super) fn from(first: u64) -> Option<JournalHolds> {
-    Some(JournalHolds { first: Watermark(first), last: None })
+pub(super) fn options(personal: bool) -> Options {
+    Options { identity: IDENTITY, personal, pseudonyms: Pseudonyms::new([3; 16]) }
 }
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<(Archive, Opened), ArchiveError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    Archive::open(disk, Path::new("data/archive"), options(false, None))
+    Archive::open(disk, Path::new("data/archive"), options(false))
 }
 
 pub(super) fn new_archive() -> (SimulatedDisk, Archive) {

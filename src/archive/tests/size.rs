@@ -93,7 +93,7 @@ fn bytes_a_goods_item_and_bytes_read_for_a_look_up() {
     let lines = std::env::var("WAAG_LINES").map_or(200_000, |lines| lines.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let disk = Arc::new(LocalDisk::new());
-    let (archive, _) = Archive::open(disk, folder.path(), options(false, None)).unwrap();
+    let (archive, _) = Archive::open(disk, folder.path(), options(false)).unwrap();
     let set = write_generated(&archive, lines);
     let part = &set.parts[0];
     let per_line = |bytes: u64| bytes as f64 / part.goods_items() as f64;

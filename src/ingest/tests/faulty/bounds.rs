@@ -78,7 +78,7 @@ fn shown(found: &Found) -> (Outcome, Option<String>, String, Declaration) {
         _ => Outcome::Rejected,
     };
     let mrn = found.mrn.map(|mrn| mrn.as_str().to_owned());
-    (outcome, mrn, found.declarant.clone(), found.declaration.clone())
+    (outcome, mrn, found.declarant.clone(), found.declaration.clone().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,7 +156,7 @@ async fn what_no_longer_fits_a_table_is_answered_as_ever() {
         let rejected = by_reference(&engine, "NL810000003", "B1-17").await.unwrap();
         assert_eq!((rejected.outcome, rejected.mrn), (crate::outcome::Outcome::Rejected, None));
         let corrected = by_reference(&engine, "NL810000003", "B0-17").await.unwrap();
-        assert_eq!(corrected.declaration.ucr, "again");
+        assert_eq!(corrected.declaration.unwrap().ucr, "again");
         assert!(by_reference(&engine, "NL810000003", "B99-17").await.is_none());
         if round == 0 {
             // Only what came after the newest run is judged again.
