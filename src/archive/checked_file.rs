@@ -19,8 +19,8 @@ use super::set::{BLOCK_BYTES, BlockChecks, FileEntry, blocks};
 use super::store::lock;
 use crate::disk::{Disk, PartsFile};
 
-/// Blocks held, 1 MiB: more than a table has columns, each of which is read at a place of its own.
-const BLOCKS_HELD: usize = 64;
+/// Blocks held, 512 KiB: more than a table has columns, each of which is read at a place of its own.
+const BLOCKS_HELD: usize = 128;
 
 /// A file whose blocks are checked as they are read.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! From the archive's rows back to what they were made of.
 
-use super::column::{digest, number, text};
+use super::kinds::{digest, number, text};
 use super::tables::{
     BatchColumns, DeclarationColumns, FindingColumns, GoodsItemColumns, ReplayColumns,
 };
@@ -218,7 +218,8 @@ pub(super) fn declaration<'a>(
     let rejects = findings.list.iter().filter(|finding| finding.severity == Severity::Reject);
     let rejected = rejects.filter(|f| f.reason != Reason::LrnContentConflict).count() > 0;
     let mrn = Some(text(&from.mrn, at)).filter(|mrn| !mrn.is_empty());
-    let is_missing = |pseudonym, clear| number(pseudonym, at).is_some() && text(clear, at) == "";
+    let is_missing =
+        |pseudonym, clear| number(pseudonym, at).is_some() && text(clear, at).is_empty();
     Ok(DeclarationEntry {
         ordinal: Ordinal(place(from.ordinal.value(at))),
         record: Watermark(place(from.record.value(at))),

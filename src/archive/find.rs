@@ -18,10 +18,11 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::statistics::Statistics;
 
 use super::checked_file::{CheckedFile, Source};
-use super::column::{Columns, Table};
+use super::column::{Columns, Presence, Table, column};
 use super::cursor::{Cursor, metadata};
 use super::entry::DeclarationEntry;
 use super::error::ArchiveError;
+use super::kinds::Places;
 use super::scan::{Declarations, open_files};
 use super::set::{BlockChecks, FileEntry, Part, Set};
 use super::store::Archive;
@@ -309,12 +310,8 @@ fn rows_with(
     let (mut at, mut own) = (start, None::<Range<usize>>);
     for batch in reader {
         let batch = batch.map_err(|error| file.error(&error))?;
-        let ordinals = super::column::column::<super::column::Places>(
-            &batch,
-            "ordinal",
-            super::column::Presence::Required,
-        )
-        .map_err(|what| ArchiveError::damaged(file.path(), what))?;
+        let ordinals = column::<Places>(&batch, "ordinal", Presence::Required)
+            .map_err(|what| ArchiveError::damaged(file.path(), what))?;
         for value in ordinals.values() {
             if *value == ordinal {
                 own = Some(own.map_or(at, |own| own.start)..at + 1);

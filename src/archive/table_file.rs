@@ -37,6 +37,8 @@ const HELD_BYTES_MAX: usize = 8 << 20;
 /// Distinct values of a column are numbered until they take so many bytes: sellers of 131,072
 /// declarations, and products of a million goods items, do.
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
+/// Rows of a page, which is what a look-up decodes of a column. See the measurements in [`super`].
+const PAGE_ROWS_MAX: usize = 8_192;
 /// See the measurements in [`super`].
 const ZSTD_LEVEL: i32 = 3;
 
@@ -251,6 +253,7 @@ fn properties<T: Table>(
         .set_max_row_group_row_count(Some(T::ROW_GROUP_ROWS_MAX))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
+        .set_data_page_row_count_limit(PAGE_ROWS_MAX)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_compression(Compression::ZSTD(level));
     // Lists have their values at the end of a longer path, which begins with the column's name.

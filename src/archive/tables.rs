@@ -1,8 +1,7 @@
 //! The tables, column by column, as [`super`] describes them.
 
-use super::column::{
-    Amounts, Counts, Days, Digests, Documents, Moments, Places, Table, TextLists, Texts, table,
-};
+use super::column::{Table, table};
+use super::kinds::{Amounts, Counts, Days, Digests, Documents, Moments, Places, TextLists, Texts};
 
 /// Rows of a row group: what a reader has to hold at once, some 10 MB of declarations.
 const ROWS: usize = 1 << 17;
