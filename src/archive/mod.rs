@@ -230,8 +230,8 @@ pub use rows::{BatchRow, DeclarationRow, ReplayRow};
 pub use scan::Records;
 pub use set::{FileEntry, OtherRecord, Part, Set};
 pub use set_writer::SetWriter;
-pub use takes_rows::TakesRows;
 pub use store::{Archive, DaysDropped, Opened, Options};
+pub use takes_rows::TakesRows;
 pub use writer::{ArchiveWriter, TableTotals};
 
 /// Version of tables and columns, named in every file. Columns may be added; a change of one that

@@ -127,6 +127,9 @@ fn only_replays(state: &State, filed: &Filed, cold: &[(u16, Cold)]) -> Option<Ve
             table.prefetch(ahead);
         }
         let index = u16::try_from(place).ok()?;
+        if filed.is_replay(place) {
+            continue;
+        }
         let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);
         let owner = state.hot.find(key).map(|(_, owner)| owner);
         let (outcome, first) = final_replay(&state.hot, filed, place, owner, cold)?;
@@ -154,6 +157,9 @@ fn claim_keys(
             hot.table.prefetch(ahead);
         }
         let Ok(index) = u16::try_from(place) else { break };
+        if filed.is_replay(place) {
+            continue;
+        }
         let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);
         let owner = if cold.is_some() {
             // Known cold: whether it gets a slot here is for the committer to say.

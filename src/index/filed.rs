@@ -231,6 +231,13 @@ impl Draft {
         self.outcomes.push(AtomicU8::new(Settled::first(judged).byte()));
     }
 
+    /// Adds a declaration that is known to replay one of this outcome: it claims nothing.
+    pub fn push_replay(&mut self, of: Outcome) {
+        self.keys.push(Key(0, 0));
+        self.digests.push(Digest(0, 0));
+        self.outcomes.push(AtomicU8::new(Settled::replay_of(of).byte()));
+    }
+
     /// How many declarations there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -371,6 +378,11 @@ impl Filed {
     /// All outcomes as they stand in the journal, appended to `bytes`.
     pub fn write_outcomes(&self, bytes: &mut Vec<u8>) {
         bytes.extend(self.outcomes.iter().map(|o| o.load(Ordering::Relaxed)));
+    }
+
+    /// Whether declaration `index` is known to be a replay.
+    pub(super) fn is_replay(&self, index: usize) -> bool {
+        self.settled(index).is_some_and(|settled| settled.outcome == Outcome::Replayed)
     }
 
     pub(super) fn settle(&self, index: usize, settled: Settled) {

@@ -207,6 +207,12 @@ impl Index {
         self.memory?.slots_beside(state.loaded_bytes() + loaded, Some(frozen))
     }
 
+    /// The keys under which declarations are known here.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Waits for the gate to be open; false where it is not within `wait`.
     #[must_use]
     pub fn wait_until_open(&self, wait: Duration) -> bool {

@@ -10,10 +10,10 @@ use crossbeam::channel::{Sender, bounded};
 use tokio::sync::{oneshot, watch};
 
 use super::answer::Framing;
+use super::archivist::Archivist;
 use super::budget::{Budget, Share, Turn};
 use super::carried::Carried;
 use super::clock::Clock;
-use super::archivist::Archivist;
 use super::commit::{Committer, Freezing, Work};
 use super::deltas;
 use super::folding;

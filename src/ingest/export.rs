@@ -107,7 +107,8 @@ pub fn export(
     let mut are_clear = personal;
     for set in archive.sets().iter() {
         for other in &set.others {
-            note(&opened.laws, other.number, other.kind, &other.body).map_err(ExportError::Record)?;
+            note(&opened.laws, other.number, other.kind, &other.body)
+                .map_err(ExportError::Record)?;
         }
         export.copy(&archive, set, days).map_err(StartError::from)?;
         are_clear |= set.personal;

@@ -62,15 +62,8 @@ pub(super) fn threads(
     let (to_catalog, checkpoints) = bounded(1);
     let (written, from_catalog) = bounded(1);
     folded.set(fold.checkpointed());
-    let folder = Folder {
-        fold,
-        arriving,
-        interval,
-        to_catalog,
-        from_catalog,
-        is_writing: false,
-        folded,
-    };
+    let folder =
+        Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing: false, folded };
     (folder, CatalogWriter { checkpoints, written })
 }
 
@@ -212,7 +205,8 @@ mod tests {
         }
         // No room for what the test hands in while nothing is written.
         let (deltas, arriving) = deltas::way(4, 1 << 12, fold.watermark());
-        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1), Folded::default());
+        let (folder_thread, catalog) =
+            threads(fold, arriving, Duration::from_millis(1), Folded::default());
         let failed = Arc::new(AtomicBool::new(false));
         let folding = std::thread::spawn({
             let failed = Arc::clone(&failed);
@@ -243,7 +237,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (fold, _, _) = open(&folder);
         let (deltas, arriving) = deltas::way(4, 1 << 12, Watermark(0));
-        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1), Folded::default());
+        let (folder_thread, catalog) =
+            threads(fold, arriving, Duration::from_millis(1), Folded::default());
         let stop = watch::Sender::new(None);
         let seen = stop.subscribe();
         let failed = Arc::new(AtomicBool::new(false));

@@ -377,8 +377,14 @@ impl Opened {
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
             .collect();
         let laws = Arc::clone(&self.laws);
-        let recoverer =
-            Recoverer::new(index, laws, preparers, &config.time_zone, (fold, runs), engine::report());
+        let recoverer = Recoverer::new(
+            index,
+            laws,
+            preparers,
+            &config.time_zone,
+            (fold, runs),
+            engine::report(),
+        );
         let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
         let verified = journal::verify(
             &LocalDisk::new(),

@@ -20,7 +20,7 @@
 //! - [`prepare`]: read in place, bounds, judge, digest. [`again`]: judging as it was done at first.
 //! - [`laws`]: the law in force and all before it.
 //! - [`record`]: what stands in the journal.
-//! - [`recover`]: the journal's records make the state again.
+//! - [`recover`]: the journal's records make the state again; `from_archive`: the archive's do.
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
@@ -50,6 +50,7 @@ mod carried;
 mod commit;
 mod deltas;
 mod folding;
+mod from_archive;
 mod kept_runs;
 mod placed;
 mod runs;

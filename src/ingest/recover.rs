@@ -15,11 +15,12 @@ use super::again::Under;
 use super::carried::Carried;
 use super::laws::{Laws, LawsError, Numbered};
 use super::prepare::{Prepared, Preparer};
-use super::record::{self, Entry, LawRecord, RecordError};
+use super::record::{self, Entry, LawRecord, RecordError, SettingsRecord};
 use super::runs;
-use crate::day::{Moment, When};
+use crate::archive::ArchiveError;
+use crate::day::{Day, Moment, When};
 use crate::id::{Ordinal, Watermark};
-use crate::index::filed::{Draft, Filed, Placing};
+use crate::index::filed::{Draft, Filed, Placing, Settled};
 use crate::index::run::{Covers, Folder, RunError};
 use crate::index::settle::{Claimed, Decided, Settler};
 use crate::index::{Index, Unclaimed, Why};
@@ -27,6 +28,7 @@ use crate::journal::{self, Position, Record};
 use crate::outcome::Outcome;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event, Fold, FoldError};
+use crate::wire::digest::Keys;
 
 /// Why the journal's records do not make a state to go on from.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +100,18 @@ pub enum RecoverError {
     /// The system gives no memory.
     #[error("memory for the index: {0}")]
     Memory(#[from] std::io::Error),
+    /// The archive cannot be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// What would have to be made again is past its retention.
+    #[error(
+        "runs or summaries would have to be made again, and the archive has dropped {day}, from which \
+         they were made: restore `runs` and `catalog` from a backup"
+    )]
+    Dropped {
+        /// The day.
+        day: Day,
+    },
     /// The fold failed.
     #[error(transparent)]
     Fold(#[from] FoldError),
@@ -218,7 +232,6 @@ impl Recoverer {
         }
     }
 
-
     /// Freezes a table after each of these records, ascending.
     pub(crate) fn with_boundaries(self, mut boundaries: Vec<Watermark>) -> Self {
         boundaries.reverse();
@@ -252,6 +265,20 @@ impl Recoverer {
     /// Takes the fold's digest when it stands at `mark`.
     pub(crate) fn with_mark(self, mark: Option<Watermark>) -> Self {
         Self { mark, ..self }
+    }
+
+    /// The last record that the runs cover, while none after it was taken.
+    pub(super) fn covered_through(&self) -> Watermark {
+        self.covered.map_or(Watermark(0), |(last, _)| last)
+    }
+
+    /// Goes on behind the runs, whatever has the record that comes next.
+    pub(super) fn leave_runs(&mut self) {
+        self.covered = None;
+    }
+
+    pub(super) fn keys(&self) -> &Keys {
+        self.index.keys()
     }
 
     /// Takes the next record.
@@ -295,12 +322,7 @@ impl Recoverer {
                 WaitingEntry::Law(law)
             }
             Entry::Settings(settings) => {
-                if settings.time_zone != self.time_zone {
-                    return Err(RecoverError::TimeZone {
-                        journal: settings.time_zone.to_owned(),
-                        configured: self.time_zone.clone(),
-                    });
-                }
+                self.check_zone(&settings)?;
                 WaitingEntry::ActorsMax(settings.actors_max)
             }
         };
@@ -333,6 +355,10 @@ impl Recoverer {
         for (waiting, prepared) in bunch.into_iter().zip(prepared.drain(..)) {
             self.apply(waiting, prepared)?;
         }
+        self.tell_progress()
+    }
+
+    pub(super) fn tell_progress(&mut self) -> Result<(), RecoverError> {
         self.close_days()?;
         (self.progress)(&self.seen);
         Ok(())
@@ -357,30 +383,15 @@ impl Recoverer {
                 WaitingEntry::Batch { first_ordinal, outcomes, firsts, when, .. },
                 Some((prepared, draft)),
             ) => {
-                if first_ordinal != self.next_ordinal {
-                    let reason = format!(
-                        "its first ordinal is {}, and {} comes next",
-                        first_ordinal.0, self.next_ordinal.0
-                    );
-                    return Err(RecoverError::Batch { number: number.0, reason });
-                }
-                let claimed = self.claim(Filed::new(prepared.admission, draft))?;
-                self.seen.judged += 1;
-                let decided = self.settler.settle(claimed);
-                compare(number, &decided, &outcomes)?;
+                let placing = Placing { number, position, first_ordinal };
+                let filed = Filed::new(prepared.admission, draft);
+                let decided = self.place(filed, placing, &outcomes)?;
                 if record::firsts_of(&decided, first_ordinal) != firsts {
                     let reason = "its replays are of others than it says".into();
                     return Err(RecoverError::Batch { number: number.0, reason });
                 }
-                let placing = Placing { number, position, first_ordinal };
-                self.settler.place(&decided.filed, placing);
-                self.next_ordinal.0 += outcomes.len() as u64;
-                self.newest = self.newest.max(Some(when.at));
-                self.seen.declarations += outcomes.len() as u64;
-                self.seen.accepted += (0..outcomes.len())
-                    .filter_map(|index| decided.filed.settled(index))
-                    .filter(|settled| settled.outcome == Outcome::Accepted)
-                    .count() as u64;
+                self.seen.judged += 1;
+                self.count(when, &outcomes);
                 if number <= self.fold.watermark() {
                     Event::Other
                 } else {
@@ -398,10 +409,76 @@ impl Recoverer {
             }
             (WaitingEntry::Batch { .. }, _) => Event::Other,
         };
+        self.applied(number, position, &event)
+    }
+
+    /// Claims, settles and places the next batch, whose outcomes must be `outcomes`.
+    pub(super) fn place(
+        &mut self,
+        filed: Filed,
+        placing: Placing,
+        outcomes: &[u8],
+    ) -> Result<Decided, RecoverError> {
+        let Placing { number, first_ordinal, .. } = placing;
+        if first_ordinal != self.next_ordinal {
+            let reason = format!(
+                "its first ordinal is {}, and {} comes next",
+                first_ordinal.0, self.next_ordinal.0
+            );
+            return Err(RecoverError::Batch { number: number.0, reason });
+        }
+        let claimed = self.claim(filed)?;
+        let decided = self.settler.settle(claimed);
+        compare(number, &decided, outcomes)?;
+        self.settler.place(&decided.filed, placing);
+        self.next_ordinal.0 += outcomes.len() as u64;
+        Ok(decided)
+    }
+
+    /// Counts a batch that was placed.
+    pub(super) fn count(&mut self, when: When, outcomes: &[u8]) {
+        let accepted = Settled::first(Outcome::Accepted).byte();
+        self.newest = self.newest.max(Some(when.at));
+        self.seen.declarations += outcomes.len() as u64;
+        self.seen.accepted += outcomes.iter().filter(|byte| **byte == accepted).count() as u64;
+    }
+
+    /// A law that holds from record `number` on.
+    pub(super) fn law(&mut self, number: Watermark, law: LawRecord) -> Result<Event, RecoverError> {
+        let noted = self.laws.note(law);
+        noted.map_err(|source| RecoverError::Law { number: number.0, source })?;
+        self.laws_applied.push(law);
+        Ok(Event::Other)
+    }
+
+    /// Settings that hold from here on.
+    pub(super) fn settings(&mut self, settings: SettingsRecord<'_>) -> Result<Event, RecoverError> {
+        self.check_zone(&settings)?;
+        self.actors_max = Some(settings.actors_max);
+        Ok(Event::ActorsMax(settings.actors_max))
+    }
+
+    fn check_zone(&self, settings: &SettingsRecord<'_>) -> Result<(), RecoverError> {
+        if settings.time_zone == self.time_zone {
+            return Ok(());
+        }
+        Err(RecoverError::TimeZone {
+            journal: settings.time_zone.to_owned(),
+            configured: self.time_zone.clone(),
+        })
+    }
+
+    /// Folds a record that was applied; freezes a table where one is to be.
+    pub(super) fn applied(
+        &mut self,
+        number: Watermark,
+        position: Position,
+        event: &Event,
+    ) -> Result<(), RecoverError> {
         self.seen.records = number.0;
         self.last = Some(journal::Placed { number, position });
         if number > self.fold.watermark() {
-            self.fold.apply(number, &event)?;
+            self.fold.apply(number, event)?;
         }
         if self.mark == Some(number) {
             self.digest_at_mark = Some(self.fold.digest()?);

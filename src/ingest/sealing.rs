@@ -93,7 +93,13 @@ impl Sealer {
         let mut wait = ROUND;
         while self.until.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             wait = match self.round() {
-                Ok(is_more) => if is_more { Duration::ZERO } else { ROUND },
+                Ok(is_more) => {
+                    if is_more {
+                        Duration::ZERO
+                    } else {
+                        ROUND
+                    }
+                }
                 Err(SealError::Stopping) => return,
                 Err(error) if is_full(&error) => {
                     tracing::warn!(%error, "the disk is full: sealing goes on once there is space");
@@ -158,7 +164,7 @@ impl Sealer {
                     end = Ordinal(batch.first_ordinal.0 + batch.outcomes.len() as u64);
                 }
                 Entry::Law(_) | Entry::Settings(_) => {
-                    set.other(record.number, record.kind, record.body);
+                    set.other(record.number, record.kind, record.body)?;
                 }
             }
             Ok::<(), BoxError>(())

@@ -2,7 +2,7 @@
 
 use super::making::*;
 use super::*;
-use crate::disk::{Disk, SimulatedDisk};
+use crate::disk::Disk;
 
 const ROOT: &str = "data/archive";
 
