@@ -83,6 +83,14 @@ impl World<'_> {
             if self.chance.hits(25) {
                 self.fault(30);
             }
+            if self.chance.hits(30) {
+                // Whatever the journal holds: the sets that stand are whole, and follow on one another.
+                let forked = self.disk.fork();
+                forked.kill();
+                forked.set_capacity(u64::MAX);
+                let (archive, _) = open(&forked).unwrap();
+                archive.sets().iter().for_each(|set| drop(archive.check_files(set).unwrap()));
+            }
             let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
             let options = options(false, from(self.journal));
             let opened = Archive::open(disk, Path::new(ROOT), options);
@@ -266,7 +274,7 @@ fn each_published_set_is_whole_and_of_others_nothing_is_left() {
                 dropping: Day(0),
                 met: &mut met,
             };
-            for _ in 0..3 {
+            for _ in 0..2 {
                 world.live();
             }
             drop(world.open());
@@ -281,9 +289,9 @@ fn each_published_set_is_whole_and_of_others_nothing_is_left() {
     if is_whole_run {
         let Met { published, sets_removed, orphans, failed_opens, failed_sets, full, .. } = met;
         let Met { failed_drops, dropped, unpublished, doubtful, .. } = met;
-        let least = [published, sets_removed, orphans, failed_opens, failed_sets, full];
-        let rest = [failed_drops, dropped, unpublished, doubtful];
-        let meets = least.iter().chain(&rest).all(|count| *count >= 10);
+        let least = [published, sets_removed, orphans, failed_opens, failed_sets, full, dropped];
+        let rare = [failed_drops, unpublished, doubtful];
+        let meets = least.iter().all(|count| *count >= 50) && rare.iter().all(|count| *count >= 5);
         assert!(meets, "the runs meet too little: {met:?}");
     }
 }
