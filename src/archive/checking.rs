@@ -2,7 +2,7 @@
 
 use super::entry::Entry;
 use super::error::ArchiveError;
-use super::scan::open_files;
+use super::scan::{dropped_meanwhile, open_files};
 use super::set::Set;
 use super::store::Archive;
 use crate::id::Ordinal;
@@ -24,6 +24,18 @@ pub struct Checked {
     pub findings: u64,
     /// Replays.
     pub replays: u64,
+}
+
+impl std::ops::AddAssign for Checked {
+    fn add_assign(&mut self, more: Self) {
+        self.files += more.files;
+        self.bytes += more.bytes;
+        self.batches += more.batches;
+        self.declarations += more.declarations;
+        self.goods_items += more.goods_items;
+        self.findings += more.findings;
+        self.replays += more.replays;
+    }
 }
 
 impl Archive {
@@ -94,8 +106,8 @@ impl Archive {
     /// The first half of [`Self::check`]: whether all files are what was written.
     pub(super) fn check_files(&self, set: &Set) -> Result<Checked, ArchiveError> {
         let mut checked = Checked::default();
-        let checks = self.inner.checks(set)?;
-        for (part, checks) in set.kept().zip(&checks) {
+        for (part, checks) in set.kept().zip(self.inner.checks(set)?) {
+            let Some(checks) = &checks else { return Err(dropped_meanwhile(part)) };
             for (file, entry) in open_files(&self.inner, set, part, checks)?.iter().zip(part.files)
             {
                 file.check(entry)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::checked_file::CheckedFile;
 use super::error::{ArchiveError, io_error};
-use super::scan::open_files;
+use super::scan::{dropped_meanwhile, open_files};
 use super::set::Set;
 use super::store::Archive;
 use super::table_file::sync_folder;
@@ -30,6 +30,7 @@ impl ArchiveWriter {
             if part.day < days.0 || part.day > days.1 {
                 continue;
             }
+            let Some(checks) = checks else { return Err(dropped_meanwhile(part)) };
             let files = open_files(&archive.inner, set, part, checks)?;
             for (table, (file, entry)) in files.iter().zip(part.files).enumerate() {
                 let to = part.path(self.root(), table, set);

@@ -166,14 +166,18 @@ impl Archive {
 
     fn look_in(&self, set: &Set, ordinal: Ordinal) -> Result<Found, ArchiveError> {
         let has = |part: &Part| (part.ordinals.0..part.ordinals.1).contains(&ordinal);
-        let checks = self.inner.checks(set)?;
-        for (part, checks) in set.kept().zip(&checks).filter(|(part, _)| has(part)) {
-            if let Some(found) = self.look_at(set, part, checks, ordinal)? {
+        let mut is_dropped = set.parts.iter().any(|part| part.is_dropped && has(part));
+        for (part, checks) in set.kept().zip(self.inner.checks(set)?).filter(|(part, _)| has(part))
+        {
+            let Some(checks) = checks else {
+                is_dropped = true;
+                continue;
+            };
+            if let Some(found) = self.look_at(set, part, &checks, ordinal)? {
                 return Ok(Found::Declaration(Box::new(found)));
             }
         }
         // Around midnight two days have ordinals of the same range: it may be in the dropped one.
-        let is_dropped = set.parts.iter().any(|part| part.is_dropped && has(part));
         Ok(if is_dropped { Found::Dropped } else { Found::NotHere })
     }
 

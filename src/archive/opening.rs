@@ -20,6 +20,13 @@ pub(super) fn open(
     options: &Options,
 ) -> Result<(Vec<Set>, Opened), ArchiveError> {
     let folder = root.join(SETS);
+    if options.look_only {
+        let (sets, _) = read_sets(disk, &folder, &options.identity)?;
+        follow(root, &sets)?;
+        look(disk, root, &sets)?;
+        let opened = Opened { sets: sets.len() as u64, orphans_removed: 0 };
+        return Ok((sets, opened));
+    }
     disk.create_dir(&folder).map_err(io_error("making", &folder))?;
     let (sets, mut orphans) = read_sets(disk, &folder, &options.identity)?;
     follow(root, &sets)?;
@@ -43,7 +50,11 @@ fn read_sets(
     identity: &[u8; 16],
 ) -> Result<(Vec<Set>, Vec<PathBuf>), ArchiveError> {
     let (mut sets, mut others) = (Vec::new(), Vec::new());
-    for Entry { name, .. } in disk.list(folder).map_err(io_error("listing", folder))? {
+    let entries = match disk.list(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((sets, others)),
+        entries => entries.map_err(io_error("listing", folder))?,
+    };
+    for Entry { name, .. } in entries {
         let path = folder.join(&name);
         if !name.ends_with(SET_SUFFIX) {
             others.push(path);

@@ -182,6 +182,11 @@ pub(super) fn open_files(
     ])
 }
 
+/// The caller has to take the set as it is now.
+pub(super) fn dropped_meanwhile(part: &Part) -> ArchiveError {
+    ArchiveError::Order(format!("{} was dropped while it was to be read", part.day))
+}
+
 /// The batches of a set, in the order of the journal, those of dropped days left out.
 pub struct Records {
     archive: Archive,
@@ -208,8 +213,11 @@ impl Archive {
     /// missing: an error.
     pub fn read(&self, set: &Set) -> Result<Records, ArchiveError> {
         let checks = self.inner.checks(set)?;
-        let mut parts: Vec<_> = set.kept().cloned().zip(checks).collect();
-        parts.reverse();
+        let kept: Vec<_> = set.kept().zip(checks).collect();
+        let mut parts = Vec::new();
+        for (part, checks) in kept.into_iter().rev() {
+            parts.push((part.clone(), checks.ok_or_else(|| dropped_meanwhile(part))?));
+        }
         let (archive, set) = (self.clone(), set.clone());
         Ok(Records { archive, set, parts, open: Vec::new(), current: None })
     }

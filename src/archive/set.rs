@@ -402,7 +402,8 @@ mod tests {
         let (set, checks) = set();
         let bytes = set.encode(&[9; 16], &checks);
         let blocks: usize = checks.iter().flatten().map(|checks| checks.len()).sum();
-        assert_eq!(bytes.len(), HEADER_BYTES + 3 * PART_BYTES + 4 * blocks);
+        let others = 4 + 2 * OTHER_HEADER_BYTES + 68;
+        assert_eq!(bytes.len(), HEADER_BYTES + 3 * PART_BYTES + others + 4 * blocks);
         assert_eq!(decode(&bytes).unwrap(), (set, checks));
     }
 

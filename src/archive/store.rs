@@ -29,6 +29,8 @@ pub struct Options {
     pub personal: bool,
     /// Makes pseudonyms.
     pub pseudonyms: Pseudonyms,
+    /// Nothing is changed in opening: what belongs to no set stays.
+    pub look_only: bool,
 }
 
 /// What was found and put right when an archive was opened.
@@ -182,7 +184,7 @@ impl Archive {
             }
             let checks = inner.checks(&set)?;
             let kept = set.kept().zip(checks).filter(|(part, _)| !is_over(part));
-            let checks: Vec<_> = kept.map(|(_, checks)| checks).collect();
+            let checks: Vec<_> = kept.filter_map(|(_, checks)| checks).collect();
             let mut now = Set::clone(&set);
             now.parts.iter_mut().filter(|part| is_over(part)).for_each(|p| p.is_dropped = true);
             let path = now.path(&inner.root);
@@ -226,23 +228,19 @@ impl Inner {
         sets.get(place).filter(|set| set.first_ordinal <= ordinal).cloned()
     }
 
-    /// The checks of the files of each part of `set` that is not dropped.
-    pub(super) fn checks(&self, set: &Set) -> Result<Vec<[BlockChecks; 5]>, ArchiveError> {
+    /// The checks of the files of each part of `set` that is not dropped; none of those that are
+    /// dropped by now, as the set file says. Files are removed only after that.
+    pub(super) fn checks(&self, set: &Set) -> Result<Vec<Option<[BlockChecks; 5]>>, ArchiveError> {
         let path = set.path(&self.root);
         let bytes = self.disk.read_small(&path, SET_FILE_BYTES_MAX);
         let bytes = bytes.map_err(io_error("reading", &path))?;
         let (read, checks) = Set::decode(&path, &self.options.identity, &bytes)?;
-        if read == *set {
-            return Ok(checks);
-        }
-        // Days were dropped meanwhile: those of the others are in the same order still.
-        let mut found = read.kept().zip(checks);
+        let mut checks = checks.into_iter();
         let mut all = Vec::new();
         for (part, now) in set.parts.iter().zip(&read.parts) {
-            match (part.is_dropped, now.is_dropped) {
-                (_, false) => all.extend(found.next().map(|(_, checks)| checks)),
-                (false, true) => all.push(Default::default()),
-                (true, true) => {}
+            let own = if now.is_dropped { None } else { checks.next() };
+            if !part.is_dropped {
+                all.push(own);
             }
         }
         Ok(all)

@@ -141,12 +141,27 @@ pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options 
     }
 }
 
+/// That the journal follows on what is sealed. Returns the last record of that.
+pub(super) fn check_beginning(
+    archive: &Archive,
+    journal: Option<journal::Extent>,
+) -> Result<Watermark, StartError> {
+    let sealed = Watermark(archive.next().0.0 - 1);
+    match journal.map(|journal| journal.first_record.0) {
+        Some(first) if first > sealed.0 + 1 => {
+            Err(StartError::Beginning { first, sealed: sealed.0 })
+        }
+        _ => Ok(sealed),
+    }
+}
+
 /// How `config` wants its archive.
 pub(super) fn archive_options(config: &Config, secrets: &Secrets) -> archive::Options {
     archive::Options {
         identity: secrets.identity(),
         personal: config.archive_personal_data,
         pseudonyms: Pseudonyms::new(secrets.pseudonym()),
+        look_only: false,
     }
 }
 
@@ -208,11 +223,8 @@ impl Engine {
             archive_options(config, &secrets),
         )?;
         let extent = journal::extent(&*disk, &journal_folder, &secrets.identity())?;
-        let sealed = Watermark(archive.next().0.0 - 1);
+        let sealed = check_beginning(&archive, extent)?;
         let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
-        if first_record.0 > sealed.0 + 1 {
-            return Err(StartError::Beginning { first: first_record.0, sealed: sealed.0 });
-        }
         let runs = runs::usable(&runs_folder, fold.watermark(), extent)?;
         let newest_run = runs.last().map(|run| run.covers().clone());
         let index = runs::index(config, &sizes, keys.clone(), runs)?;

@@ -16,6 +16,7 @@ use super::prepare::{Bounds, Preparer};
 use super::recover::{RecoverError, Recovered, Recoverer};
 use super::runs;
 use super::start_error::io;
+use crate::archive::{self, Archive, Checked};
 use crate::config::Config;
 use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
@@ -23,7 +24,7 @@ use crate::index::run;
 use crate::journal::{self, JournalError, Verified};
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Fold, FoldOptions, erase_derived};
+use crate::summary::{Fold, FoldOptions, SUMMARY_FOLDER, erase_derived};
 use crate::wire::digest::Keys;
 
 /// What was looked at, and what was found.
@@ -60,6 +61,14 @@ pub struct Part {
     pub found: String,
 }
 
+impl Inspection {
+    /// Where what is damaged keeps the rest from being compared.
+    fn of_unsound(parts: Vec<Part>) -> Self {
+        let (records, declarations, accepted) = (0, 0, 0);
+        Self { parts, records, declarations, accepted, summaries_digest: String::new() }
+    }
+}
+
 impl Part {
     pub(super) fn sound(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, is_sound: true, found: found.into() }
@@ -89,8 +98,12 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     let outside = Passing::new()?;
     let folder = |name: &str| config.data_dir.join(name);
     let copies = [outside.0.join("catalog"), outside.0.join("archive")];
-    for (from, to) in [folders::CATALOG, folders::ARCHIVE].iter().zip(&copies) {
-        copy(&folder(from), to).map_err(io(folder(from).display()))?;
+    let of_days = folder(folders::ARCHIVE).join(SUMMARY_FOLDER);
+    for (from, to) in [
+        (folder(folders::CATALOG), outside.0.join("catalog")),
+        (of_days, outside.0.join("archive").join(SUMMARY_FOLDER)),
+    ] {
+        copy(&from, &to).map_err(io(from.display()))?;
     }
     // After a kill in the first seconds there may be no catalog, or no checkpoint in it.
     let [catalog, archive] = &copies;
@@ -113,7 +126,18 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     let own_runs = opened.runs(&outside.0.join("runs"));
     let boundaries = kept_runs.boundaries();
     let mark = (watermark.0 > 0).then_some(watermark);
-    match opened.recover(config, fold, mark, (own_runs.clone(), boundaries)) {
+    let archive = match opened.check_archive(config) {
+        Ok((archive, part)) => {
+            parts.push(part);
+            archive
+        }
+        Err(StartError::Archive(error)) => {
+            parts.push(Part::unsound("archive", error.to_string()));
+            return Ok(Inspection::of_unsound(parts));
+        }
+        Err(error) => return Err(error),
+    };
+    match opened.recover(config, &archive, fold, mark, (own_runs.clone(), boundaries)) {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.extend(kept.part(watermark, &recovered));
@@ -123,13 +147,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Err(error) if !is_damage(&error) => Err(error),
         Err(error) => {
             parts.push(Part::unsound("journal", error.to_string()));
-            Ok(Inspection {
-                parts,
-                records: 0,
-                declarations: 0,
-                accepted: 0,
-                summaries_digest: String::new(),
-            })
+            Ok(Inspection::of_unsound(parts))
         }
     }
 }
@@ -219,7 +237,8 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let options = FoldOptions::default();
     let identity = opened.secrets.identity();
 
-    // The journal first, into a folder of its own: damage must not cost the catalog.
+    // Archive and journal first, into a folder of its own: damage must not cost the catalog.
+    let (sealed, archive_part) = opened.check_archive(config)?;
     let outside = Passing::new()?;
     let had = has_files(&catalog);
     // A closed day that cannot be read makes what stands there unusable, as anything else would.
@@ -235,7 +254,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let boundaries = kept_runs.boundaries();
     let own_runs = opened.runs(&outside.0.join("runs"));
     let (checked, _) =
-        opened.recover(config, fold, mark, (own_runs.clone(), boundaries.clone()))?;
+        opened.recover(config, &sealed, fold, mark, (own_runs.clone(), boundaries.clone()))?;
     drop(checked.fold);
     let runs_before = kept_runs.part(&own_runs)?;
 
@@ -244,12 +263,12 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     runs_folder.clear()?;
     let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
     let (mut recovered, verified) =
-        again.recover(config, fold, mark, (runs_folder.clone(), boundaries))?;
+        again.recover(config, &sealed, fold, mark, (runs_folder.clone(), boundaries))?;
     recovered.fold.checkpoint()?;
     if let Some(newest) = recovered.fold.newest_day() {
         recovered.fold.close_days(newest)?;
     }
-    let mut parts = vec![Part::sound("journal", tell(&verified, &recovered))];
+    let mut parts = vec![Part::sound("journal", tell(&verified, &recovered)), archive_part];
     parts.push(match before {
         Some((_, digest)) if Some(digest) == recovered.digest_at_mark => {
             Part::sound("catalog", "made again, the same bit for bit")
@@ -360,11 +379,32 @@ impl Opened {
         run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
     }
 
-    /// Reads the journal, changing nothing of it, into `fold`; tables that are full, or are at one of
-    /// the `boundaries`, are written into `runs`, a folder without any.
+    /// Opens the archive, changing nothing, and checks all of it.
+    fn check_archive(&self, config: &Config) -> Result<(Archive, Part), StartError> {
+        let options = engine::archive_options(config, &self.secrets);
+        let options = archive::Options { look_only: true, ..options };
+        let root = config.data_dir.join(folders::ARCHIVE);
+        let (archive, _) = Archive::open(Arc::new(LocalDisk::new()), &root, options)?;
+        let (mut sets, mut all) = (0, Checked::default());
+        for set in archive.sets().iter() {
+            all += archive.check(set)?;
+            sets += 1;
+        }
+        let Checked { files, bytes, declarations, goods_items, findings, replays, .. } = all;
+        let found = format!(
+            "{sets} sets of {files} files ({bytes} bytes), every block whole and the tables in \
+             agreement: {declarations} declarations with {goods_items} goods items and {findings} \
+             findings, {replays} replays"
+        );
+        Ok((archive, Part::sound("archive", found)))
+    }
+
+    /// Reads archive and journal, changing nothing of them, into `fold`; tables that are full, or are
+    /// at one of the `boundaries`, are written into `runs`, a folder without any.
     fn recover(
         &self,
         config: &Config,
+        archive: &Archive,
         fold: Fold,
         mark: Option<Watermark>,
         (runs, boundaries): (run::Folder, Vec<Watermark>),
@@ -386,9 +426,15 @@ impl Opened {
             engine::report(),
         );
         let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
+        let journal = config.data_dir.join(folders::JOURNAL);
+        let extent = journal::extent(&LocalDisk::new(), &journal, &self.secrets.identity())?;
+        engine::check_beginning(archive, extent)?;
+        if let Some(extent) = extent {
+            recoverer.read_archive(archive, extent.first_record)?;
+        }
         let verified = journal::verify(
             &LocalDisk::new(),
-            &config.data_dir.join(folders::JOURNAL),
+            &journal,
             Some(self.secrets.identity()),
             &mut |record| recoverer.take(&record).map_err(Into::into),
         )?;

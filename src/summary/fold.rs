@@ -42,7 +42,7 @@ use crate::summary::{
 };
 
 /// The folder of closed days, within that of the archive.
-const SUMMARY_FOLDER: &str = "summary";
+pub const SUMMARY_FOLDER: &str = "summary";
 
 /// Settings of the fold. Nothing here changes a figure.
 #[derive(Debug, Clone)]

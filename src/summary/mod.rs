@@ -48,7 +48,7 @@ pub use day_file::DayFileError;
 pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
-pub use fold::{Fold, FoldOptions, Opened, erase_derived};
+pub use fold::{Fold, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use indicators::{Indicator, indicators, wilson_95};
 pub use page_token::{read_token, write_token};
 

@@ -7,7 +7,7 @@ use crate::generate::{Generator, Options as Generated};
 pub(super) const IDENTITY: [u8; 16] = [9; 16];
 
 pub(super) fn options(personal: bool) -> Options {
-    Options { identity: IDENTITY, personal, pseudonyms: Pseudonyms::new([3; 16]) }
+    Options { identity: IDENTITY, personal, pseudonyms: Pseudonyms::new([3; 16]), look_only: false }
 }
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<(Archive, Opened), ArchiveError> {
