@@ -89,7 +89,9 @@ impl World<'_> {
                 forked.kill();
                 forked.set_capacity(u64::MAX);
                 let (archive, _) = open(&forked).unwrap();
-                archive.sets().iter().for_each(|set| drop(archive.check_files(set).unwrap()));
+                for set in archive.sets().iter() {
+                    archive.check_files(set).unwrap();
+                }
             }
             let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
             let options = options(false, from(self.journal));
