@@ -247,6 +247,19 @@ fn look_ups_see_a_declaration_or_that_its_day_is_dropped() {
 }
 
 #[test]
+fn a_look_up_with_the_list_of_before_a_drop_goes_by_the_set_file() {
+    let (disk, before) = new_archive();
+    let batches = [(days()[0], small(0)), (days()[1], small(1))];
+    let (set, _) = write_set(&before, &mut Maker::new(), &batches).unwrap();
+    // Another list of the same sets, so that the first one stays as it was.
+    open(&disk).unwrap().0.drop_days(days()[1]).unwrap();
+    assert!(matches!(before.declaration(Ordinal(0)).unwrap(), Found::Dropped));
+    assert!(matches!(before.declaration(Ordinal(1)).unwrap(), Found::Declaration(_)));
+    let refused = before.read(&set).unwrap_err();
+    assert!(refused.to_string().contains("was dropped"), "{refused}");
+}
+
+#[test]
 fn sets_follow_on_one_another_and_one_is_written_at_a_time() {
     let (_, archive) = new_archive();
     let order = |result: Result<SetWriter, ArchiveError>| {
