@@ -176,6 +176,8 @@
 //! |---|---|---|---|---|---|
 //! | 32.7 | 13.8 | 0.5 | 0.05 | 0.004 | 47.1 |
 //!
+//! (With pages of 20,000 rows; those of 8,192 add 0.27, checks of blocks 0.05.)
+//!
 //! Of that, 20.5 look like chance to whoever has no key and are as short as they can be: content digest
 //! 8.0, two pseudonyms 8.0, MRN 4.5. Then come transport document 3.0, product identifiers 4.8,
 //! exporter 1.9, UCR 1.9, mass 1.9, the value of a line 1.8 and in euro 1.7, postcode 1.8,

@@ -12,6 +12,7 @@ use crate::id::Watermark;
 
 use super::error::{BoxError, JournalError, io_error};
 use super::frame::{segment_number, segment_path};
+use super::reader::Reader;
 use super::scan::{self, Segment};
 use super::supply::Held;
 use super::{Position, Record};
@@ -23,6 +24,7 @@ pub struct Oldest {
     pub(super) dir: PathBuf,
     pub(super) identity: [u8; 16],
     pub(super) held: Held,
+    pub(super) reader: Reader,
 }
 
 /// A segment that is there.
@@ -78,6 +80,8 @@ impl Oldest {
             let path = segment_path(&self.dir, oldest.segment);
             self.disk.remove(&path).map_err(io_error("removing", &path))?;
             self.disk.sync_dir(&self.dir).map_err(io_error("syncing", &self.dir))?;
+            // An open file would keep its space, and what it holds would still be told.
+            self.reader.forget(oldest.segment);
             removed += 1;
             self.held.removed();
         }

@@ -44,6 +44,12 @@ impl Reader {
         Self { shared: Arc::new(Shared { disk, dir, open: Mutex::new(VecDeque::new()) }) }
     }
 
+    /// Closes a segment's file.
+    pub(super) fn forget(&self, segment: u64) {
+        let mut open = self.shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|open| open.header.segment != segment);
+    }
+
     /// Reads the record at `position`. Blocks for a read of its whole group.
     ///
     /// # Errors

@@ -83,6 +83,7 @@ impl Journal {
             dir: self.dir.clone(),
             identity: self.identity,
             held: self.supply.held(),
+            reader: self.reader.clone(),
         }
     }
 

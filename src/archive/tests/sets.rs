@@ -113,6 +113,34 @@ fn fallbacks_come_back_with_what_was_found_of_them() {
 }
 
 #[test]
+fn whether_anything_is_withheld_is_told_by_each_text_that_may_be() {
+    let party = |name: &str, street: &str| {
+        Some(v1::Party { name: name.into(), street: street.into(), ..v1::Party::default() })
+    };
+    let with = |importer, exporter| v1::Declaration { importer, exporter, ..company_gift("") };
+    let declarations = vec![
+        with(party("J. Jansen", ""), None),
+        with(party("", "Kade 1"), None),
+        with(None, party("Sender", "")),
+        with(None, party("", "Road 2")),
+        // A replay.
+        company_gift(""),
+        with(None, None),
+    ];
+    let request = v1::SubmitBatchRequest { declarations, ..v1::SubmitBatchRequest::default() };
+    let (_, archive) = new_archive();
+    let batches = [(days()[0], request)];
+    let (set, given) = write_set(&archive, &mut Maker::new(), &batches).unwrap();
+    assert_same(&archive, &set, &given);
+    let told =
+        [0, 1, 2, 3, 5].map(|ordinal| match archive.declaration(Ordinal(ordinal)).unwrap() {
+            Found::Declaration(found) => found.is_withheld,
+            other => panic!("{other:?}"),
+        });
+    assert_eq!(told, [true, true, true, true, false]);
+}
+
+#[test]
 fn rows_are_held_a_few_thousand_at_a_time_wherever_chunks_end() {
     // Declarations of 140 goods items, so that chunks of 4,096 rows end within one.
     let items: Vec<_> = (0..140)
@@ -216,6 +244,19 @@ fn look_ups_see_a_declaration_or_that_its_day_is_dropped() {
         });
         assert!(matches!(archive.declaration(Ordinal(0)).unwrap(), Found::Dropped));
     }
+}
+
+#[test]
+fn a_look_up_with_the_list_of_before_a_drop_goes_by_the_set_file() {
+    let (disk, before) = new_archive();
+    let batches = [(days()[0], small(0)), (days()[1], small(1))];
+    let (set, _) = write_set(&before, &mut Maker::new(), &batches).unwrap();
+    // Another list of the same sets, so that the first one stays as it was.
+    open(&disk).unwrap().0.drop_days(days()[1]).unwrap();
+    assert!(matches!(before.declaration(Ordinal(0)).unwrap(), Found::Dropped));
+    assert!(matches!(before.declaration(Ordinal(1)).unwrap(), Found::Declaration(_)));
+    let refused = before.read(&set).unwrap_err();
+    assert!(refused.to_string().contains("was dropped"), "{refused}");
 }
 
 #[test]

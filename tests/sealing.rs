@@ -1,0 +1,289 @@
+//! What was lodged is sealed: it leaves the journal for the archive, and everything is answered as
+//! before, after a crash and after all that is derived was lost as well.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{
+    CLOCK, SETTINGS, Server, Start, batch, declaration, folder, summaries, waag, waag_ok,
+    wait_until,
+};
+use waag::proto::v1::{
+    ActorRole, ActorSummary, Declaration, FallbackLodgement, GetDeclarationRequest,
+    GetDeclarationResponse, LocalReference, Outcome, Party, SubmitBatchRequest,
+    SubmitBatchResponse, Verdict, get_declaration_request::Key,
+};
+
+/// Noon of 2026-11-05 in Amsterdam.
+const NOON: i64 = 1_793_876_400_000;
+
+/// Seals within a second.
+fn settings() -> String {
+    format!("{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n")
+}
+
+fn start<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
+    Start { settings, ..Start::at(data, CLOCK) }
+}
+
+fn with_value(lrn: &str, hundredths: u64) -> Declaration {
+    let mut declaration = declaration(lrn);
+    declaration.goods_items[0].intrinsic_value.as_mut().unwrap().hundredths = hundredths;
+    declaration
+}
+
+fn gift(lrn: &str) -> Declaration {
+    let mut gift = with_value(lrn, 2_000);
+    gift.transport_costs = None;
+    gift.exporter = Some(Party {
+        name: "Geheime Afzender".into(),
+        street: "Verborgen Laan 9".into(),
+        postcode: "1000".into(),
+        city: "Beograd".into(),
+        country: "RS".into(),
+        identification: String::new(),
+    });
+    for item in &mut gift.goods_items {
+        item.additional_procedures = vec!["C08".into()];
+        item.product = None;
+    }
+    gift
+}
+
+fn fallback(lrn: &str, hours: i64) -> Declaration {
+    let lodged_at_ms = NOON - hours * 3_600_000;
+    let fallback = Some(FallbackLodgement { reference: "NOOD-7".into(), lodged_at_ms });
+    Declaration { fallback, ..declaration(lrn) }
+}
+
+/// One of each kind, and what conflicts with and corrects them.
+fn kinds() -> [SubmitBatchRequest; 2] {
+    let first = vec![
+        declaration("GOOD"),
+        with_value("DEAR", 15_001),
+        gift("GIFT"),
+        fallback("LATE", 30),
+        fallback("TOO-LATE", 31 * 24),
+        declaration("  "),
+        with_value("CORRECTED", 15_001),
+    ];
+    let second = vec![
+        declaration("GOOD"),
+        with_value("GOOD", 1_000),
+        with_value("DEAR", 15_001),
+        declaration("NEW"),
+        declaration("CORRECTED"),
+        declaration("NEW"),
+    ];
+    [batch("first", first), batch("second", second)]
+}
+
+const LRNS: [&str; 7] = ["GOOD", "DEAR", "GIFT", "LATE", "TOO-LATE", "NEW", "CORRECTED"];
+
+async fn lodge(server: &Server, request: SubmitBatchRequest) -> SubmitBatchResponse {
+    server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
+}
+
+/// Fills segments, so that the first ones are full; returns the last watermark.
+async fn fill(server: &Server, name: &str) -> u64 {
+    let mut last = 0;
+    for part in 0..30 {
+        let lrn = |n: usize| format!("{name}-{part}-{n}");
+        let declarations = (0..1_000).map(|n| declaration(&lrn(n))).collect();
+        let request = SubmitBatchRequest {
+            declarant: "NL810000027".into(),
+            ..batch(&format!("{name}-{part}"), declarations)
+        };
+        last = lodge(server, request).await.watermark;
+    }
+    last
+}
+
+async fn get(server: &Server, key: Key) -> GetDeclarationResponse {
+    let request = GetDeclarationRequest { key: Some(key) };
+    server.lodgement().await.get_declaration(request).await.unwrap().into_inner()
+}
+
+async fn by_lrn(server: &Server, lrn: &str) -> GetDeclarationResponse {
+    let local = LocalReference { declarant: "NL810000003".into(), lrn: lrn.into() };
+    get(server, Key::LocalReference(local)).await
+}
+
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|e| e == extension));
+    paths.sort();
+    paths
+}
+
+/// Waits until nothing waits to be sealed: the journal is down to the segment being written.
+fn wait_until_sealed(data: &Path, sealed: u64) {
+    wait_until("all records are sealed", || {
+        let sets = files(&data.join("archive/sets"), "set");
+        let last = sets.last().and_then(|path| path.file_stem()?.to_str()?.get(13..)?.parse().ok());
+        last.unwrap_or(0) >= sealed && files(&data.join("journal"), "segment").len() == 1
+    });
+}
+
+/// As an archive without personal data has it.
+fn withheld(mut declaration: Declaration) -> Declaration {
+    let is_gift = declaration.goods_items[0].additional_procedures == ["C08"];
+    let exporter = declaration.exporter.as_mut().filter(|_| is_gift);
+    for party in [declaration.importer.as_mut(), exporter].into_iter().flatten() {
+        party.name.clear();
+        party.street.clear();
+    }
+    declaration
+}
+
+/// What was answered at first, and what is told of it.
+struct Known {
+    answers: Vec<SubmitBatchResponse>,
+    shown: Vec<GetDeclarationResponse>,
+    summaries: Vec<ActorSummary>,
+}
+
+impl Known {
+    async fn of(server: &Server) -> Self {
+        let mut answers = Vec::new();
+        for request in kinds() {
+            answers.push(lodge(server, request).await);
+        }
+        let mut shown = Vec::new();
+        for lrn in LRNS {
+            shown.push(by_lrn(server, lrn).await);
+        }
+        Self { answers, shown, summaries: Vec::new() }
+    }
+
+    /// Everything is answered as at first, and the summaries are the same but for these replays.
+    async fn check(&mut self, server: &Server, what: &str) {
+        for (lrn, before) in LRNS.iter().zip(&self.shown) {
+            let now = by_lrn(server, lrn).await;
+            let declaration = before.declaration.clone().map(withheld);
+            let expected = GetDeclarationResponse {
+                personal_data_withheld: true,
+                declaration,
+                ..before.clone()
+            };
+            assert_eq!(now, expected, "{what}: {lrn}");
+            let mrn = &before.verdict.as_ref().unwrap().mrn;
+            if !mrn.is_empty() {
+                assert_eq!(get(server, Key::Mrn(mrn.clone())).await, expected, "{what}: {mrn}");
+            }
+        }
+        let mut watermark = 0;
+        for (request, before) in kinds().into_iter().zip(&self.answers) {
+            let now = lodge(server, request).await;
+            watermark = now.watermark;
+            for (now, before) in now.verdicts.iter().zip(&before.verdicts) {
+                let outcome = match before.outcome() {
+                    Outcome::Replayed => before.replay_of(),
+                    first => first,
+                };
+                let expected = Verdict {
+                    outcome: Outcome::Replayed.into(),
+                    replay_of: outcome.into(),
+                    ..before.clone()
+                };
+                assert_eq!(*now, expected, "{what}");
+            }
+        }
+        let replays: u64 = self.answers.iter().map(|answer| answer.verdicts.len() as u64).sum();
+        let mut now = summaries(server, ActorRole::Declarant, watermark).await;
+        // Of the one who lodged these, and what is made of the same counts.
+        now.retain(|summary| summary.actor.as_ref().unwrap().id == "NL810000003");
+        now.iter_mut().for_each(|summary| summary.indicators.clear());
+        if !self.summaries.is_empty() {
+            for summary in &mut self.summaries {
+                summary.replayed += replays;
+            }
+            assert_eq!(now, self.summaries, "{what}");
+        }
+        self.summaries = now;
+    }
+}
+
+fn verify(data: &Path) -> String {
+    let output = waag(&["verify", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{told}");
+    told
+}
+
+#[tokio::test]
+async fn what_is_sealed_is_answered_as_ever_whatever_is_lost_of_what_is_derived() {
+    let (_outer, data) = folder();
+    let settings = settings();
+    let server = start(&data, &settings).run();
+    let mut known = Known::of(&server).await;
+    let last = fill(&server, "a").await;
+    wait_until_sealed(&data, last);
+    known.check(&server, "sealed").await;
+    let last = fill(&server, "b").await;
+    wait_until_sealed(&data, last);
+    known.check(&server, "sealed once more").await;
+    server.kill();
+
+    let server = start(&data, &settings).run();
+    known.check(&server, "after a kill").await;
+    assert_eq!(server.stop().await, 0);
+    let told = verify(&data);
+    assert!(told.contains("sets of"), "{told}");
+
+    for lost in [&["runs"][..], &["catalog"], &["runs", "catalog"]] {
+        for folder in lost {
+            std::fs::remove_dir_all(data.join(folder)).unwrap();
+        }
+        let server = start(&data, &settings).run();
+        known.check(&server, &format!("after the loss of {lost:?}")).await;
+        assert_eq!(server.stop().await, 0);
+        verify(&data);
+    }
+    let told =
+        waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
+    assert!(told.contains("the same bit for bit"), "{told}");
+    let server = start(&data, &settings).run();
+    known.check(&server, "after a rebuild").await;
+}
+
+#[tokio::test]
+async fn damage_of_the_archive_is_told_by_name_and_never_served() {
+    let (_outer, data) = folder();
+    let settings = settings();
+    let server = start(&data, &settings).run();
+    let last = fill(&server, "a").await;
+    wait_until_sealed(&data, last);
+    assert_eq!(server.stop().await, 0);
+    let set = files(&data.join("archive/sets"), "set").remove(0);
+    let range = set.file_stem().unwrap().to_str().unwrap().to_owned();
+    let table = data.join(format!("archive/declarations/day=2026-11-05/{range}.parquet"));
+
+    let content = std::fs::read(&table).unwrap();
+    let mut flipped = content.clone();
+    let at = flipped.len() / 2;
+    flipped[at] ^= 4;
+    std::fs::write(&table, &flipped).unwrap();
+    let output = waag(&["verify", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("declarations/day=2026-11-05/{range}.parquet")), "{told}");
+    std::fs::write(&table, &content).unwrap();
+    verify(&data);
+
+    for path in [set, table] {
+        let aside = data.with_extension("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        let log = start(&data, &settings).try_run().err().unwrap();
+        assert!(log.contains("missing"), "{log}");
+        assert!(!path.exists(), "nothing is made in its place");
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    let server = start(&data, &settings).run();
+    let local = LocalReference { declarant: "NL810000027".into(), lrn: "a-0-0".into() };
+    get(&server, Key::LocalReference(local)).await;
+}
