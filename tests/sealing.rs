@@ -22,11 +22,16 @@ const NOON: i64 = 1_793_876_400_000;
 
 /// Seals within a second.
 fn settings() -> String {
-    format!("{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n")
+    format!("{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n")
 }
 
 fn start<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
     Start { settings, ..Start::at(data, CLOCK) }
+}
+
+/// A later start, whose clock must not be behind the newest record.
+fn start_later<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
+    Start { clock: "2026-11-05T18:00", ..start(data, settings) }
 }
 
 fn with_value(lrn: &str, hundredths: u64) -> Declaration {
@@ -229,7 +234,7 @@ async fn what_is_sealed_is_answered_as_ever_whatever_is_lost_of_what_is_derived(
     known.check(&server, "sealed once more").await;
     server.kill();
 
-    let server = start(&data, &settings).run();
+    let server = start_later(&data, &settings).run();
     known.check(&server, "after a kill").await;
     assert_eq!(server.stop().await, 0);
     let told = verify(&data);
@@ -239,7 +244,7 @@ async fn what_is_sealed_is_answered_as_ever_whatever_is_lost_of_what_is_derived(
         for folder in lost {
             std::fs::remove_dir_all(data.join(folder)).unwrap();
         }
-        let server = start(&data, &settings).run();
+        let server = start_later(&data, &settings).run();
         known.check(&server, &format!("after the loss of {lost:?}")).await;
         assert_eq!(server.stop().await, 0);
         verify(&data);
@@ -247,7 +252,7 @@ async fn what_is_sealed_is_answered_as_ever_whatever_is_lost_of_what_is_derived(
     let told =
         waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
     assert!(told.contains("the same bit for bit"), "{told}");
-    let server = start(&data, &settings).run();
+    let server = start_later(&data, &settings).run();
     known.check(&server, "after a rebuild").await;
 }
 
@@ -278,12 +283,12 @@ async fn damage_of_the_archive_is_told_by_name_and_never_served() {
     for path in [set, table] {
         let aside = data.with_extension("aside");
         std::fs::rename(&path, &aside).unwrap();
-        let log = start(&data, &settings).try_run().err().unwrap();
+        let log = start_later(&data, &settings).try_run().err().unwrap();
         assert!(log.contains("missing"), "{log}");
         assert!(!path.exists(), "nothing is made in its place");
         std::fs::rename(&aside, &path).unwrap();
     }
-    let server = start(&data, &settings).run();
+    let server = start_later(&data, &settings).run();
     let local = LocalReference { declarant: "NL810000027".into(), lrn: "a-0-0".into() };
     get(&server, Key::LocalReference(local)).await;
 }
