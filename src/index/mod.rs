@@ -58,7 +58,7 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -71,10 +71,10 @@ use first::First;
 use frozen::Frozen;
 use gate::Gate;
 use generation::Generation;
-pub use memory::Memory;
+pub use memory::{Memory, SLOTS_MAX};
 use run::{Covers, Run, RunError};
 
-use crate::id::Ordinal;
+use crate::id::{Ordinal, Watermark};
 use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
@@ -107,6 +107,9 @@ pub struct Index {
     gate: Gate,
     /// None where there is one generation and never another.
     memory: Option<Memory>,
+    /// The last record that runs on disk cover, and who waits for the next.
+    runs_cover: Mutex<Option<Watermark>>,
+    covers_more: Condvar,
 }
 
 impl Index {
@@ -137,9 +140,11 @@ impl Index {
         runs: Vec<Run>,
     ) -> std::io::Result<Self> {
         let hot = Arc::new(Generation::new(0, keys.clone(), slots)?);
-        let runs = runs.into_iter().rev().map(Arc::new).collect();
+        let runs: Vec<_> = runs.into_iter().rev().map(Arc::new).collect();
+        let runs_cover = Mutex::new(runs.first().map(|run| run.covers().last_record));
         let state = ArcSwap::from_pointee(State { hot, frozen: None, runs });
-        Ok(Self { keys, state, gate: Gate::default(), memory })
+        let (gate, covers_more) = (Gate::default(), Condvar::new());
+        Ok(Self { keys, state, gate, memory, runs_cover, covers_more })
     }
 
     /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
@@ -240,12 +245,29 @@ impl Index {
 
     /// The run of the frozen generation is on disk: look-ups go there, and its memory is given back.
     pub fn publish(&self, run: Run) {
+        let covers = run.covers().last_record;
         self.gate.with(|| {
             let state = self.state.load();
             let mut runs = vec![Arc::new(run)];
             runs.extend(state.runs.iter().cloned());
             self.state.store(Arc::new(State { hot: Arc::clone(&state.hot), frozen: None, runs }));
         });
+        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner) = Some(covers);
+        self.covers_more.notify_all();
+    }
+
+    /// The last record that runs *on disk* cover, which a frozen generation is not yet.
+    #[must_use]
+    pub fn runs_cover(&self) -> Option<Watermark> {
+        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until runs on disk cover more than `seen`, or for so long; what they cover then.
+    #[must_use]
+    pub fn wait_for_runs(&self, seen: Option<Watermark>, wait: Duration) -> Option<Watermark> {
+        let covers = self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.covers_more.wait_timeout_while(covers, wait, |covers| *covers <= seen);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// What the frozen generation, or else the newest run, covers; nothing before there is any.
