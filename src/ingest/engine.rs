@@ -22,7 +22,7 @@ use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
-use super::runs::{self, RunWriter};
+use super::runs;
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
@@ -301,8 +301,8 @@ impl Engine {
             spawn(&format!("worker-{number}"), Box::new(run))?;
         }
         let room = journal.room();
-        let (run_writer, frozen) =
-            RunWriter::new(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
+        let (run_writer, merger, frozen) =
+            runs::threads(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
         let carried = Carried {
             seen: Progress { records: fold.watermark().0, ..recovered.seen },
             newest: recovered.newest,
@@ -332,6 +332,8 @@ impl Engine {
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
+        let durable_fold = folder.durable();
+        spawn("merge", Box::new(move || merger.run(&durable_fold)))?;
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
 

@@ -10,7 +10,8 @@
 //! [`super::deltas`]: in bytes, with what is still on its way.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
@@ -40,6 +41,21 @@ pub(super) struct Folder {
     to_catalog: Sender<Checkpoint>,
     from_catalog: Receiver<Written>,
     is_writing: bool,
+    durable: DurableFold,
+}
+
+/// How many records the catalog holds the fold of, durably.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DurableFold(Arc<AtomicU64>);
+
+impl DurableFold {
+    pub(super) fn get(&self) -> Watermark {
+        Watermark(self.0.load(Ordering::Acquire))
+    }
+
+    fn set(&self, watermark: Watermark) {
+        self.0.store(watermark.0, Ordering::Release);
+    }
 }
 
 /// The catalog thread.
@@ -57,7 +73,9 @@ pub(super) fn threads(
 ) -> (Folder, CatalogWriter) {
     let (to_catalog, checkpoints) = bounded(1);
     let (written, from_catalog) = bounded(1);
-    let folder = Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing: false };
+    let (is_writing, durable) = (false, DurableFold::default());
+    durable.set(fold.checkpointed());
+    let folder = Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing, durable };
     (folder, CatalogWriter { checkpoints, written })
 }
 
@@ -72,6 +90,11 @@ impl CatalogWriter {
 }
 
 impl Folder {
+    /// What the catalog holds, to be looked at while it runs.
+    pub(super) fn durable(&self) -> DurableFold {
+        self.durable.clone()
+    }
+
     /// Runs until all who hand in deltas are gone, then makes a last checkpoint. An error, of the
     /// catalog thread too, stops the server.
     pub(super) fn run(mut self, failed: &AtomicBool, stop: &watch::Sender<Option<String>>) {
@@ -133,6 +156,7 @@ impl Folder {
 
     fn end_checkpoint(&mut self, written: Option<Written>) -> Result<(), FoldingError> {
         self.fold.end_checkpoint(written.ok_or(FoldingError::NoWriter)??);
+        self.durable.set(self.fold.checkpointed());
         self.is_writing = false;
         Ok(())
     }
@@ -141,8 +165,6 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use std::sync::Arc;
-
     use super::*;
     use crate::day::Day;
     use crate::id::Eori;

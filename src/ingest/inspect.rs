@@ -117,7 +117,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.extend(kept.part(watermark, &recovered));
-            parts.push(kept_runs.part(&own_runs)?);
+            parts.push(kept_runs.part(&own_runs, &opened.keys())?);
             Ok(inspection(parts, &recovered)?)
         }
         Err(error) if !is_damage(&error) => Err(error),
@@ -238,7 +238,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let (checked, _) =
         opened.recover(config, fold, mark, (own_runs.clone(), boundaries.clone()))?;
     drop(checked.fold);
-    let runs_before = kept_runs.part(&own_runs)?;
+    let runs_before = kept_runs.part(&own_runs, &opened.keys())?;
 
     erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
@@ -360,6 +360,10 @@ impl Opened {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
+    fn keys(&self) -> Keys {
+        Keys::new(self.secrets.prf(), self.secrets.digest())
+    }
+
     pub(super) fn runs(&self, dir: &Path) -> run::Folder {
         run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
     }
@@ -401,7 +405,7 @@ impl Opened {
         with: impl FnOnce(Recoverer<'o>) -> Recoverer<'o>,
     ) -> Result<(Recovered, Verified), StartError> {
         LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
-        let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
+        let keys = self.keys();
         let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
         let calendar = engine::calendar(config)?;
         let preparers = (0..config.worker_count())

@@ -26,8 +26,8 @@
 //! - [`offline`]: judging without lodging.
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`; `archivist` makes the
 //!   archive's rows.
-//! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery. `kept_runs`:
-//!   what verify and rebuild do with runs.
+//! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
+//!   recovery. `kept_runs`: what verify and rebuild do with runs.
 
 pub mod again;
 pub mod answer;
