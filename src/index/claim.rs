@@ -15,7 +15,7 @@ use crate::wire::digest::MemoryKind;
 
 /// How far ahead of a probe its slot is fetched: a miss takes about as long as this many probes that
 /// hit.
-const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 16;
 
 /// The hot generation has no room for a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +78,8 @@ pub struct Claimed {
 /// Claims in the hot generation of `state`, through the gate.
 pub(super) fn claim_in(state: &State, filed: Filed) -> Result<Claimed, Unclaimed> {
     // All reading comes first, so that what fails has claimed nothing.
-    let cold = match cold_of(state, &filed) {
-        Ok(cold) => cold,
+    let cold = match state.has_cold().then(|| state.cold_of(&filed)).transpose() {
+        Ok(cold) => cold.unwrap_or_default(),
         Err(why) => return Err(Unclaimed { filed: Box::new(filed), why: why.into() }),
     };
     if let Some(replays) = only_replays(state, &filed, &cold) {
@@ -94,25 +94,6 @@ pub(super) fn claim_in(state: &State, filed: Filed) -> Result<Claimed, Unclaimed
         broken("more batches were filed than there was room for");
     };
     Ok(claim_keys(&state.hot, sequence, filed, cold))
-}
-
-/// What is cold of each declaration's LRN, where something is.
-fn cold_of(state: &State, filed: &Filed) -> Result<Vec<(u16, Cold)>, RunError> {
-    let mut found = Vec::new();
-    if !state.has_cold() {
-        return Ok(found);
-    }
-    for (place, &key) in filed.keys().iter().enumerate() {
-        let (Ok(index), Some(content), Some(with_fallback)) =
-            (u16::try_from(place), filed.content(place), filed.with_fallback(place))
-        else {
-            break;
-        };
-        if let Some(cold) = state.cold(key, content, with_fallback)? {
-            found.push((index, cold));
-        }
-    }
-    Ok(found)
 }
 
 /// What the declarations replay, if all of them are replays come what may. One that is not ends

@@ -1,16 +1,19 @@
 //! Looking up what is not in the hot generation: the frozen one, then the runs, newest first.
 //!
 //! What is cold never changes: a worker reads it once, before it claims, and the committer settles
-//! with what it read.
+//! with what it read. It reads for the whole batch, part after part, since a part is asked faster for
+//! many keys than for one after another.
 
 use std::sync::Arc;
 
+use super::claim::AHEAD;
+use super::filed::Filed;
 use super::first::{First, Holder};
 use super::frozen::Frozen;
 use super::generation::Generation;
-use super::run::{Run, RunError};
+use super::run::{Entry, Kind, Run, RunError};
 use crate::outcome::Outcome;
-use crate::wire::digest::{Digest, Key, MemoryKind};
+use crate::wire::digest::{Key, MemoryKind};
 
 /// What the index consists of at a moment.
 #[derive(Debug)]
@@ -68,67 +71,166 @@ impl State {
         Ok(None)
     }
 
-    /// All that is cold of the LRN with this key, for a declaration with these digests.
+    /// What is cold of each declaration's LRN, where something is: ascending by index.
     ///
     /// An LRN of which something is remembered stands in the same part or an older one, so that
-    /// nothing is remembered where none is found. What stands under it in an older part than the
-    /// newest was displaced by a later one: it was rejected, and is remembered in this way.
-    pub(super) fn cold(
-        &self,
-        key: Key,
-        content: Digest,
-        with_fallback: Digest,
-    ) -> Result<Option<Cold>, RunError> {
-        let memory = |kind, digest| self.hot.memory_key(kind, key, digest);
-        let rejected = memory(MemoryKind::Rejection, with_fallback);
-        let in_conflict = memory(MemoryKind::Conflict, content);
-        let mut found = Gathered::default();
+    /// nothing is remembered where none is found, and nothing else is looked for where the very same
+    /// was found. What stands under it below the newest was displaced by a later one: it was rejected,
+    /// and is remembered in this way.
+    pub(super) fn cold_of(&self, filed: &Filed) -> Result<Vec<(u16, Cold)>, RunError> {
+        let mut looked = Looked::of(filed);
         if let Some(frozen) = &self.frozen {
-            let part = &frozen.generation;
-            if found.is_settled_by(part.under(key), with_fallback) {
-                return Ok(found.cold());
-            }
-            found.rejection = part.recall(MemoryKind::Rejection, rejected).or(found.rejection);
-            found.conflict = part.recall(MemoryKind::Conflict, in_conflict);
+            looked.keys_in_memory(&frozen.generation);
         }
         for run in &self.runs {
-            if found.is_settled_by(run.under(key)?, with_fallback) {
-                break;
-            }
-            if found.rejection.is_none() {
-                found.rejection = run.remembered(Outcome::Rejected, rejected)?;
-            }
-            if found.conflict.is_none() {
-                found.conflict = run.remembered(Outcome::Conflict, in_conflict)?;
-            }
+            looked.keys_in(run)?;
         }
-        Ok(found.cold())
+        looked.go_on_with_memories(&self.hot);
+        if let Some(frozen) = &self.frozen {
+            looked.memories_in_memory(&frozen.generation);
+        }
+        for run in &self.runs {
+            looked.memories_in(run)?;
+        }
+        let found = looked.found.into_iter().enumerate();
+        Ok(found.filter_map(|(index, found)| Some((index.try_into().ok()?, *found?))).collect())
     }
 }
 
-/// What was found so far, from the newest part on.
-#[derive(Default)]
-struct Gathered {
-    holder: Option<Holder>,
-    rejection: Option<First>,
-    conflict: Option<First>,
+/// A batch whose declarations are looked up in one part after another, from the newest on.
+struct Looked<'a> {
+    filed: &'a Filed,
+    /// By index; boxed, since of new data there is none.
+    found: Vec<Option<Box<Cold>>>,
+    /// Indices of those of which an older part may know more.
+    open: Vec<usize>,
+    /// What may be remembered of them: index, as what, under which key.
+    memories: Vec<(usize, MemoryKind, Key)>,
 }
 
-impl Gathered {
-    /// Takes what stands under the key in the next older part. Whether that settles it: this very
-    /// content was rejected, which comes before all else.
-    fn is_settled_by(&mut self, under: Option<Holder>, with_fallback: Digest) -> bool {
-        let Some(holder) = under else { return false };
-        let is_it = holder.outcome == Outcome::Rejected && holder.with_fallback == with_fallback;
-        if is_it {
-            self.rejection = Some(holder.first.clone());
+impl<'a> Looked<'a> {
+    fn of(filed: &'a Filed) -> Self {
+        let count = filed.len().min(1 << 16);
+        let found = std::iter::repeat_with(|| None).take(count).collect();
+        Self { filed, found, open: (0..count).collect(), memories: Vec::new() }
+    }
+
+    /// Takes what stands under an LRN in the next older part. Whether that settles it: this very
+    /// content was answered so, fallback included, and so neither rejected before nor in conflict.
+    fn take(&mut self, index: usize, holder: Holder) -> bool {
+        let is_it = self.filed.with_fallback(index) == Some(holder.with_fallback);
+        let is_rejection = is_it && holder.outcome == Outcome::Rejected;
+        let rejection = is_rejection.then(|| holder.first.clone());
+        if let Some(found) = self.found.get_mut(index) {
+            let new = || Box::new(Cold { holder, rejection: None, conflict: None });
+            found.get_or_insert_with(new).rejection = rejection;
         }
-        self.holder.get_or_insert(holder);
         is_it
     }
 
-    fn cold(self) -> Option<Cold> {
-        let Self { holder, rejection, conflict } = self;
-        holder.map(|holder| Cold { holder, rejection, conflict })
+    fn keys_in_memory(&mut self, part: &Generation) {
+        let keys = self.filed.keys();
+        keys.iter().take(AHEAD).for_each(|key| part.table.prefetch(*key));
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|&index| {
+            keys.get(index + AHEAD).into_iter().for_each(|key| part.table.prefetch(*key));
+            let holder = keys.get(index).and_then(|key| part.under(*key));
+            !holder.is_some_and(|holder| self.take(index, holder))
+        });
+        self.open = open;
+    }
+
+    fn keys_in(&mut self, run: &Run) -> Result<(), RunError> {
+        let open = std::mem::take(&mut self.open);
+        let keys =
+            open.iter().filter_map(|index| Some((*self.filed.keys().get(*index)?, Kind::UnderLrn)));
+        let entries = run.find_each(&keys.collect::<Vec<_>>())?;
+        // What was displaced is of use only where it is this very content.
+        let mut newest = None;
+        let of_use = entries.into_iter().filter_map(|(place, entry)| {
+            let index = *open.get(place)?;
+            let is_displaced =
+                newest.replace(index) == Some(index) || self.found.get(index)?.is_some();
+            let is_it = self.filed.with_fallback(index) == Some(entry.digest);
+            (!is_displaced || is_it).then_some((index, entry))
+        });
+        let (indices, entries): (Vec<usize>, Vec<Entry>) = of_use.unzip();
+        let mut settled = Vec::new();
+        for ((index, entry), first) in indices.iter().zip(&entries).zip(run.firsts(&entries)?) {
+            if self.take(*index, Holder::of_entry(first, entry)) {
+                settled.push(*index);
+            }
+        }
+        self.open = open;
+        // Both ascend.
+        self.open.retain(|index| settled.binary_search(index).is_err());
+        Ok(())
+    }
+
+    /// Goes on with what may be remembered of those that are known, but not in this very content.
+    fn go_on_with_memories(&mut self, hot: &Generation) {
+        for &index in &self.open {
+            let (Some(Some(found)), Some(&key), Some(content), Some(with_fallback)) = (
+                self.found.get(index),
+                self.filed.keys().get(index),
+                self.filed.content(index),
+                self.filed.with_fallback(index),
+            ) else {
+                continue;
+            };
+            let mut add = |kind, digest| {
+                self.memories.push((index, kind, hot.memory_key(kind, key, digest)));
+            };
+            add(MemoryKind::Rejection, with_fallback);
+            // After a rejection alone nothing is in conflict.
+            if found.holder.outcome == Outcome::Accepted && found.holder.content != content {
+                add(MemoryKind::Conflict, content);
+            }
+        }
+    }
+
+    fn remember(&mut self, index: usize, kind: MemoryKind, first: First) {
+        let Some(Some(found)) = self.found.get_mut(index) else { return };
+        match kind {
+            MemoryKind::Rejection => found.rejection = Some(first),
+            MemoryKind::Conflict => found.conflict = Some(first),
+            MemoryKind::Nameless => {}
+        }
+    }
+
+    fn memories_in_memory(&mut self, part: &Generation) {
+        let mut memories = std::mem::take(&mut self.memories);
+        memories.retain(|&(index, kind, memory)| match part.recall(kind, memory) {
+            Some(first) => {
+                self.remember(index, kind, first);
+                false
+            }
+            None => true,
+        });
+        self.memories = memories;
+    }
+
+    fn memories_in(&mut self, run: &Run) -> Result<(), RunError> {
+        let asked: Vec<(Key, Kind)> = self
+            .memories
+            .iter()
+            .map(|(_, kind, memory)| {
+                let is_conflict = *kind == MemoryKind::Conflict;
+                (*memory, if is_conflict { Kind::Conflict } else { Kind::Rejection })
+            })
+            .collect();
+        let (places, entries): (Vec<usize>, Vec<Entry>) =
+            run.find_each(&asked)?.into_iter().unzip();
+        for (place, first) in places.iter().zip(run.firsts(&entries)?) {
+            if let Some(&(index, kind, _)) = self.memories.get(*place) {
+                self.remember(index, kind, first);
+            }
+        }
+        let mut place = 0;
+        self.memories.retain(|_| {
+            place += 1;
+            places.binary_search(&(place - 1)).is_err()
+        });
+        Ok(())
     }
 }

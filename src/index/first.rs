@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::filed::{Admission, Filed, FiledFallback, Placing, Quoted};
+use super::run::Entry;
 use crate::day::Day;
 use crate::outcome::Outcome;
 use crate::rules::fallback::FallbackCheck;
@@ -51,6 +52,17 @@ impl First {
         fallback: Option<FiledFallback>,
     ) -> Self {
         Self(Origin::Run { batch, index, outcome, fallback: fallback.map(Box::new) })
+    }
+
+    /// The declaration of an entry, with its batch and its rare part.
+    pub(super) fn of_entry(
+        batch: Arc<RunBatch>,
+        entry: &Entry,
+        fallback: Option<FiledFallback>,
+    ) -> Self {
+        let index = entry.ordinal.0.saturating_sub(batch.placing.first_ordinal.0);
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        Self::run(batch, index, Some(entry.outcome), fallback)
     }
 
     /// When and under which law its batch came in.
@@ -119,11 +131,22 @@ impl First {
 pub(super) struct Holder {
     pub(super) first: First,
     pub(super) outcome: Outcome,
+    /// Of one that was rejected it may be the other: nothing is compared with it.
     pub(super) content: Digest,
     pub(super) with_fallback: Digest,
 }
 
 impl Holder {
+    /// Of an entry that stands under an LRN.
+    pub(super) fn of_entry(first: First, entry: &Entry) -> Self {
+        // The content of one that was rejected is in what it is compared with.
+        let with_fallback = match entry.outcome {
+            Outcome::Rejected => entry.digest,
+            _ => first.fallback_digest().unwrap_or(entry.digest),
+        };
+        Self { first, outcome: entry.outcome, content: entry.digest, with_fallback }
+    }
+
     /// Declaration `index` of a batch in memory, whose outcome is final.
     pub(super) fn filed(filed: &Arc<Filed>, index: usize) -> Option<Self> {
         Some(Self {

@@ -1,11 +1,12 @@
 //! A generation that is full, on its way to disk: look-ups go on in memory until its run is there.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::filed::{FiledFallback, Owner};
+use super::filed::Owner;
 use super::first::RunBatch;
 use super::generation::Generation;
-use super::run::{Covers, Entry, Folder, Kind, Run, RunError, Source};
+use super::run::{Batches, Covers, Entry, Folder, Kind, Rares, Run, RunError, Source};
 use crate::id::Ordinal;
 use crate::outcome::Outcome;
 
@@ -45,12 +46,15 @@ impl Frozen {
         } else {
             Kind::UnderLrn
         };
+        let outcome = filed.settled(index)?.outcome;
+        let is_rejected = outcome == Outcome::Rejected;
+        let digest = if is_rejected { filed.with_fallback(index) } else { filed.content(index) };
         Some(Entry {
             key: self.generation.key_of(owner)?,
             kind,
-            content: filed.content(index)?,
+            digest: digest?,
             ordinal: Ordinal(filed.placing()?.first_ordinal.0 + index as u64),
-            outcome: filed.settled(index)?.outcome,
+            outcome,
             has_rare: filed.fallback(index).is_some(),
         })
     }
@@ -61,31 +65,33 @@ impl Source for Frozen {
         &self.covers
     }
 
-    fn entries(&self, bits: u32, part: u64) -> Vec<Entry> {
+    fn entries(&self, bits: u32, part: u64) -> Result<Vec<Entry>, RunError> {
         let owners = self.generation.table.owners(bits, part);
-        owners.filter_map(|word| self.entry(Owner::from_word(word))).collect()
+        Ok(owners.filter_map(|word| self.entry(Owner::from_word(word))).collect())
     }
 
     fn count(&self) -> u64 {
         self.generation.table.owners(0, 0).count() as u64
     }
 
-    fn batches(&self) -> Box<dyn Iterator<Item = RunBatch> + '_> {
+    fn batches(&self) -> Batches<'_> {
         let firsts = self.generation.placed().filter(|(filed, _)| Generation::has_firsts(filed));
-        Box::new(firsts.map(|(filed, placing)| RunBatch {
-            admission: filed.admission(),
-            placing,
-            declarations: u32::try_from(filed.len()).unwrap_or(u32::MAX),
+        Box::new(firsts.map(|(filed, placing)| {
+            Ok(RunBatch {
+                admission: filed.admission(),
+                placing,
+                declarations: u32::try_from(filed.len()).unwrap_or(u32::MAX),
+            })
         }))
     }
 
-    fn rares(&self) -> Box<dyn Iterator<Item = (Ordinal, &FiledFallback)> + '_> {
+    fn rares(&self) -> Rares<'_> {
         Box::new(self.generation.placed().flat_map(|(filed, placing)| {
             filed.fallbacks().iter().filter_map(move |fallback| {
                 let index = usize::from(fallback.index);
                 let is_first = filed.settled(index)?.outcome != Outcome::Replayed;
                 let ordinal = Ordinal(placing.first_ordinal.0 + index as u64);
-                is_first.then_some((ordinal, fallback))
+                is_first.then_some(Ok((ordinal, Cow::Borrowed(fallback))))
             })
         }))
     }

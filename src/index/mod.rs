@@ -5,6 +5,7 @@
 //! - [`filed`]: what is kept of each batch; a slot points at a declaration in one.
 //! - `generation`: a table with its batches; the one that takes what is lodged is *hot*.
 //! - [`frozen`]: a generation that is full, on its way to disk. [`run`]: what it becomes there.
+//! - [`merge`]: making few runs of many, beside the work.
 //! - `claim`: what a worker does with a batch. `memory`: how large a table may be.
 //! - `cold`: looking up what is not hot. [`first`]: a declaration answered before, hot or cold.
 //! - `gate`: keeps claims out while one generation takes over from another.
@@ -39,11 +40,17 @@
 //! one batch in flight is cold for all of them. A key that is known cold is never claimed by a
 //! worker: its slot in the hot table, if it needs one, is made by the committer alone. That slot has
 //! the mark that there are others, since there may be, in any part. Of two parts that know a key the
-//! newer one counts.
+//! newer one counts. Merging changes none of that: see [`merge`].
+//!
+//! # Memory
+//! Two generations, of bounded size (see [`SLOTS_MAX`]), and what is loaded of the runs, 2.5 bytes a key;
+//! while runs are merged as much again for those. At 500 M keys that is 132 MiB, 1.16 GiB and up to
+//! 160 MiB, of the 1.7 GiB that a `memory_max` of 3 GiB leaves for the index.
 
 pub mod filed;
 pub mod first;
 pub mod frozen;
+pub mod merge;
 pub mod run;
 pub mod settle;
 pub mod slot;
@@ -58,7 +65,8 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -71,7 +79,8 @@ use first::First;
 use frozen::Frozen;
 use gate::Gate;
 use generation::Generation;
-pub use memory::Memory;
+pub use memory::{Memory, SLOTS_MAX};
+use merge::Merge;
 use run::{Covers, Run, RunError};
 
 use crate::id::{Ordinal, Watermark};
@@ -107,6 +116,11 @@ pub struct Index {
     gate: Gate,
     /// None where there is one generation and never another.
     memory: Option<Memory>,
+    /// Bytes that are set aside for runs being merged.
+    merging: Arc<AtomicU64>,
+    /// The last record that runs on disk cover, and who waits for the next.
+    runs_cover: Mutex<Option<Watermark>>,
+    covers_more: Condvar,
 }
 
 impl Index {
@@ -137,9 +151,12 @@ impl Index {
         runs: Vec<Run>,
     ) -> std::io::Result<Self> {
         let hot = Arc::new(Generation::new(0, keys.clone(), slots)?);
-        let runs = runs.into_iter().rev().map(Arc::new).collect();
+        let runs: Vec<_> = runs.into_iter().rev().map(Arc::new).collect();
+        let runs_cover = Mutex::new(runs.first().map(|run| run.covers().last_record));
         let state = ArcSwap::from_pointee(State { hot, frozen: None, runs });
-        Ok(Self { keys, state, gate: Gate::default(), memory })
+        let (gate, covers_more) = (Gate::default(), Condvar::new());
+        let merging = Arc::default();
+        Ok(Self { keys, state, gate, memory, merging, runs_cover, covers_more })
     }
 
     /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
@@ -196,15 +213,53 @@ impl Index {
 
     /// How many slots the next generation would have.
     fn next_slots(&self, state: &State) -> Option<u64> {
+        self.next_slots_beside(state, self.merging.load(Ordering::Relaxed))
+    }
+
+    /// The same where so many bytes are set aside for merging.
+    fn next_slots_beside(&self, state: &State, merging: u64) -> Option<u64> {
         let frozen = state.hot.bytes();
-        // What will be loaded of the run that is made of it.
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss
-        )]
-        let loaded = ((frozen / PLACE_BYTES) as f64 * run::LOADED_BYTES_PER_ENTRY) as u64;
-        self.memory?.slots_beside(state.loaded_bytes() + loaded, Some(frozen))
+        // What will be loaded of the run that is made of it, and of the one that is being written.
+        let of_run = |generation: &Generation| run::loaded_bytes(generation.bytes() / PLACE_BYTES);
+        let writing = state.frozen.as_ref().map_or(0, |frozen| of_run(&frozen.generation));
+        let loaded = state.loaded_bytes() + of_run(&state.hot) + writing + merging;
+        self.memory?.slots_beside(loaded, Some(frozen))
+    }
+
+    /// The runs that are to be merged next, of those whose records are all up to `until`; nothing
+    /// where there are few, or no memory for their filters beside two generations.
+    #[must_use]
+    pub fn next_merge(&self, until: Watermark) -> Option<Merge> {
+        let mut merge = None;
+        self.gate.with(|| {
+            let state = self.state.load();
+            let runs: Vec<Arc<Run>> = state.runs.iter().rev().cloned().collect();
+            let of = runs.partition_point(|run| run.covers().last_record <= until);
+            let runs = runs.get(..of).unwrap_or_default();
+            let Some(range) = Merge::next(runs) else { return };
+            let begun = Merge::of(runs, range, &self.merging);
+            merge = self.next_slots(&state).map(|_| begun);
+        });
+        merge
+    }
+
+    /// A merged run is on disk: look-ups go there and no more to those it was made of.
+    pub fn publish_merged(&self, merge: &Merge, merged: Run) {
+        let merged = Arc::new(merged);
+        self.gate.with(|| {
+            let state = self.state.load();
+            let is_input = |run: &Arc<Run>| merge.runs.iter().any(|input| Arc::ptr_eq(input, run));
+            let mut runs = Vec::with_capacity(state.runs.len());
+            for run in &state.runs {
+                if !is_input(run) {
+                    runs.push(Arc::clone(run));
+                } else if merge.runs.first().is_some_and(|oldest| Arc::ptr_eq(oldest, run)) {
+                    runs.push(Arc::clone(&merged));
+                }
+            }
+            let (hot, frozen) = (Arc::clone(&state.hot), state.frozen.clone());
+            self.state.store(Arc::new(State { hot, frozen, runs }));
+        });
     }
 
     /// The keys under which declarations are known here.
@@ -246,12 +301,29 @@ impl Index {
 
     /// The run of the frozen generation is on disk: look-ups go there, and its memory is given back.
     pub fn publish(&self, run: Run) {
+        let covers = run.covers().last_record;
         self.gate.with(|| {
             let state = self.state.load();
             let mut runs = vec![Arc::new(run)];
             runs.extend(state.runs.iter().cloned());
             self.state.store(Arc::new(State { hot: Arc::clone(&state.hot), frozen: None, runs }));
         });
+        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner) = Some(covers);
+        self.covers_more.notify_all();
+    }
+
+    /// The last record that runs *on disk* cover, which a frozen generation is not yet.
+    #[must_use]
+    pub fn runs_cover(&self) -> Option<Watermark> {
+        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until runs on disk cover more than `seen`, or for so long; what they cover then.
+    #[must_use]
+    pub fn wait_for_runs(&self, seen: Option<Watermark>, wait: Duration) -> Option<Watermark> {
+        let covers = self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.covers_more.wait_timeout_while(covers, wait, |covers| *covers <= seen);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// What the frozen generation, or else the newest run, covers; nothing before there is any.
@@ -260,12 +332,6 @@ impl Index {
         let state = self.state.load();
         let frozen = state.frozen.as_ref().map(|frozen| frozen.covers().clone());
         frozen.or_else(|| state.runs.first().map(|run| run.covers().clone()))
-    }
-
-    /// The last record that the runs on disk cover.
-    #[must_use]
-    pub fn runs_cover(&self) -> Option<Watermark> {
-        self.state.load().runs.first().map(|run| run.covers().last_record)
     }
 
     /// Whether a frozen generation is being written.

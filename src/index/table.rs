@@ -217,14 +217,15 @@ impl Drop for Table {
     }
 }
 
+/// Asks the processor to bring in the line of the item at `place`, where there is one.
 #[allow(unsafe_code, unused_variables)]
-fn prefetch(slots: &[Slot<AtomicU64>], place: usize) {
+pub(super) fn prefetch<T>(items: &[T], place: usize) {
     #[cfg(target_arch = "x86_64")]
-    if let Some(slot) = slots.get(place) {
+    if let Some(item) = items.get(place) {
         // SAFETY: a hint about an address that is in bounds; it reads nothing.
         unsafe {
             std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
-                std::ptr::from_ref(slot).cast(),
+                std::ptr::from_ref(item).cast(),
             );
         }
     }

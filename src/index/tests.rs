@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod changing;
+mod crashing;
+mod world;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -23,8 +23,8 @@ use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::{Progress, Recoverer};
 use super::refusal::Refusal;
-use super::runs::{self, RunWriter};
-use super::sealing::{Folded, Sealer};
+use super::runs;
+use super::sealing::Sealer;
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
@@ -341,8 +341,8 @@ impl Engine {
             spawn(&format!("worker-{number}"), Box::new(run))?;
         }
         let room = journal.room();
-        let (run_writer, frozen) =
-            RunWriter::new(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
+        let (run_writer, merger, frozen) =
+            runs::threads(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
         let carried = Carried {
             seen: Progress { records: fold.watermark().0, ..recovered.seen },
             newest: recovered.newest,
@@ -350,19 +350,9 @@ impl Engine {
             time_zone: config.time_zone.clone(),
             laws: Vec::new(),
         };
-        let folded = Folded::default();
         // Closed when the committer ends.
         let (sealing, until) = bounded(0);
-        let sealer = Sealer {
-            oldest: journal.oldest(),
-            archive,
-            archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
-            index: Arc::clone(&index),
-            folded: folded.clone(),
-            until,
-            failed: Arc::clone(&failed),
-            stop: stop.clone(),
-        };
+        let oldest = journal.oldest();
         let committer = Committer {
             journal,
             index: Arc::clone(&index),
@@ -384,10 +374,22 @@ impl Engine {
         };
         spawn("committer", Box::new(move || committer.run(&to_committer)))?;
         spawn("runs", Box::new(move || run_writer.run()))?;
-        spawn("sealer", Box::new(move || sealer.run()))?;
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
-        let (folder, catalog) = folding::threads(fold, to_fold, interval, folded);
+        let (folder, catalog) = folding::threads(fold, to_fold, interval);
+        let durable_fold = folder.durable();
+        spawn("merge", Box::new(move || merger.run(&durable_fold)))?;
+        let sealer = Sealer {
+            oldest,
+            archive,
+            archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
+            index: Arc::clone(&index),
+            folded: folder.durable(),
+            until,
+            failed: Arc::clone(&failed),
+            stop: stop.clone(),
+        };
+        spawn("sealer", Box::new(move || sealer.run()))?;
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
 

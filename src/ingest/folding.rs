@@ -10,14 +10,14 @@
 //! [`super::deltas`]: in bytes, with what is still on its way.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded, select};
 use tokio::sync::watch;
 
 use super::deltas::Arriving;
-use super::sealing::Folded;
 use crate::id::Watermark;
 use crate::summary::{Checkpoint, Checkpointed, Event, Fold, FoldError};
 
@@ -41,7 +41,21 @@ pub(super) struct Folder {
     to_catalog: Sender<Checkpoint>,
     from_catalog: Receiver<Written>,
     is_writing: bool,
-    folded: Folded,
+    durable: DurableFold,
+}
+
+/// How many records the catalog holds the fold of, durably.
+#[derive(Debug, Clone, Default)]
+pub(super) struct DurableFold(Arc<AtomicU64>);
+
+impl DurableFold {
+    pub(super) fn get(&self) -> Watermark {
+        Watermark(self.0.load(Ordering::Acquire))
+    }
+
+    fn set(&self, watermark: Watermark) {
+        self.0.store(watermark.0, Ordering::Release);
+    }
 }
 
 /// The catalog thread.
@@ -51,19 +65,17 @@ pub(super) struct CatalogWriter {
     written: Sender<Written>,
 }
 
-/// Both threads, over what arrives; a checkpoint begins every `interval`, and `folded` is
-/// told when one is durable.
+/// Both threads, over what arrives; a checkpoint begins every `interval`.
 pub(super) fn threads(
     fold: Fold,
     arriving: Arriving,
     interval: Duration,
-    folded: Folded,
 ) -> (Folder, CatalogWriter) {
     let (to_catalog, checkpoints) = bounded(1);
     let (written, from_catalog) = bounded(1);
-    folded.set(fold.checkpointed());
-    let folder =
-        Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing: false, folded };
+    let (is_writing, durable) = (false, DurableFold::default());
+    durable.set(fold.checkpointed());
+    let folder = Folder { fold, arriving, interval, to_catalog, from_catalog, is_writing, durable };
     (folder, CatalogWriter { checkpoints, written })
 }
 
@@ -78,6 +90,11 @@ impl CatalogWriter {
 }
 
 impl Folder {
+    /// What the catalog holds, to be looked at while it runs.
+    pub(super) fn durable(&self) -> DurableFold {
+        self.durable.clone()
+    }
+
     /// Runs until all who hand in deltas are gone, then makes a last checkpoint. An error, of the
     /// catalog thread too, stops the server.
     pub(super) fn run(mut self, failed: &AtomicBool, stop: &watch::Sender<Option<String>>) {
@@ -139,7 +156,7 @@ impl Folder {
 
     fn end_checkpoint(&mut self, written: Option<Written>) -> Result<(), FoldingError> {
         self.fold.end_checkpoint(written.ok_or(FoldingError::NoWriter)??);
-        self.folded.set(self.fold.checkpointed());
+        self.durable.set(self.fold.checkpointed());
         self.is_writing = false;
         Ok(())
     }
@@ -148,8 +165,6 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use std::sync::Arc;
-
     use super::*;
     use crate::day::Day;
     use crate::id::Eori;
@@ -205,8 +220,7 @@ mod tests {
         }
         // No room for what the test hands in while nothing is written.
         let (deltas, arriving) = deltas::way(4, 1 << 12, fold.watermark());
-        let (folder_thread, catalog) =
-            threads(fold, arriving, Duration::from_millis(1), Folded::default());
+        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1));
         let failed = Arc::new(AtomicBool::new(false));
         let folding = std::thread::spawn({
             let failed = Arc::clone(&failed);
@@ -237,8 +251,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (fold, _, _) = open(&folder);
         let (deltas, arriving) = deltas::way(4, 1 << 12, Watermark(0));
-        let (folder_thread, catalog) =
-            threads(fold, arriving, Duration::from_millis(1), Folded::default());
+        let (folder_thread, catalog) = threads(fold, arriving, Duration::from_millis(1));
         let stop = watch::Sender::new(None);
         let seen = stop.subscribe();
         let failed = Arc::new(AtomicBool::new(false));

@@ -141,7 +141,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Ok((recovered, verified)) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
             parts.extend(kept.part(watermark, &recovered));
-            parts.push(kept_runs.part(&own_runs)?);
+            parts.push(kept_runs.part(&own_runs, &opened.keys())?);
             Ok(inspection(parts, &recovered)?)
         }
         Err(error) if !is_damage(&error) => Err(error),
@@ -256,7 +256,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let (checked, _) =
         opened.recover(config, &sealed, fold, mark, (own_runs.clone(), boundaries.clone()))?;
     drop(checked.fold);
-    let runs_before = kept_runs.part(&own_runs)?;
+    let runs_before = kept_runs.part(&own_runs, &opened.keys())?;
 
     erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
@@ -375,6 +375,10 @@ impl Opened {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
+    fn keys(&self) -> Keys {
+        Keys::new(self.secrets.prf(), self.secrets.digest())
+    }
+
     fn runs(&self, dir: &Path) -> run::Folder {
         run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
     }
@@ -410,7 +414,7 @@ impl Opened {
         (runs, boundaries): (run::Folder, Vec<Watermark>),
     ) -> Result<(Recovered, Verified), StartError> {
         LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
-        let keys = Keys::new(self.secrets.prf(), self.secrets.digest());
+        let keys = self.keys();
         let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
         let calendar = engine::calendar(config)?;
         let preparers = (0..config.worker_count())

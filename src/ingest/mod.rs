@@ -27,8 +27,8 @@
 //! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
-//! - `runs`: full tables on their way to disk. `carried`: what runs carry for recovery. `kept_runs`:
-//!   what verify and rebuild do with runs.
+//! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
+//!   recovery. `kept_runs`: what verify and rebuild do with runs.
 
 pub mod again;
 pub mod answer;

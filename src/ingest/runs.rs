@@ -1,19 +1,21 @@
-//! Full tables on their way to disk, and the runs that a start goes on from.
+//! Full tables on their way to disk, their merging there, and the runs that a start goes on from.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use tokio::sync::watch;
 
 use super::carried::Carried;
+use super::folding::DurableFold;
 use super::start_error::StartError;
 use crate::config::{Config, Sizes};
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::frozen::Frozen;
-use crate::index::run::{Covers, Folder, Run};
+use crate::index::merge::Merge;
+use crate::index::run::{Covers, Folder, Run, RunError};
 use crate::journal::{Extent, Placed};
 
 /// Between two attempts to write a run to a disk that is full.
@@ -21,6 +23,15 @@ const DISK_FULL_WAIT: Duration = Duration::from_secs(1);
 
 /// The thread that writes runs is this much nicer than the others: an answer goes before a run.
 const NICER: i32 = 10;
+
+/// And the thread that merges them still more: batches wait for a run, and nobody for a merged one.
+const MERGING_NICER: i32 = 15;
+
+/// Between two looks whether there is anything to merge.
+const MERGE_WAIT: Duration = Duration::from_secs(1);
+
+/// Before a disk that was full is tried again, for nothing but fewer look-ups.
+const MERGE_AGAIN_WAIT: Duration = Duration::from_secs(60);
 
 /// What the hot generation of `index` covers with `last` as the last record.
 pub(super) fn covers(
@@ -42,28 +53,51 @@ pub(super) fn covers(
     }
 }
 
-/// The thread that writes runs, and the way to it.
-pub(super) struct RunWriter {
-    index: Arc<Index>,
-    folder: Folder,
-    frozen: Receiver<Arc<Frozen>>,
+/// What both threads do with the server when a run cannot be written, read or removed.
+#[derive(Clone)]
+struct Stopper {
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
 }
 
-impl RunWriter {
-    /// The writer of the runs of `index`. What is sent to it is taken at once: there is one frozen
-    /// generation at a time.
-    pub(super) fn new(
-        index: Arc<Index>,
-        folder: Folder,
-        failed: Arc<AtomicBool>,
-        stop: watch::Sender<Option<String>>,
-    ) -> (Self, Sender<Arc<Frozen>>) {
-        let (sender, frozen) = bounded(1);
-        (Self { index, folder, frozen, failed, stop }, sender)
+impl Stopper {
+    fn stop(&self, what: &str, error: &RunError) {
+        tracing::error!(error = error as &dyn std::error::Error, "{what}: stopping");
+        self.failed.store(true, Ordering::Release);
+        self.stop.send_replace(Some(format!("{what}: {error}")));
     }
+}
 
+/// The thread that writes runs.
+pub(super) struct RunWriter {
+    index: Arc<Index>,
+    folder: Folder,
+    frozen: Receiver<Arc<Frozen>>,
+    written: Sender<()>,
+    stopper: Stopper,
+}
+
+/// Both threads for the runs of `index`, and the way to the first. What is sent there is taken at
+/// once: there is one frozen generation at a time.
+pub(super) fn threads(
+    index: Arc<Index>,
+    folder: Folder,
+    failed: Arc<AtomicBool>,
+    stop: watch::Sender<Option<String>>,
+) -> (RunWriter, Merger, Sender<Arc<Frozen>>) {
+    let (sender, frozen) = bounded(1);
+    let (written, to_merger) = bounded(1);
+    let stopper = Stopper { failed, stop };
+    let merger = Merger {
+        index: Arc::clone(&index),
+        folder: folder.clone(),
+        written: to_merger,
+        stopper: stopper.clone(),
+    };
+    (RunWriter { index, folder, frozen, written, stopper }, merger, sender)
+}
+
+impl RunWriter {
     /// Runs until the committer has ended.
     pub(super) fn run(self) {
         // Where that is refused it runs like the others.
@@ -72,6 +106,8 @@ impl RunWriter {
             if !self.write(frozen) {
                 return;
             }
+            // Where it has not looked at the last one yet, it will see this one too.
+            let _ = self.written.try_send(());
         }
     }
 
@@ -92,10 +128,7 @@ impl RunWriter {
                 Err(error) => error,
             };
             if !error.is_disk_full() {
-                let source = &error as &dyn std::error::Error;
-                tracing::error!(error = source, "a run cannot be written: stopping");
-                self.failed.store(true, Ordering::Release);
-                self.stop.send_replace(Some(format!("a run cannot be written: {error}")));
+                self.stopper.stop("a run cannot be written", &error);
                 return false;
             }
             tracing::warn!(%error, "the disk is full: the run is written once there is space");
@@ -108,6 +141,61 @@ impl RunWriter {
     }
 }
 
+/// The thread that merges runs. It takes none of which the catalog has not folded every record: a
+/// start goes on from no such run, and would have to judge again all that it was merged with.
+pub(super) struct Merger {
+    index: Arc<Index>,
+    folder: Folder,
+    written: Receiver<()>,
+    stopper: Stopper,
+}
+
+impl Merger {
+    /// Runs until the writer has ended; gives up what it is at then.
+    pub(super) fn run(self, folded: &DurableFold) {
+        let _ = rustix::process::nice(MERGING_NICER);
+        let mut not_before = Instant::now();
+        loop {
+            // The catalog may be as far as a run only after that was written.
+            if self.written.recv_timeout(MERGE_WAIT) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+            while Instant::now() >= not_before
+                && let Some(merge) = self.index.next_merge(folded.get())
+            {
+                match self.merge(merge) {
+                    Ok(()) => {}
+                    Err(RunError::GivenUp) => return,
+                    Err(error) if error.is_disk_full() => {
+                        tracing::warn!(%error, "the disk is full: runs are merged once there is space");
+                        not_before = Instant::now() + MERGE_AGAIN_WAIT;
+                    }
+                    Err(error) => return self.stopper.stop("runs cannot be merged", &error),
+                }
+            }
+        }
+    }
+
+    fn merge(&self, merge: Merge) -> Result<(), RunError> {
+        let began = Instant::now();
+        let is_wanted = || {
+            self.written.try_recv() != Err(TryRecvError::Disconnected)
+                && !self.stopper.failed.load(Ordering::Acquire)
+        };
+        let merged = merge.write(&self.folder, &is_wanted)?;
+        tracing::info!(
+            run = %merged.path().display(),
+            merged = merge.len(),
+            entries = merged.entries(),
+            bytes = merged.bytes(),
+            took_ms = began.elapsed().as_millis(),
+            "runs are merged"
+        );
+        self.index.publish_merged(&merge, merged);
+        merge.remove_inputs(&self.folder)
+    }
+}
+
 /// The runs that a start goes on from, oldest first: those of which the catalog, at `watermark`, has
 /// folded every record. Others are removed: the journal makes them again.
 pub(super) fn usable(
@@ -117,6 +205,10 @@ pub(super) fn usable(
 ) -> Result<Vec<Run>, StartError> {
     folder.tidy()?;
     let found = folder.open()?;
+    for path in &found.parts {
+        tracing::info!(run = %path.display(), "a run was merged into another: it is removed");
+        folder.remove(path)?;
+    }
     for (path, why) in &found.others {
         tracing::warn!(run = %path.display(), why, "a run is of no use: it is removed");
         folder.remove(path)?;

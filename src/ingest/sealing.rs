@@ -17,13 +17,14 @@
 //! may be (`unsealed_bytes_max`): then batches are refused for a while.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 use tokio::sync::watch;
 
 use super::archivist::Archivist;
+use super::folding::DurableFold;
 use super::record::Entry;
 use crate::archive::{Archive, ArchiveError, Set};
 use crate::disk::is_disk_full;
@@ -41,20 +42,6 @@ const DISK_FULL_WAIT: Duration = Duration::from_secs(1);
 /// This much nicer than the threads that answer.
 const NICER: i32 = 10;
 
-/// The last record that the catalog has folded durably.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Folded(Arc<AtomicU64>);
-
-impl Folded {
-    pub(super) fn set(&self, watermark: Watermark) {
-        self.0.store(watermark.0, Ordering::Release);
-    }
-
-    fn get(&self) -> Watermark {
-        Watermark(self.0.load(Ordering::Acquire))
-    }
-}
-
 /// The thread that seals.
 #[derive(Debug)]
 pub(super) struct Sealer {
@@ -62,7 +49,7 @@ pub(super) struct Sealer {
     pub(super) archive: Archive,
     pub(super) archivist: Archivist,
     pub(super) index: Arc<Index>,
-    pub(super) folded: Folded,
+    pub(super) folded: DurableFold,
     /// Closed when the server stops.
     pub(super) until: Receiver<()>,
     pub(super) failed: Arc<AtomicBool>,

@@ -1,13 +1,21 @@
 //! The filters before a run: one for each part of the keys by their top bits.
 
-use xorf::{BinaryFuse16, Descriptor, Filter as _};
+use xorf::{BinaryFuse16, Descriptor};
 
-use super::page::{Bytes, Cursor};
+use super::load::Loaded;
 use super::{PART_ENTRIES, RunError};
+use crate::index::table::prefetch;
 use crate::wire::digest::Key;
 
 /// Bytes of what a filter is described by.
-const DESCRIBED_BYTES: usize = 24;
+const DESCRIBED_BYTES: u64 = 24;
+
+/// So many keys are asked for together: each of their three fingerprints is on its way from memory
+/// while the others are.
+const GROUP: usize = 32;
+
+/// Fingerprints written or read at once.
+const CHUNK: usize = 4_096;
 
 /// Tells of most keys that are not in a run that they are not.
 #[derive(Debug, Default)]
@@ -31,6 +39,49 @@ fn hash(key: Key) -> u64 {
     key.0 ^ key.1.rotate_left(32)
 }
 
+/// Where a key's fingerprints are in its part, and what they come to if it is there.
+#[derive(Debug, Clone, Copy)]
+struct Probe<'a> {
+    fingerprints: &'a [u16],
+    places: [usize; 3],
+    expected: u16,
+}
+
+impl<'a> Probe<'a> {
+    /// As `xorf` has it, which keeps this to itself; a test holds the two together.
+    fn of(filter: &'a BinaryFuse16, key: Key) -> Self {
+        let BinaryFuse16 { descriptor, fingerprints } = filter;
+        let hash = mix(hash(key).wrapping_add(descriptor.seed));
+        let share = u128::from(hash) * u128::from(descriptor.segment_count_length);
+        #[allow(clippy::cast_possible_truncation, reason = "32 bits are what is meant")]
+        let (first, middle, low, folded) =
+            ((share >> 64) as u32, (hash >> 18) as u32, hash as u32, (hash ^ (hash >> 32)) as u16);
+        let second = first.wrapping_add(descriptor.segment_length);
+        let third = second.wrapping_add(descriptor.segment_length);
+        let mask = descriptor.segment_length_mask;
+        let places = [first, second ^ (middle & mask), third ^ (low & mask)];
+        Self { fingerprints, places: places.map(|place| place as usize), expected: folded }
+    }
+
+    fn prefetch(&self) {
+        self.places.iter().for_each(|place| prefetch(self.fingerprints, *place));
+    }
+
+    fn hits(&self) -> bool {
+        let found = self.places.iter().map(|place| self.fingerprints.get(*place).unwrap_or(&0));
+        found.fold(self.expected, |left, fingerprint| left ^ fingerprint) == 0
+    }
+}
+
+/// The finalizer of MurmurHash3.
+fn mix(mut bits: u64) -> u64 {
+    bits ^= bits >> 33;
+    bits = bits.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    bits ^= bits >> 33;
+    bits = bits.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    bits ^ (bits >> 33)
+}
+
 impl Filters {
     /// None yet, of 2 to the power of `bits`.
     pub(super) fn new(bits: u32) -> Self {
@@ -49,55 +100,135 @@ impl Filters {
         Ok(())
     }
 
+    fn probe(&self, key: Key) -> Option<Probe<'_>> {
+        let part = usize::try_from(part_of(key, self.bits)).ok()?;
+        Some(Probe::of(self.parts.get(part)?, key))
+    }
+
     /// False only where no such key is in the run.
     pub(super) fn may_have(&self, key: Key) -> bool {
-        let part = usize::try_from(part_of(key, self.bits)).unwrap_or(usize::MAX);
-        self.parts.get(part).is_some_and(|filter| filter.contains(&hash(key)))
+        self.probe(key).is_some_and(|probe| probe.hits())
     }
 
-    /// Memory that they take.
+    /// The places in `keys` of those that may be in the run, ascending, handed to `hit`.
+    pub(super) fn may_have_each<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k Key>,
+        mut hit: impl FnMut(usize),
+    ) {
+        let mut keys = keys.peekable();
+        let mut start = 0;
+        while keys.peek().is_some() {
+            let mut group = [None; GROUP];
+            for (probe, key) in group.iter_mut().zip(keys.by_ref()) {
+                *probe = self.probe(*key);
+                probe.iter().for_each(Probe::prefetch);
+            }
+            for (place, probe) in (start..).zip(&group) {
+                if probe.is_some_and(|probe| probe.hits()) {
+                    hit(place);
+                }
+            }
+            start += GROUP;
+        }
+    }
+
+    /// Memory that they take, and bytes in the file.
     pub(super) fn bytes(&self) -> u64 {
-        self.parts.iter().map(|part| (DESCRIBED_BYTES + part.fingerprints.len() * 2) as u64).sum()
+        self.parts.iter().map(|part| DESCRIBED_BYTES + part.fingerprints.len() as u64 * 2).sum()
     }
 
-    pub(super) fn write(&self, bytes: &mut Bytes) {
+    /// Hands what is written of them to `put`, piece by piece: together it is as much as they take.
+    pub(super) fn write(
+        &self,
+        mut put: impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
         for BinaryFuse16 { descriptor, fingerprints } in &self.parts {
-            bytes
-                .put(&descriptor.seed.to_le_bytes())
-                .put(&descriptor.segment_length.to_le_bytes())
-                .put(&descriptor.segment_length_mask.to_le_bytes())
-                .put(&descriptor.segment_count_length.to_le_bytes())
-                .put(&u32::try_from(fingerprints.len()).unwrap_or(u32::MAX).to_le_bytes());
+            put(&descriptor.seed.to_le_bytes())?;
+            put(&descriptor.segment_length.to_le_bytes())?;
+            put(&descriptor.segment_length_mask.to_le_bytes())?;
+            put(&descriptor.segment_count_length.to_le_bytes())?;
+            put(&u32::try_from(fingerprints.len()).unwrap_or(u32::MAX).to_le_bytes())?;
         }
-        for fingerprint in self.parts.iter().flat_map(|part| &*part.fingerprints) {
-            bytes.put(&fingerprint.to_le_bytes());
+        let mut bytes = Vec::with_capacity(2 * CHUNK);
+        for chunk in self.parts.iter().flat_map(|part| part.fingerprints.chunks(CHUNK)) {
+            bytes.clear();
+            chunk.iter().for_each(|fingerprint| bytes.extend(fingerprint.to_le_bytes()));
+            put(&bytes)?;
         }
+        Ok(())
     }
 
-    pub(super) fn read(cursor: &mut Cursor<'_>, bits: u32) -> Option<Self> {
-        let parts = (bits < 32).then(|| 1_usize << bits)?;
+    pub(super) fn read(loaded: &mut Loaded<'_>, bits: u32) -> Result<Self, RunError> {
+        let parts = if bits < 32 { 1_usize << bits } else { return Err(loaded.damaged()) };
         let described: Vec<(Descriptor, u32)> = (0..parts)
             .map(|_| {
                 let descriptor = Descriptor {
-                    seed: cursor.u64()?,
-                    segment_length: cursor.u32()?,
-                    segment_length_mask: cursor.u32()?,
-                    segment_count_length: cursor.u32()?,
+                    seed: loaded.u64()?,
+                    segment_length: loaded.u32()?,
+                    segment_length_mask: loaded.u32()?,
+                    segment_count_length: loaded.u32()?,
                 };
-                Some((descriptor, cursor.u32()?))
+                Ok((descriptor, loaded.u32()?))
             })
-            .collect::<Option<_>>()?;
+            .collect::<Result<_, RunError>>()?;
         let parts = described.into_iter().map(|(descriptor, count)| {
             let length = u64::from(descriptor.segment_length);
-            // What `contains` reads is always there.
+            // Whatever is probed is there.
             let reads = u64::from(descriptor.segment_count_length) + 2 * length;
             let is_sound = length.is_power_of_two()
                 && u64::from(descriptor.segment_length_mask) == length - 1
-                && reads <= u64::from(count);
-            let bytes = cursor.take(usize::try_from(count).ok()?.checked_mul(2)?)?;
-            let fingerprints = bytes.as_chunks().0.iter().map(|two| u16::from_le_bytes(*two));
-            is_sound.then(|| BinaryFuse16 { descriptor, fingerprints: fingerprints.collect() })
+                && reads <= u64::from(count)
+                && 2 * u64::from(count) <= loaded.left();
+            if !is_sound {
+                return Err(loaded.damaged());
+            }
+            let mut fingerprints = vec![0; usize::try_from(count).unwrap_or(usize::MAX)];
+            let mut bytes = vec![0; 2 * CHUNK];
+            for chunk in fingerprints.chunks_mut(CHUNK) {
+                let bytes = bytes.get_mut(..2 * chunk.len()).unwrap_or_default();
+                loaded.read(bytes)?;
+                let twos = bytes.as_chunks().0.iter();
+                chunk.iter_mut().zip(twos).for_each(|(to, two)| *to = u16::from_le_bytes(*two));
+            }
+            Ok(BinaryFuse16 { descriptor, fingerprints: fingerprints.into_boxed_slice() })
         });
-        Some(Self { bits, parts: parts.collect::<Option<_>>()? })
+        Ok(Self { bits, parts: parts.collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use xorf::Filter as _;
+
+    use super::*;
+    use crate::disk::simulated::Chance;
+
+    #[test]
+    fn a_probe_says_what_the_library_says() {
+        let mut chance = Chance(11);
+        for count in [0, 1, 2, 3, 5, 17, 100, 5_000, 60_000] {
+            let mut filters = Filters::new(1);
+            let keys: Vec<Key> = (0..count).map(|_| Key(chance.bits(), chance.bits())).collect();
+            for part in 0..2 {
+                filters.push(keys.iter().copied().filter(|k| part_of(*k, 1) == part)).unwrap();
+            }
+            // Few bits, so that many are let through that are not there.
+            let others = (0..30_000).map(|_| Key(chance.bits(), chance.bits()));
+            let asked: Vec<Key> = keys.iter().copied().chain(others).collect();
+            let expected = asked.iter().enumerate().filter(|(_, key)| {
+                let part = usize::try_from(part_of(**key, 1)).unwrap();
+                filters.parts.get(part).unwrap().contains(&hash(**key))
+            });
+            let expected: Vec<usize> = expected.map(|(place, _)| place).collect();
+            let mut found = Vec::new();
+            filters.may_have_each(asked.iter(), |place| found.push(place));
+            assert_eq!(found, expected, "{count}");
+            assert!(found.len() >= keys.len());
+            let alone: Vec<usize> =
+                (0..asked.len()).filter(|n| filters.may_have(*asked.get(*n).unwrap())).collect();
+            assert_eq!(alone, expected, "{count}");
+        }
     }
 }

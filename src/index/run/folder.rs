@@ -1,12 +1,13 @@
 //! The folder of runs: what is there at a start, and what of it is of use.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::read::Run;
 use super::{PREPARING_SUFFIX, RunError, SUFFIX, Source, io, write};
 use crate::disk::Disk;
-use crate::id::Watermark;
+use crate::id::{Ordinal, Watermark};
 
 /// Where runs are.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub struct Folder {
 pub struct Found {
     /// Those that cover the records from the first on without a gap, oldest first.
     pub whole: Vec<Run>,
+    /// Parts of those, from before they were merged: what a crash left. They may be removed.
+    pub parts: Vec<PathBuf>,
     /// Others, of no use: with a sentence why.
     pub others: Vec<(PathBuf, String)>,
 }
@@ -48,31 +51,35 @@ impl Folder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
             listed => listed.map_err(io("listing", &self.dir))?,
         };
-        let mut next = Watermark(1);
-        let mut ordinal = crate::id::Ordinal(0);
-        // Names are sorted, and so by their first record.
+        let mut intact = Vec::new();
         for name in entries.into_iter().map(|entry| entry.name).filter(|n| n.ends_with(SUFFIX)) {
             let path = self.dir.join(&name);
             match Run::open(&*self.disk, &path, self.identity) {
-                Ok(run) => {
-                    let covers = run.covers();
-                    let follows = covers.first_record == next
-                        && covers.first_ordinal == ordinal
-                        && covers.last_record >= next
-                        && covers.file_name() == name;
-                    if follows {
-                        next = Watermark(covers.last_record.0 + 1);
-                        ordinal = covers.end_ordinal;
-                        found.whole.push(run);
-                    } else {
-                        let why = format!("it does not follow on record {}", next.0 - 1);
-                        found.others.push((path, why));
-                    }
-                }
+                Ok(run) if run.covers().file_name() == name => intact.push(run),
+                Ok(_) => found.others.push((path, "its name is another run's".to_owned())),
                 Err(error @ RunError::Damaged { .. }) => {
                     found.others.push((path, error.to_string()));
                 }
                 Err(error) => return Err(error),
+            }
+        }
+        // Of those that begin together the longest first: it was made of the others.
+        intact.sort_by_key(|run| (run.covers().first_record, Reverse(run.covers().last_record)));
+        let (mut next, mut ordinal) = (Watermark(1), Ordinal(0));
+        for run in intact {
+            let covers = run.covers();
+            if covers.first_record == next
+                && covers.first_ordinal == ordinal
+                && covers.last_record >= next
+            {
+                next = Watermark(covers.last_record.0 + 1);
+                ordinal = covers.end_ordinal;
+                found.whole.push(run);
+            } else if covers.last_record < next {
+                found.parts.push(run.path().to_owned());
+            } else {
+                let why = format!("it does not follow on record {}", next.0 - 1);
+                found.others.push((run.path().to_owned(), why));
             }
         }
         Ok(found)

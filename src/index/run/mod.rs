@@ -1,9 +1,17 @@
-//! A run: what a frozen generation of the index knew, as an immutable file on disk.
+//! A run: what frozen generations of the index knew, as an immutable file on disk.
 //!
-//! `runs/<first record>-<last record>.run` holds every key that records of this range put into the
+//! `runs/<first record>-<last record>.run` holds every key that records of this range put into a
 //! table, sorted, so that one read of 4 KiB answers one probe. A filter in memory before it keeps
-//! keys that it does not have from being read for at all (one in 65,536 is). A run is derived: the
-//! journal makes it again, byte for byte, since it follows from the order of the records alone.
+//! keys that it does not have from being read for at all (one in 65,536 is).
+//!
+//! A run is derived: the journal makes it again. What it answers follows from the order of the records
+//! alone. Its bytes follow from that and from where tables were frozen, whatever was merged before it:
+//! of a key that was rejected in one table and lodged again in a later one it has both entries, where
+//! one table would remember the older under a key of its own.
+//!
+//! - `write`, `page`, `filter`: making one. `load`: opening it. `stream`: reading all of it.
+//! - `many`: looking up the keys of a batch together. `merged`: several as one.
+//! - `compare`: whether runs answer as others do. `folder`: those that there are at a start.
 //!
 //! # Format, version 1
 //! Numbers are little endian. The file is made of pages of 4 KiB; each begins with its check, CRC32C
@@ -37,12 +45,14 @@
 //! items in bytes 4 and 5, two zeros, and the items from byte 8 on; a page of what is loaded has
 //! 4,092 bytes of it from byte 4 on.
 //!
-//! An entry (38 bytes; 107 in a page) is what a slot of the table was, sorted by key, then by marks:
+//! An entry (38 bytes; 107 in a page) is what a slot of the table was, sorted by key, then by bits 0
+//! and 1 of its marks, then from the latest ordinal to the earliest. Of several under an LRN the first
+//! stands there, and the others were displaced, having been rejected:
 //!
 //! | byte | length | what |
 //! |---|---|---|
 //! | 0 | 16 | key: high half, low half |
-//! | 16 | 16 | digest of the content: high half, low half |
+//! | 16 | 16 | digest of the content, and where it was rejected of the fallback too: high half, low half |
 //! | 32 | 5 | ordinal, less that of the first declaration |
 //! | 37 | 1 | bits 0 and 1: 0 under an LRN, 1 remembered rejection, 2 remembered conflict; bits 2 to 4: outcome; bit 5: it has a rare part |
 //!
@@ -86,17 +96,26 @@
 //! There is no footer: the file is named only after all of it is synced, and its length is that of
 //! the sections that the header counts.
 
+mod compare;
 mod filter;
 mod folder;
+mod load;
+mod many;
+mod merged;
 mod page;
 mod read;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod write;
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
+pub use compare::difference;
 pub use folder::{Folder, Found};
+pub(super) use merged::Merged;
 pub use read::Run;
 pub(super) use write::write;
 
@@ -120,6 +139,12 @@ pub const PREPARING_SUFFIX: &str = ".preparing";
 /// Bytes of memory and of disk that a run needs for each entry beside the entry itself, rounded up: a
 /// fingerprint of 2 bytes times 1.16 (parts of 131,072 keys and more), and 8 bytes for 107 entries.
 pub const LOADED_BYTES_PER_ENTRY: f64 = 2.5;
+
+/// Bytes that are loaded of a run of so many entries, at most.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+pub(super) fn loaded_bytes(entries: u64) -> u64 {
+    (entries as f64 * LOADED_BYTES_PER_ENTRY) as u64
+}
 
 /// A part of the keys has at most about so many: making its filter takes some 25 bytes for each, and
 /// sorting its entries 48, so 19 MB in all.
@@ -167,6 +192,9 @@ pub enum RunError {
         /// Why.
         what: &'static str,
     },
+    /// The server stops, or whoever wanted it does not any more.
+    #[error("it was given up")]
+    GivenUp,
 }
 
 impl RunError {
@@ -180,6 +208,10 @@ impl RunError {
 fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> RunError {
     let path = path.to_owned();
     move |source| RunError::Io { doing, path, source }
+}
+
+fn damaged(path: &Path, page: u64, what: &'static str) -> RunError {
+    RunError::Damaged { path: path.to_owned(), offset: page * PAGE, what }
 }
 
 /// What a run is of.
@@ -219,24 +251,39 @@ pub(super) enum Kind {
 pub(super) struct Entry {
     pub(super) key: Key,
     pub(super) kind: Kind,
-    pub(super) content: Digest,
+    /// What another declaration's is compared with: that of the content, and where it was rejected
+    /// that with the fallback.
+    pub(super) digest: Digest,
     pub(super) ordinal: Ordinal,
     pub(super) outcome: Outcome,
     pub(super) has_rare: bool,
 }
+
+impl Entry {
+    /// Entries are in this order: of those under one key the newest comes first.
+    pub(super) fn order(&self) -> (Key, Kind, Reverse<Ordinal>) {
+        (self.key, self.kind, Reverse(self.ordinal))
+    }
+}
+
+/// Batches in the order of the journal.
+pub(super) type Batches<'a> = Box<dyn Iterator<Item = Result<RunBatch, RunError>> + 'a>;
+/// Rare parts in the order of ordinals.
+pub(super) type Rares<'a> =
+    Box<dyn Iterator<Item = Result<(Ordinal, Cow<'a, FiledFallback>), RunError>> + 'a>;
 
 /// What a run is written from. It must not change while that happens.
 pub(super) trait Source {
     /// What is covered.
     fn covers(&self) -> &Covers;
     /// The entries whose keys begin with the `bits` bits `part`, in any order.
-    fn entries(&self, bits: u32, part: u64) -> Vec<Entry>;
+    fn entries(&self, bits: u32, part: u64) -> Result<Vec<Entry>, RunError>;
     /// How many entries there are.
     fn count(&self) -> u64;
-    /// The batches in the order of the journal.
-    fn batches(&self) -> Box<dyn Iterator<Item = RunBatch> + '_>;
-    /// The rare parts in the order of ordinals.
-    fn rares(&self) -> Box<dyn Iterator<Item = (Ordinal, &FiledFallback)> + '_>;
+    /// The batches.
+    fn batches(&self) -> Batches<'_>;
+    /// The rare parts.
+    fn rares(&self) -> Rares<'_>;
 }
 
 const PAGE: u64 = PAGE_BYTES as u64;

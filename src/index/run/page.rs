@@ -121,14 +121,14 @@ pub(super) fn write_entry(entry: &Entry, first: Ordinal, bytes: &mut Bytes) {
     bytes
         .put(&entry.key.0.to_le_bytes())
         .put(&entry.key.1.to_le_bytes())
-        .digest(entry.content)
+        .digest(entry.digest)
         .ordinal(entry.ordinal, first)
         .put(&[entry.kind as u8 | (entry.outcome as u8) << 2 | rare]);
 }
 
 pub(super) fn read_entry(cursor: &mut Cursor<'_>, first: Ordinal) -> Option<Entry> {
     let key = Key(cursor.u64()?, cursor.u64()?);
-    let content = cursor.digest()?;
+    let digest = cursor.digest()?;
     let ordinal = cursor.ordinal(first)?;
     let [marks] = cursor.array()?;
     let kind = match marks & 3 {
@@ -138,7 +138,7 @@ pub(super) fn read_entry(cursor: &mut Cursor<'_>, first: Ordinal) -> Option<Entr
         _ => return None,
     };
     let outcome = Outcome::from_number(marks >> 2 & 7)?;
-    Some(Entry { key, kind, content, ordinal, outcome, has_rare: marks & HAS_RARE != 0 })
+    Some(Entry { key, kind, digest, ordinal, outcome, has_rare: marks & HAS_RARE != 0 })
 }
 
 pub(super) fn write_batch(batch: &RunBatch, bytes: &mut Bytes) {

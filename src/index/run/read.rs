@@ -1,41 +1,38 @@
-//! A run that is open: its filters and fences in memory, its pages read one at a time.
+//! A run that is open: its filters and fences in memory, its pages read when they are asked for.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::filter::Filters;
+use super::load::Loaded;
 use super::page::{
-    BATCHES_PER_PAGE, BadHeader, Cursor, ENTRIES_PER_PAGE, ENTRY_BYTES, Header, LOADED_PER_PAGE,
-    Page, is_intact, items, read_batch, read_entry, read_rare,
+    BadHeader, Cursor, ENTRIES_PER_PAGE, ENTRY_BYTES, Header, Page, is_intact, items, read_entry,
+    read_rare,
 };
-use super::{Covers, Entry, Kind, PAGE, RunError, io};
-use crate::disk::{Access, AlignedBuffer, Disk, DiskFile, PAGE_BYTES};
+use super::stream::{Pages, WINDOW_PAGES};
+use super::{Covers, Entry, Kind, PAGE, RunError, damaged, io};
+use crate::disk::{Access, AlignedBuffer, Disk, DiskFile};
 use crate::id::Ordinal;
 use crate::index::filed::FiledFallback;
-use crate::index::first::{First, Holder, RunBatch};
-use crate::outcome::Outcome;
+use crate::index::first::{First, Holder};
 use crate::wire::digest::Key;
-
-/// Pages read at once where all are.
-const WINDOW_PAGES: u64 = 64;
 
 /// A run. Look-ups may be made from any thread.
 #[derive(Debug)]
 pub struct Run {
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
-    header: Header,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) header: Header,
     covers: Covers,
-    filters: Filters,
+    pub(super) filters: Filters,
+    /// Of each page of entries the high half of the first key.
     fences: Box<[u64]>,
-    batch_fences: Box<[u64]>,
-    rare_fences: Box<[u64]>,
-    /// The page of batches read last: the declarations of a batch that is sent again ask for the
-    /// same batch one after another.
-    batches: Mutex<Option<BatchPage>>,
+    /// Of each page of batches the first ordinal.
+    pub(super) batch_fences: Box<[u64]>,
+    /// Of each page of rare parts the first ordinal, less that of the first declaration.
+    pub(super) rare_fences: Box<[u64]>,
 }
-
-type BatchPage = (u64, Arc<[Arc<RunBatch>]>);
 
 impl Run {
     /// Opens the run at `path` and loads what is kept of it in memory, all of which is checked.
@@ -68,33 +65,14 @@ impl Run {
         if bytes != header.pages() * PAGE {
             return Err(damaged(0, "the file has another length than its header says"));
         }
-        let loaded = load(&*file, path, &header)?;
-        let parsed = Self::parse(&header, &loaded);
-        let (filters, fences, batch_fences, rare_fences, carried) = parsed.ok_or_else(|| {
-            damaged(header.first_loaded_page(), "what is loaded of it does not add up")
-        })?;
-        let covers = header.covers(carried);
-        let batches = Mutex::new(None);
-        let path = path.to_owned();
-        Ok(Self { path, file, header, covers, filters, fences, batch_fences, rare_fences, batches })
-    }
-
-    #[allow(clippy::type_complexity)]
-    fn parse(
-        header: &Header,
-        loaded: &[u8],
-    ) -> Option<(Filters, Box<[u64]>, Box<[u64]>, Box<[u64]>, Vec<u8>)> {
-        let mut cursor = Cursor(loaded);
-        let fences = |cursor: &mut Cursor<'_>, count: u32| {
-            let bytes = cursor.take(8 * usize::try_from(count).ok()?)?;
-            Some(bytes.as_chunks().0.iter().map(|eight| u64::from_le_bytes(*eight)).collect())
-        };
-        let entry_fences = fences(&mut cursor, header.entry_pages)?;
-        let batch_fences = fences(&mut cursor, header.batch_pages)?;
-        let rare_fences = fences(&mut cursor, header.rare_pages)?;
-        let filters = Filters::read(&mut cursor, header.filter_bits)?;
-        let carried = cursor.take(usize::try_from(header.carried_bytes).ok()?)?.to_vec();
-        cursor.0.is_empty().then_some((filters, entry_fences, batch_fences, rare_fences, carried))
+        let mut loaded = Loaded::new(&*file, path, &header)?;
+        let fences = loaded.u64s(header.entry_pages)?;
+        let batch_fences = loaded.u64s(header.batch_pages)?;
+        let rare_fences = loaded.u64s(header.rare_pages)?;
+        let filters = Filters::read(&mut loaded, header.filter_bits)?;
+        let carried = loaded.rest(header.carried_bytes)?;
+        let (covers, path) = (header.covers(carried), path.to_owned());
+        Ok(Self { path, file, header, covers, filters, fences, batch_fences, rare_fences })
     }
 
     /// What it covers.
@@ -128,91 +106,100 @@ impl Run {
         self.filters.bytes() + 8 * fences as u64 + self.covers.carried.len() as u64
     }
 
-    fn damaged(&self, page: u64, what: &'static str) -> RunError {
+    pub(super) fn damaged(&self, page: u64, what: &'static str) -> RunError {
         damaged(&self.path, page, what)
     }
 
-    fn page(&self, number: u64) -> Result<AlignedBuffer, RunError> {
-        let mut buffer = AlignedBuffer::new(1);
-        let read = self.file.read_at(number * PAGE, buffer.bytes_mut());
-        read.map_err(io("reading", &self.path))?;
-        let is_intact = buffer
-            .pages()
-            .first()
-            .is_some_and(|page| is_intact(page, self.header.first_record.0, number));
-        if is_intact { Ok(buffer) } else { Err(self.damaged(number, "the page's check fails")) }
+    pub(super) fn first_ordinal(&self) -> Ordinal {
+        self.header.first_ordinal
     }
 
-    /// The entry of this kind under `key`.
+    /// A page that was read, where it is what was written.
+    pub(super) fn checked<'p>(
+        &self,
+        number: u64,
+        page: Option<&'p Page>,
+    ) -> Result<&'p Page, RunError> {
+        page.filter(|page| is_intact(page, self.header.first_record.0, number))
+            .ok_or_else(|| self.damaged(number, "the page's check fails"))
+    }
+
+    /// Reads one page into a buffer for one.
+    pub(super) fn read_page(
+        &self,
+        number: u64,
+        buffer: &mut AlignedBuffer,
+    ) -> Result<(), RunError> {
+        let read = self.file.read_at(number * PAGE, buffer.bytes_mut());
+        read.map_err(io("reading", &self.path))?;
+        self.checked(number, buffer.pages().first()).map(drop)
+    }
+
+    /// Which pages of entries have all keys whose high halves are from `lowest` to `highest`: the last
+    /// that begins before, and those that begin within.
+    pub(super) fn entry_pages(&self, lowest: u64, highest: u64) -> Range<usize> {
+        let from = self.fences.partition_point(|fence| *fence < lowest).saturating_sub(1);
+        from..self.fences.partition_point(|fence| *fence <= highest)
+    }
+
+    /// The newest entry of this kind under `key`.
     pub(super) fn find(&self, key: Key, kind: Kind) -> Result<Option<Entry>, RunError> {
         if !self.filters.may_have(key) {
             return Ok(None);
         }
-        // The last page that begins before the key, and those that begin with its high half: one
-        // page but where two keys share that half.
-        let from = self.fences.partition_point(|fence| *fence < key.0).saturating_sub(1);
-        let until = self.fences.partition_point(|fence| *fence <= key.0);
-        for page in from..until {
+        let mut buffer = AlignedBuffer::new(1);
+        for page in self.entry_pages(key.0, key.0) {
             let number = 1 + page as u64;
-            let buffer = self.page(number)?;
-            let found = buffer.pages().first().map(|page| self.find_in(page, key, kind));
-            match found {
-                Some(Ok(None)) | None => {}
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(what)) => return Err(self.damaged(number, what)),
+            self.read_page(number, &mut buffer)?;
+            let Some(page) = buffer.pages().first() else { break };
+            let mut newest = None;
+            self.each_in(number, page, key, kind, |entry| {
+                newest.get_or_insert(entry);
+            })?;
+            if newest.is_some() {
+                return Ok(newest);
             }
         }
         Ok(None)
     }
 
-    fn find_in(&self, page: &Page, key: Key, kind: Kind) -> Result<Option<Entry>, &'static str> {
+    /// The entries of this kind under `key` in a page, newest first.
+    pub(super) fn each_in(
+        &self,
+        number: u64,
+        page: &Page,
+        key: Key,
+        kind: Kind,
+        mut take: impl FnMut(Entry),
+    ) -> Result<(), RunError> {
         let (count, all) = items(page);
+        let count = count.min(ENTRIES_PER_PAGE);
         let entry = |place: usize| {
             let mut cursor = Cursor(all.0.get(place * ENTRY_BYTES..).unwrap_or_default());
-            read_entry(&mut cursor, self.header.first_ordinal).ok_or("an entry cannot be read")
+            read_entry(&mut cursor, self.first_ordinal())
+                .ok_or_else(|| self.damaged(number, "an entry cannot be read"))
         };
-        let (mut low, mut high) = (0, count.min(ENTRIES_PER_PAGE));
+        let (mut low, mut high) = (0, count);
         while low < high {
             let middle = low + (high - low) / 2;
             let found = entry(middle)?;
-            match (found.key, found.kind).cmp(&(key, kind)) {
-                std::cmp::Ordering::Equal => return Ok(Some(found)),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
+            if (found.key, found.kind) < (key, kind) { low = middle + 1 } else { high = middle }
         }
-        Ok(None)
+        for place in low..count {
+            let found = entry(place)?;
+            if (found.key, found.kind) != (key, kind) {
+                break;
+            }
+            take(found);
+        }
+        Ok(())
     }
 
     /// What stands under `key`.
     pub(in crate::index) fn under(&self, key: Key) -> Result<Option<Holder>, RunError> {
         let Some(entry) = self.find(key, Kind::UnderLrn)? else { return Ok(None) };
-        let first = self.first(&entry)?;
-        let with_fallback = first.fallback_digest().unwrap_or(entry.content);
-        let (outcome, content) = (entry.outcome, entry.content);
-        Ok(Some(Holder { first, outcome, content, with_fallback }))
-    }
-
-    /// What is remembered under `memory`.
-    pub(in crate::index) fn remembered(
-        &self,
-        outcome: Outcome,
-        memory: Key,
-    ) -> Result<Option<First>, RunError> {
-        let kind = if outcome == Outcome::Conflict { Kind::Conflict } else { Kind::Rejection };
-        self.find(memory, kind)?.map(|entry| self.first(&entry)).transpose()
-    }
-
-    fn first(&self, entry: &Entry) -> Result<First, RunError> {
-        let batch = self.batch_of(entry.ordinal)?;
-        let batch = batch.ok_or_else(|| self.damaged(0, "an entry is of no batch of the run"))?;
-        let fallback = if entry.has_rare { self.rare(entry.ordinal)? } else { None };
-        if entry.has_rare && fallback.is_none() {
-            return Err(self.damaged(0, "the rare part of an entry is not there"));
-        }
-        let index = entry.ordinal.0 - batch.placing.first_ordinal.0;
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        Ok(First::run(batch, index, Some(entry.outcome), fallback))
+        let first = self.firsts(&[entry])?.pop();
+        Ok(first.map(|first| Holder::of_entry(first, &entry)))
     }
 
     /// The declaration that was placed as `ordinal`, if its batch is in the run.
@@ -220,166 +207,75 @@ impl Run {
         if ordinal < self.covers.first_ordinal || ordinal >= self.covers.end_ordinal {
             return Ok(None);
         }
-        let Some(batch) = self.batch_of(ordinal)? else { return Ok(None) };
-        let index =
-            usize::try_from(ordinal.0 - batch.placing.first_ordinal.0).unwrap_or(usize::MAX);
-        Ok(Some(First::run(batch, index, None, self.rare(ordinal)?)))
-    }
-
-    fn batch_of(&self, ordinal: Ordinal) -> Result<Option<Arc<RunBatch>>, RunError> {
         let page = self.batch_fences.partition_point(|fence| *fence <= ordinal.0);
         let Some(page) = page.checked_sub(1) else { return Ok(None) };
-        let batches = self.batch_page(self.header.first_batch_page() + page as u64)?;
-        let after = batches.partition_point(|batch| batch.placing.first_ordinal <= ordinal);
-        let batch = after.checked_sub(1).and_then(|place| batches.get(place));
-        Ok(batch
-            .filter(|batch| ordinal.0 - batch.placing.first_ordinal.0 < batch.declarations.into())
-            .map(Arc::clone))
+        let number = self.header.first_batch_page() + page as u64;
+        let mut buffer = AlignedBuffer::new(1);
+        self.read_page(number, &mut buffer)?;
+        let Some(page) = buffer.pages().first() else { return Ok(None) };
+        let Some(batch) = self.batch_in(number, page, ordinal)? else { return Ok(None) };
+        let index =
+            usize::try_from(ordinal.0 - batch.placing.first_ordinal.0).unwrap_or(usize::MAX);
+        Ok(Some(First::run(Arc::new(batch), index, None, self.rare(ordinal, buffer)?)))
     }
 
-    fn batch_page(&self, number: u64) -> Result<Arc<[Arc<RunBatch>]>, RunError> {
-        let held = self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((_, batches)) = held.filter(|(held, _)| *held == number) {
-            return Ok(batches);
-        }
-        let buffer = self.page(number)?;
-        let batches: Option<Arc<[_]>> = buffer.pages().first().and_then(|page| {
-            let (count, mut cursor) = items(page);
-            let count = count.min(BATCHES_PER_PAGE);
-            (0..count).map(|_| read_batch(&mut cursor).map(Arc::new)).collect()
-        });
-        let batches = batches.ok_or_else(|| self.damaged(number, "a batch cannot be read"))?;
-        *self.batches.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((number, Arc::clone(&batches)));
-        Ok(batches)
-    }
-
-    fn rare(&self, ordinal: Ordinal) -> Result<Option<FiledFallback>, RunError> {
+    fn rare(
+        &self,
+        ordinal: Ordinal,
+        mut buffer: AlignedBuffer,
+    ) -> Result<Option<FiledFallback>, RunError> {
         let from_first = ordinal.0 - self.header.first_ordinal.0;
         let page = self.rare_fences.partition_point(|fence| *fence <= from_first);
         let Some(page) = page.checked_sub(1) else { return Ok(None) };
         let number = self.header.first_rare_page() + page as u64;
-        let buffer = self.page(number)?;
-        let Some(page) = buffer.pages().first() else { return Ok(None) };
+        self.read_page(number, &mut buffer)?;
+        buffer.pages().first().map_or(Ok(None), |page| self.rare_in(number, page, ordinal))
+    }
+
+    /// The rare parts of a page.
+    pub(super) fn rares_in(
+        &self,
+        number: u64,
+        page: &Page,
+    ) -> Result<Vec<(Ordinal, FiledFallback)>, RunError> {
         let (count, mut cursor) = items(page);
-        for _ in 0..count {
-            let rare = read_rare(&mut cursor, self.header.first_ordinal);
-            let (found, fallback) =
-                rare.ok_or_else(|| self.damaged(number, "a rare part cannot be read"))?;
-            if found == ordinal {
-                return Ok(Some(fallback));
-            }
-        }
-        Ok(None)
+        let rares: Option<_> =
+            (0..count).map(|_| read_rare(&mut cursor, self.first_ordinal())).collect();
+        rares.ok_or_else(|| self.damaged(number, "a rare part cannot be read"))
     }
 
     /// Reads and checks every page: that each is as it was written, that the entries are sorted,
-    /// fenced, let through by their filter and of batches that are there, and as many as they
-    /// should be.
+    /// fenced and let through by their filter, and as many as they should be.
     ///
     /// # Errors
     /// The first that is not so.
     pub fn verify(&self) -> Result<(), RunError> {
-        let mut before: Option<(Key, Kind)> = None;
+        let mut before: Option<Entry> = None;
         let mut entries = 0;
-        self.each_page(|number, page| {
-            let is_entries = (1..self.header.first_batch_page()).contains(&number);
-            if !is_entries {
-                return Ok(());
+        let mut pages = Pages::new(self, 0..self.header.pages(), WINDOW_PAGES);
+        while let Some((number, page)) = pages.next()? {
+            if !(1..self.header.first_batch_page()).contains(&number) {
+                continue;
             }
-            let (count, mut cursor) = items(page);
-            for place in 0..count {
-                let entry = read_entry(&mut cursor, self.header.first_ordinal);
-                let entry = entry.ok_or("an entry cannot be read")?;
-                let at = (entry.key, entry.kind);
-                if before.is_some_and(|before| before >= at) {
-                    return Err("its entries are not sorted");
-                }
-                let fence = usize::try_from(number - 1).ok().and_then(|n| self.fences.get(n));
-                if place == 0 && fence != Some(&entry.key.0) {
-                    return Err("its fence is not its first key");
+            let all = self.entries_in(number, page)?;
+            let fence = usize::try_from(number - 1).ok().and_then(|n| self.fences.get(n));
+            if all.first().map(|entry| &entry.key.0) != fence {
+                return Err(self.damaged(number, "its fence is not its first key"));
+            }
+            for entry in all {
+                if before.is_some_and(|before| before.order() >= entry.order()) {
+                    return Err(self.damaged(number, "its entries are not sorted"));
                 }
                 if !self.filters.may_have(entry.key) {
-                    return Err("the filter does not know one of its keys");
+                    return Err(self.damaged(number, "the filter does not know one of its keys"));
                 }
-                before = Some(at);
+                before = Some(entry);
                 entries += 1;
             }
-            Ok(())
-        })?;
+        }
         if entries != self.header.entries {
             return Err(self.damaged(0, "it has another number of entries than its header says"));
         }
         Ok(())
     }
-
-    /// Whether both are the same, byte for byte.
-    ///
-    /// # Errors
-    /// Where either cannot be read.
-    pub fn equals(&self, other: &Self) -> Result<bool, RunError> {
-        if self.header != other.header {
-            return Ok(false);
-        }
-        let mut same = true;
-        self.each_page(|number, page| {
-            if same {
-                let theirs =
-                    other.page(number).map_err(|_| "what it is compared with cannot be read")?;
-                same = theirs.pages().first() == Some(page);
-            }
-            Ok(())
-        })?;
-        Ok(same)
-    }
-
-    fn each_page(
-        &self,
-        mut take: impl FnMut(u64, &Page) -> Result<(), &'static str>,
-    ) -> Result<(), RunError> {
-        let mut start = 0;
-        while start < self.header.pages() {
-            let count = WINDOW_PAGES.min(self.header.pages() - start);
-            let mut buffer = AlignedBuffer::new(usize::try_from(count).unwrap_or(1));
-            let read = self.file.read_at(start * PAGE, buffer.bytes_mut());
-            read.map_err(io("reading", &self.path))?;
-            for (number, page) in (start..).zip(buffer.pages()) {
-                if !is_intact(page, self.header.first_record.0, number) {
-                    return Err(self.damaged(number, "the page's check fails"));
-                }
-                take(number, page).map_err(|what| self.damaged(number, what))?;
-            }
-            start += count;
-        }
-        Ok(())
-    }
-}
-
-fn damaged(path: &Path, page: u64, what: &'static str) -> RunError {
-    RunError::Damaged { path: path.to_owned(), offset: page * PAGE, what }
-}
-
-/// Reads what is kept in memory, page by page.
-fn load(file: &dyn DiskFile, path: &Path, header: &Header) -> Result<Vec<u8>, RunError> {
-    let first = header.first_loaded_page();
-    let mut loaded = Vec::new();
-    let mut start = first;
-    while start < header.pages() {
-        let count = WINDOW_PAGES.min(header.pages() - start);
-        let mut buffer = AlignedBuffer::new(usize::try_from(count).unwrap_or(1));
-        file.read_at(start * PAGE, buffer.bytes_mut()).map_err(io("reading", path))?;
-        for (number, page) in (start..).zip(buffer.pages()) {
-            if !is_intact(page, header.first_record.0, number) {
-                return Err(damaged(path, number, "the page's check fails"));
-            }
-            loaded.extend_from_slice(page.get(PAGE_BYTES - LOADED_PER_PAGE..).unwrap_or_default());
-        }
-        start += count;
-    }
-    let bytes = usize::try_from(header.loaded_bytes).unwrap_or(usize::MAX);
-    if loaded.len() < bytes {
-        return Err(damaged(path, first, "less is loaded of it than its header says"));
-    }
-    loaded.truncate(bytes);
-    Ok(loaded)
 }

@@ -8,7 +8,7 @@ use super::page::{
     Page, seal, write_batch, write_entry, write_rare,
 };
 use super::read::Run;
-use super::{Entry, PAGE, PREPARING_SUFFIX, RunError, Source, io};
+use super::{Entry, PAGE, PREPARING_SUFFIX, Rares, RunError, Source, io};
 use crate::disk::{AlignedBuffer, Disk, DiskFile, PAGE_BYTES};
 use crate::id::Ordinal;
 
@@ -34,17 +34,16 @@ pub(in crate::index) fn write(
     let mut filters = Filters::new(bits);
     let mut entries = 0;
     for part in parts.clone() {
-        let of_part = source.entries(bits, part);
+        let of_part = source.entries(bits, part)?;
         entries += of_part.len() as u64;
         filters.push(of_part.iter().map(|entry| entry.key))?;
     }
-    let (batches, batch_pages) = count_batches(source);
-    let rare_pages = Rares::of(source).count();
+    let batches = source.batches().try_fold(0, |count, batch| batch.map(|_| count + 1))?;
+    let batch_pages = u64::div_ceil(batches, BATCHES_PER_PAGE as u64);
+    let rare_pages = RarePages::of(source).try_fold(0, |count, page| page.map(|_| count + 1))?;
     let entry_pages = entries.div_ceil(ENTRIES_PER_PAGE as u64);
-    let mut loaded = Bytes::default();
-    filters.write(&mut loaded);
-    let fences = 8 * (entry_pages + batch_pages + rare_pages as u64);
-    let loaded_bytes = fences + (loaded.0.len() + covers.carried.len()) as u64;
+    let fences = 8 * (entry_pages + batch_pages + rare_pages);
+    let loaded_bytes = fences + filters.bytes() + covers.carried.len() as u64;
     let loaded_pages = loaded_bytes.div_ceil(LOADED_PER_PAGE as u64);
     let pages = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     let header = Header {
@@ -58,7 +57,7 @@ pub(in crate::index) fn write(
         batches,
         entry_pages: pages(entry_pages),
         batch_pages: pages(batch_pages),
-        rare_pages: pages(rare_pages as u64),
+        rare_pages: pages(rare_pages),
         loaded_pages: pages(loaded_pages),
         loaded_bytes,
         carried_bytes: u32::try_from(covers.carried.len()).unwrap_or(u32::MAX),
@@ -77,62 +76,95 @@ pub(in crate::index) fn write(
     }
     let file = disk.create(&preparing, header.pages() * PAGE).map_err(io("making", &preparing))?;
     let mut out = Out::new(&*file, covers.first_record.0);
-    let written = (|| {
-        out.add(&header.page())?;
-        let fences = write_items(&mut out, source, bits)?;
-        let mut all = Bytes::default();
-        fences.iter().for_each(|fence| {
-            all.put(&fence.to_le_bytes());
-        });
-        all.put(&loaded.0).put(&covers.carried);
-        for bytes in all.0.chunks(LOADED_PER_PAGE) {
-            out.add_items(4, bytes)?;
-        }
-        out.flush()?;
-        file.sync_data()
-    })();
-    if let Err(error) = written.and_then(|()| disk.rename(&preparing, &named)) {
+    let written = write_all(&mut out, &header, source, &filters, &preparing);
+    let named_now = written.and_then(|()| {
+        file.sync_data().map_err(io("syncing", &preparing))?;
+        disk.rename(&preparing, &named).map_err(io("naming", &preparing))
+    });
+    if let Err(error) = named_now {
         // What is left of it would keep a full disk full.
         let _ = disk.remove(&preparing);
-        return Err(io("writing", &preparing)(error));
+        return Err(error);
     }
     disk.sync_dir(dir).map_err(io("syncing", dir))?;
-    drop(file);
+    // Or there would be twice as much of them.
+    drop((file, filters));
     Run::open(disk, &named, identity)
 }
 
+fn write_all(
+    out: &mut Out<'_>,
+    header: &Header,
+    source: &dyn Source,
+    filters: &Filters,
+    path: &Path,
+) -> Result<(), RunError> {
+    let write = |written: std::io::Result<()>| written.map_err(io("writing", path));
+    write(out.add(&header.page()))?;
+    let fences = write_items(out, source, header.filter_bits, path)?;
+    let mut page = Vec::with_capacity(LOADED_PER_PAGE);
+    let mut put = |mut bytes: &[u8]| {
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(LOADED_PER_PAGE - page.len()));
+            page.extend_from_slice(now);
+            bytes = later;
+            if page.len() == LOADED_PER_PAGE {
+                out.add_items(4, &page)?;
+                page.clear();
+            }
+        }
+        Ok(())
+    };
+    write(fences.iter().try_for_each(|fence| put(&fence.to_le_bytes())))?;
+    write(filters.write(&mut put))?;
+    write(put(&source.covers().carried))?;
+    if !page.is_empty() {
+        write(out.add_items(4, &page))?;
+    }
+    write(out.flush())
+}
+
 /// Writes entries, batches and rare parts; the fences of their pages, in this order.
-fn write_items(out: &mut Out<'_>, source: &dyn Source, bits: u32) -> std::io::Result<Vec<u64>> {
+fn write_items(
+    out: &mut Out<'_>,
+    source: &dyn Source,
+    bits: u32,
+    path: &Path,
+) -> Result<Vec<u64>, RunError> {
     let first = source.covers().first_ordinal;
     let mut fences = Vec::new();
     let mut page: Vec<Entry> = Vec::with_capacity(ENTRIES_PER_PAGE);
     for part in 0..1_u64 << bits {
-        let mut entries = source.entries(bits, part);
-        entries.sort_unstable_by_key(|entry| (entry.key, entry.kind));
+        let mut entries = source.entries(bits, part)?;
+        entries.sort_unstable_by_key(Entry::order);
         for entry in entries {
             page.push(entry);
             if page.len() == ENTRIES_PER_PAGE {
-                add_entries(out, first, &mut page, &mut fences)?;
+                add_entries(out, first, &mut page, &mut fences).map_err(io("writing", path))?;
             }
         }
     }
     if !page.is_empty() {
-        add_entries(out, first, &mut page, &mut fences)?;
+        add_entries(out, first, &mut page, &mut fences).map_err(io("writing", path))?;
     }
     let mut batches = source.batches().peekable();
-    while let Some(next) = batches.peek() {
-        fences.push(next.placing.first_ordinal.0);
+    while batches.peek().is_some() {
         let mut bytes = Bytes::default();
         let mut count = 0;
         for batch in batches.by_ref().take(BATCHES_PER_PAGE) {
+            let batch = batch?;
+            if count == 0 {
+                fences.push(batch.placing.first_ordinal.0);
+            }
             write_batch(&batch, &mut bytes);
             count += 1;
         }
-        out.add_counted(count, &bytes)?;
+        out.add_counted(count, &bytes).map_err(io("writing", path))?;
     }
-    for (first, count, bytes) in Rares::of(source) {
-        fences.push(first.0 - source.covers().first_ordinal.0);
-        out.add_counted(count, &bytes)?;
+    for page in RarePages::of(source) {
+        let (ordinal, count, bytes) = page?;
+        fences.push(ordinal.0 - first.0);
+        out.add_counted(count, &bytes).map_err(io("writing", path))?;
     }
     Ok(fences)
 }
@@ -151,40 +183,50 @@ fn add_entries(
     Ok(())
 }
 
-fn count_batches(source: &dyn Source) -> (u64, u64) {
-    let batches = source.batches().count() as u64;
-    (batches, batches.div_ceil(BATCHES_PER_PAGE as u64))
-}
-
 /// The rare parts page by page: first ordinal, how many, bytes.
-struct Rares<'a> {
-    all: std::iter::Peekable<Box<dyn Iterator<Item = (Ordinal, &'a super::FiledFallback)> + 'a>>,
+struct RarePages<'a> {
+    all: Rares<'a>,
+    /// The next one, which did not fit.
+    next: Option<(Ordinal, Bytes)>,
     first: Ordinal,
 }
 
-impl<'a> Rares<'a> {
+impl<'a> RarePages<'a> {
     fn of(source: &'a dyn Source) -> Self {
-        Self { all: source.rares().peekable(), first: source.covers().first_ordinal }
+        Self { all: source.rares(), next: None, first: source.covers().first_ordinal }
     }
-}
 
-impl Iterator for Rares<'_> {
-    type Item = (Ordinal, usize, Bytes);
+    fn take(&mut self) -> Result<Option<(Ordinal, Bytes)>, RunError> {
+        if let Some(next) = self.next.take() {
+            return Ok(Some(next));
+        }
+        let Some(rare) = self.all.next() else { return Ok(None) };
+        let (ordinal, fallback) = rare?;
+        let mut bytes = Bytes::default();
+        write_rare(ordinal, &fallback, self.first, &mut bytes);
+        Ok(Some((ordinal, bytes)))
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let (first, _) = *self.all.peek()?;
-        let (mut bytes, mut count) = (Bytes::default(), 0);
-        while let Some(&(ordinal, fallback)) = self.all.peek() {
-            let mut one = Bytes::default();
-            write_rare(ordinal, fallback, self.first, &mut one);
+    fn page(&mut self) -> Result<Option<(Ordinal, usize, Bytes)>, RunError> {
+        let Some((first, mut bytes)) = self.take()? else { return Ok(None) };
+        let mut count = 1;
+        while let Some((ordinal, one)) = self.take()? {
             if bytes.0.len() + one.0.len() > PAGE_BYTES - ITEMS_AT {
+                self.next = Some((ordinal, one));
                 break;
             }
             bytes.put(&one.0);
             count += 1;
-            let _ = self.all.next();
         }
-        Some((first, count, bytes))
+        Ok(Some((first, count, bytes)))
+    }
+}
+
+impl Iterator for RarePages<'_> {
+    type Item = Result<(Ordinal, usize, Bytes), RunError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.page().transpose()
     }
 }
 

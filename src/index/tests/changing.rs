@@ -1,197 +1,12 @@
 //! The same model, with tables so small that they are full all the time: outcomes, first answers and
 //! look-ups are those of one table, whatever is hot, frozen or in a run, and after recovery from runs.
 
+use super::world::{Met, World, check_all, check_first, draft_of, position};
 use super::*;
 use crate::disk::simulated::Chance;
-use crate::disk::{Disk, SimulatedDisk};
 use crate::index::Memory;
-use crate::index::filed::Quoted;
 use crate::index::frozen::Frozen;
-use crate::index::run::{Covers, Folder, Run};
-use std::path::Path;
-
-/// Room for some five batches. Runs take part of it, so that tables get smaller.
-const MEMORY: Memory = Memory { bytes: 12_000, slots_min: 64 };
-const IDENTITY: [u8; 16] = [4; 16];
-
-/// A record of the journal of these tests.
-struct Placed {
-    batch: Vec<Sent>,
-    outcomes: Vec<u8>,
-}
-
-struct World {
-    disk: SimulatedDisk,
-    folder: Folder,
-    index: Arc<Index>,
-    committer: Committer,
-    records: Vec<Placed>,
-    frozen: Option<Arc<Frozen>>,
-    /// What the runs have met, so that a test that meets nothing is noticed.
-    met: Met,
-}
-
-#[derive(Debug, Default)]
-struct Met {
-    frozen: u64,
-    recovered_from: u64,
-    refused: u64,
-}
-
-fn admission_of(record: u64) -> Admission {
-    Admission {
-        at: Moment(1_000 + record as i64),
-        day: Day(20_000 + record as u16 % 50),
-        law: record as u32,
-    }
-}
-
-fn draft_of(batch: &[Sent]) -> Draft {
-    let mut draft = Draft::with_capacity(batch.len());
-    let declarant = Eori::parse("NL810000003").unwrap();
-    for sent in batch {
-        let content = Digest(u64::from(sent.content) + 1, 0);
-        let with_fallback = Digest(content.0, sent.fallback.into());
-        let fallback = (sent.fallback > 0).then(|| fallback_of(*sent));
-        let key = keys().key_of(&declarant, &format!("L{}", sent.lrn));
-        draft.push(key, Digests { content, with_fallback }, sent.is_rejected(), fallback);
-    }
-    draft
-}
-
-fn fallback_of(sent: Sent) -> DraftFallback {
-    DraftFallback {
-        check: FallbackCheck::from_bits(1 + 2 * (sent.fallback - 1)),
-        law_day: Day(19_000 + u16::from(sent.content)),
-        quoted: (sent.fallback == 2).then(|| Quoted {
-            reference: format!("reference {}", sent.content).into(),
-            lodged_at_ms: i64::from(sent.lrn) - 3,
-        }),
-    }
-}
-
-impl World {
-    fn new(seed: u64) -> Self {
-        let disk = SimulatedDisk::new(seed, 1 << 30);
-        let dir = Path::new("runs");
-        disk.create_dir(dir).unwrap();
-        let folder = Folder::new(Arc::new(disk.clone()), dir, IDENTITY);
-        let index = Arc::new(Index::with_runs(keys(), MEMORY, Vec::new()).unwrap());
-        let committer =
-            Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
-        let met = Met::default();
-        Self { disk, folder, index, committer, records: Vec::new(), frozen: None, met }
-    }
-
-    /// Claims, or hands back what must be placed or written first.
-    fn claim(&mut self, batch: &[Sent], record: u64) -> Option<Claimed> {
-        // The record's number is not known before it is placed; here it may be any.
-        match self.index.claim(Filed::new(admission_of(record), draft_of(batch))) {
-            Ok(claimed) => Some(claimed),
-            Err(Unclaimed { why: Why::Full(full), .. }) => {
-                if self.index.make_room(full).is_err() {
-                    self.met.refused += 1;
-                    self.write();
-                    self.index.make_room(full).unwrap();
-                }
-                None
-            }
-            Err(Unclaimed { why: Why::Closed, .. }) => None,
-            Err(Unclaimed { why, .. }) => panic!("{why}"),
-        }
-    }
-
-    fn covers(&self) -> Covers {
-        let before = self.index.covered();
-        let (first_record, first_ordinal) =
-            before.as_ref().map_or((Watermark(1), Ordinal(0)), |before| {
-                (Watermark(before.last_record.0 + 1), before.end_ordinal)
-            });
-        Covers {
-            first_record,
-            last_record: Watermark(self.committer.records),
-            position: position(self.committer.records),
-            first_ordinal,
-            end_ordinal: Ordinal(self.committer.ordinal),
-            carried: vec![7; 5],
-        }
-    }
-
-    fn freeze(&mut self) {
-        let frozen = self.index.freeze(self.covers()).unwrap();
-        self.met.frozen += u64::from(frozen.is_some());
-        self.frozen = frozen.or(self.frozen.take());
-    }
-
-    fn write(&mut self) {
-        if let Some(frozen) = self.frozen.take() {
-            self.index.publish(frozen.write(&self.folder).unwrap());
-        }
-    }
-
-    fn place(&mut self, batch: &[Sent], claimed: Claimed) -> Decided {
-        let decided = self.committer.place_at(claimed, position(self.committer.records + 1));
-        let mut outcomes = Vec::new();
-        decided.filed.write_outcomes(&mut outcomes);
-        self.records.push(Placed { batch: batch.to_vec(), outcomes });
-        decided
-    }
-
-    /// Starts anew, from the runs and what comes after them.
-    fn recover(&mut self, admissions: &[Admission]) {
-        self.disk.crash();
-        self.frozen = None;
-        let runs = self.folder.open().unwrap();
-        assert!(runs.others.is_empty(), "{:?}", runs.others);
-        runs.whole.iter().for_each(|run: &Run| run.verify().unwrap());
-        self.met.recovered_from += runs.whole.len() as u64;
-        let covers = runs.whole.last().map(|run| run.covers().clone());
-        self.index = Arc::new(Index::with_runs(keys(), MEMORY, runs.whole).unwrap());
-        let (from, ordinal) =
-            covers.map_or((0, 0), |covers| (covers.last_record.0, covers.end_ordinal.0));
-        self.committer =
-            Committer { settler: Settler::new(Arc::clone(&self.index)), ordinal, records: from };
-        #[allow(clippy::needless_range_loop, reason = "records and admissions go together")]
-        for record in from as usize..self.records.len() {
-            let batch = self.records[record].batch.clone();
-            let claimed = loop {
-                let filed = Filed::new(admissions[record], draft_of(&batch));
-                match self.index.claim(filed) {
-                    Ok(claimed) => break claimed,
-                    Err(Unclaimed { why: Why::Full(full), .. }) => {
-                        self.index.make_room(full).unwrap();
-                        self.freeze();
-                        self.write();
-                    }
-                    Err(Unclaimed { why, .. }) => panic!("{why}"),
-                }
-            };
-            let decided = self.committer.place_at(claimed, position(record as u64 + 1));
-            let mut outcomes = Vec::new();
-            decided.filed.write_outcomes(&mut outcomes);
-            assert_eq!(outcomes, self.records[record].outcomes, "record {}", record + 1);
-        }
-    }
-}
-
-fn position(record: u64) -> Position {
-    Position { segment: record, page: 1, offset: 48 }
-}
-
-impl Committer {
-    fn place_at(&mut self, claimed: Claimed, position: Position) -> Decided {
-        let decided = self.settler.settle(claimed);
-        self.records += 1;
-        let placing = Placing {
-            number: Watermark(self.records),
-            position,
-            first_ordinal: Ordinal(self.ordinal),
-        };
-        self.ordinal += decided.filed.len() as u64;
-        self.settler.place(&decided.filed, placing);
-        decided
-    }
-}
+use crate::index::run::Covers;
 
 fn many_sent() -> impl Strategy<Value = Sent> {
     (0_u8..12, 0_u8..5, 0_u8..3).prop_map(|(lrn, content, fallback)| Sent {
@@ -201,28 +16,12 @@ fn many_sent() -> impl Strategy<Value = Sent> {
     })
 }
 
-/// Whether the first answer has all that a replay is judged again by.
-fn check_first(
-    first: &First,
-    sents: &[(Sent, Admission)],
-    position: Position,
-) -> Result<(), TestCaseError> {
-    let (sent, admission) = sents[ordinal_of(first)];
-    prop_assert_eq!(first.admission(), admission);
-    prop_assert_eq!(first.placing().unwrap().position, position);
-    let fallback = (sent.fallback > 0).then(|| fallback_of(sent));
-    let under = fallback.as_ref().map(|fallback| (fallback.law_day, fallback.check));
-    let under = under.unwrap_or((admission.day, FallbackCheck::default()));
-    prop_assert_eq!(first.judged_under(), under);
-    prop_assert_eq!(first.quoted(), fallback.as_ref().and_then(|f| f.quoted.as_ref()));
-    Ok(())
-}
-
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Claim,
     Place(usize),
     Write,
+    Merge,
     Recover,
 }
 
@@ -235,10 +34,11 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
     let mut waiting = 0;
     let mut in_flight: Vec<(usize, Claimed)> = Vec::new();
     while waiting < batches.len() || !in_flight.is_empty() {
-        let step = match chance.below(20) {
+        let step = match chance.below(21) {
             0 => Step::Recover,
             1 => Step::Write,
-            2..=10 if waiting < batches.len() => Step::Claim,
+            2 | 3 => Step::Merge,
+            4..=11 if waiting < batches.len() => Step::Claim,
             _ if in_flight.is_empty() => Step::Claim,
             n => Step::Place(n as usize % in_flight.len()),
         };
@@ -259,6 +59,10 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
             Step::Place(place) => place,
             Step::Write => {
                 world.write();
+                continue;
+            }
+            Step::Merge => {
+                world.merge(chance).unwrap();
                 continue;
             }
             Step::Recover => {
@@ -286,30 +90,14 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
             check_first(first, &sents, position(record_of[ordinal_of(first)]))?;
         }
     }
-    for lrn in 0..12 {
-        let key = keys().key_of(&Eori::parse("NL810000003").unwrap(), &format!("L{lrn}"));
-        let found = world.index.under(key).unwrap();
-        prop_assert_eq!(found.as_ref().map(ordinal_of), model.under(lrn));
-        if let Some(first) = found {
-            check_first(&first, &sents, position(record_of[ordinal_of(&first)]))?;
-        }
-    }
-    for (ordinal, is_first) in is_first.into_iter().enumerate() {
-        let found = world.index.at(Ordinal(ordinal as u64)).unwrap();
-        prop_assert!(found.is_some() || !is_first, "{} is not found", ordinal);
-        prop_assert!(found.as_ref().is_none_or(|first| ordinal_of(first) == ordinal));
-        if let Some(first) = found.filter(|_| is_first) {
-            check_first(&first, &sents, position(record_of[ordinal]))?;
-        }
-    }
-    prop_assert!(world.index.at(Ordinal(model.count as u64)).unwrap().is_none());
+    check_all(&world, &model, &sents, &record_of, &is_first)?;
     Ok(world.met)
 }
 
 #[test]
 fn outcomes_are_those_of_one_table_whatever_is_cold() {
     let mut all = Met::default();
-    for seed in 0..600 {
+    for seed in 0..250 {
         let mut chance = Chance(seed);
         let batches: Vec<Vec<Sent>> = (0..20 + chance.below(60))
             .map(|_| {
@@ -327,15 +115,19 @@ fn outcomes_are_those_of_one_table_whatever_is_cold() {
                 all.frozen += met.frozen;
                 all.recovered_from += met.recovered_from;
                 all.refused += met.refused;
+                all.merged += met.merged;
             }
             Err(error) => panic!("seed {seed}: {error}"),
         }
     }
-    assert!(all.frozen > 1_000 && all.recovered_from > 500 && all.refused > 50, "{all:?}");
+    assert!(
+        all.frozen > 500 && all.merged > 200 && all.recovered_from > 200 && all.refused > 20,
+        "{all:?}"
+    );
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// The same with batches that shrink.
     #[test]
@@ -353,6 +145,7 @@ fn threads_see_one_table_while_tables_change_under_them() {
     const LRNS: u64 = 400;
     let mut chance = Chance(5);
     let (mut frozen_in_all, mut looked_up) = (0, 0_u64);
+    let merged = std::sync::atomic::AtomicU64::new(0);
     for round in 0..6 {
         let mut world = World::new(round);
         let memory = Memory { bytes: 150_000, slots_min: 128 };
@@ -372,7 +165,7 @@ fn threads_see_one_table_while_tables_change_under_them() {
         let (sender, receiver) = crossbeam::channel::bounded(16);
         let (to_writer, from_committer) = crossbeam::channel::bounded::<Arc<Frozen>>(1);
         let is_over = std::sync::atomic::AtomicBool::new(false);
-        let folder = world.folder.clone();
+        let (folder, merged) = (world.folder.clone(), &merged);
         let mut decided = Vec::new();
         let (mut frozen, mut seen) = (0, 0);
         std::thread::scope(|scope| {
@@ -403,6 +196,12 @@ fn threads_see_one_table_while_tables_change_under_them() {
             scope.spawn(move || {
                 for frozen in from_committer {
                     index.publish(frozen.write(&folder).unwrap());
+                    while let Some(merge) = index.next_merge(Watermark(u64::MAX)) {
+                        let run = merge.write(&folder, &|| true).unwrap();
+                        index.publish_merged(&merge, run);
+                        merge.remove_inputs(&folder).unwrap();
+                        merged.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    }
                 }
             });
             let is_over = &is_over;
@@ -476,5 +275,9 @@ fn threads_see_one_table_while_tables_change_under_them() {
         frozen_in_all += frozen;
         looked_up += seen;
     }
-    assert!(frozen_in_all > 6 && looked_up > 0, "{frozen_in_all} {looked_up}");
+    let merged = merged.into_inner();
+    assert!(
+        frozen_in_all > 6 && looked_up > 0 && merged > 0,
+        "{frozen_in_all} {looked_up} {merged}"
+    );
 }

@@ -304,3 +304,65 @@ async fn runs_that_cannot_be_relied_on_are_made_again() {
     drop(engine);
     assert!(sound(&config));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
+    let outer = tempfile::tempdir().unwrap();
+    // More than the least, in which there is no memory for the filters of a merged run.
+    let memory_max = ByteSize(256 << 20);
+    let config = Config { memory_max, ..config(&outer.path().join("data")) };
+    let engine = start(Arc::new(LocalDisk::new()), &config);
+    let mut all = batches(1_000, 100);
+    for number in 0..6 {
+        let mut batch = bare(number);
+        batch.declarations.truncate(300);
+        all.push(batch.clone());
+        // And with other content, much later: what it had is displaced.
+        batch.declarations.iter_mut().for_each(|declaration| declaration.ucr = "again".into());
+        all.push(batch);
+    }
+    all.sort_by_key(|batch| batch.declarations.first().is_some_and(|first| first.ucr == "again"));
+    let mut lodged = Vec::new();
+    for (number, batch) in all.into_iter().enumerate() {
+        let answer = lodge_patiently(&engine, &batch).await;
+        lodged.push((batch, answer));
+        // As though the table were full, once the one before is written.
+        while number % 3 == 2 && !engine.index().close() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    let names = || -> Vec<String> {
+        let entries = std::fs::read_dir(config.data_dir.join(folders::RUNS)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let began = std::time::Instant::now();
+    let is_merged = |name: &String| {
+        let [first, last] = [name.get(..20), name.get(21..41)].map(|n| n.unwrap().parse::<u64>());
+        name.ends_with(".run") && last.unwrap() - first.unwrap() > 9
+    };
+    while !names().iter().any(is_merged) || names().len() > 3 {
+        assert!(began.elapsed() < HANGS_AFTER, "{:?}", names());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let covered = engine.index().runs_cover().unwrap();
+    assert!(covered.0 > 10, "{covered:?}");
+    assert_eq!(engine.index().wait_for_runs(None, HANGS_AFTER), Some(covered));
+    for (batch, first) in &lodged {
+        assert_replayed(&engine, batch, first).await;
+    }
+    engine.stop();
+    drop(Arc::into_inner(engine).expect("nobody else has it"));
+
+    let before = inspect::verify(&config).unwrap();
+    assert!(before.is_sound(), "{before:?}");
+    let told = before.parts.iter().find(|part| part.name == "runs").unwrap();
+    assert!(told.found.contains("the same as the journal makes"), "{told:?}");
+    let (engine, started) = start_told(Arc::new(LocalDisk::new()), &config);
+    assert!(started.progress.judged <= started.progress.records - covered.0, "{started:?}");
+    for (batch, first) in &lodged {
+        assert_replayed(&engine, batch, first).await;
+    }
+    let corrected = by_reference(&engine, "NL810000003", "B0-17").await.unwrap();
+    assert_eq!(corrected.declaration.unwrap().ucr, "again");
+    engine.stop();
+}
