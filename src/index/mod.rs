@@ -199,14 +199,17 @@ impl Index {
         })
     }
 
-    /// Closes the gate whether the hot generation is full or not; false where nothing is in it, or no
-    /// other can take over.
+    /// Closes the gate whether the hot generation is full or not, or has anything at all: a run tells
+    /// also of records that changed nothing here. False where no other can take over now.
     #[must_use]
     pub fn close(&self) -> bool {
         let closed = self.gate.close_if(|| {
             let state = self.state.load();
-            let can = state.frozen.is_none() && !state.hot.is_unused();
-            if can && self.next_slots(&state).is_some() { Ok(true) } else { Err(()) }
+            if state.frozen.is_none() && self.next_slots(&state).is_some() {
+                Ok(true)
+            } else {
+                Err(())
+            }
         });
         closed.is_ok()
     }

@@ -12,6 +12,9 @@ use std::hash::Hasher as _;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
 use super::{Entry, Kind, Run, RunError};
+use crate::index::filed::Placing;
+use crate::index::first::RunBatch;
+use crate::journal::Position;
 use crate::wire::digest::{Key, Keys, MemoryKind};
 
 /// Pages read at once of each of many runs: 16 KiB.
@@ -28,7 +31,7 @@ pub fn difference(kept: &[Run], made: &[Run], keys: &Keys) -> Result<Option<Stri
         let both_none = kept.is_empty() && made.is_empty();
         return Ok((!both_none).then(|| "there are none of the same records".to_owned()));
     };
-    let of_end = |c: &super::Covers| (c.last_record, c.position, c.end_ordinal, c.carried.clone());
+    let of_end = |c: &super::Covers| (c.last_record, c.end_ordinal, c.carried.clone());
     if of_end(&kept_ends) != of_end(&made_ends) {
         return Ok(Some(format!("what the newest says of record {}", kept_ends.last_record.0)));
     }
@@ -49,7 +52,12 @@ pub fn difference(kept: &[Run], made: &[Run], keys: &Keys) -> Result<Option<Stri
     let mut batches = made.iter().flat_map(Run::all_batches);
     for batch in kept.iter().flat_map(Run::all_batches) {
         let batch = batch?;
-        if batches.next().transpose()? != Some(batch) {
+        let made = batches.next().transpose()?;
+        // What was made of the archive stands in no segment any more.
+        let is_sealed = made.is_some_and(|made| made.placing.position.segment == 0);
+        let position = if is_sealed { Position::default() } else { batch.placing.position };
+        let placing = Placing { position, ..batch.placing };
+        if made != Some(RunBatch { placing, ..batch }) {
             return Ok(Some(format!("what is kept of record {}", batch.placing.number.0)));
         }
     }
