@@ -502,7 +502,8 @@ mod tests {
         assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
         assert_eq!(sizes.lookups_in_flight_max, 12);
         assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
-        assert_eq!(sizes.index.slots(0), Some(27_656_986));
+        assert_eq!(sizes.index.slots(0), Some(crate::index::SLOTS_MAX));
+        assert_eq!(sizes.index.bytes, 1_825_361_101);
     }
 
     #[test]

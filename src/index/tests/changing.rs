@@ -97,7 +97,7 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
 #[test]
 fn outcomes_are_those_of_one_table_whatever_is_cold() {
     let mut all = Met::default();
-    for seed in 0..250 {
+    for seed in 0..150 {
         let mut chance = Chance(seed);
         let batches: Vec<Vec<Sent>> = (0..20 + chance.below(60))
             .map(|_| {
@@ -121,7 +121,7 @@ fn outcomes_are_those_of_one_table_whatever_is_cold() {
         }
     }
     assert!(
-        all.frozen > 500 && all.merged > 200 && all.recovered_from > 200 && all.refused > 20,
+        all.frozen > 300 && all.merged > 100 && all.recovered_from > 100 && all.refused > 10,
         "{all:?}"
     );
 }

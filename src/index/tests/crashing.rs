@@ -64,7 +64,7 @@ fn round(seed: u64, seen: &mut Seen) {
     let mut on_disk = None;
     // The call that meets a fault.
     let mut fault_at = None;
-    for _ in 0..20 + chance.below(30) {
+    for _ in 0..15 + chance.below(25) {
         let calls = world.disk.calls();
         let is_healthy = !world.disk.has_no_power() && fault_at.is_none_or(|at| at < calls);
         if is_healthy && chance.hits(20) {
@@ -148,5 +148,5 @@ fn whatever_step_the_disk_fails_at_everything_is_found_again() {
         seen.parts += own.parts;
     }
     let Seen { full, stopped, merged, parts } = seen;
-    assert!(full > 300 && stopped > 2_000 && merged > 300 && parts > 200, "{seen:?}");
+    assert!(full > 150 && stopped > 700 && merged > 80 && parts > 100, "{seen:?}");
 }

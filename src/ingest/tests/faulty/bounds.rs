@@ -1,6 +1,7 @@
 //! More declarations than a table holds: everything goes on as with one table, before and after a
 //! restart.
 
+use super::disk::records_of;
 use super::*;
 use crate::index::run;
 use crate::ingest::inspect;
@@ -305,13 +306,14 @@ async fn runs_that_cannot_be_relied_on_are_made_again() {
     assert!(sound(&config));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
-    let outer = tempfile::tempdir().unwrap();
-    // More than the least, in which there is no memory for the filters of a merged run.
-    let memory_max = ByteSize(256 << 20);
-    let config = Config { memory_max, ..config(&outer.path().join("data")) };
-    let engine = start(Arc::new(LocalDisk::new()), &config);
+/// More memory than the least, in which there is none for the filters of a merged run.
+fn with_room_to_merge(data: &Path) -> Config {
+    Config { memory_max: ByteSize(256 << 20), ..config(data) }
+}
+
+/// Lodges some of everything, what is displaced later too, three batches to a table; what was answered
+/// before the server stopped, if it did.
+async fn lodge_in_small_tables(engine: &Engine) -> Vec<(SubmitBatchRequest, SubmitBatchResponse)> {
     let mut all = batches(1_000, 100);
     for number in 0..6 {
         let mut batch = bare(number);
@@ -324,22 +326,32 @@ async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
     all.sort_by_key(|batch| batch.declarations.first().is_some_and(|first| first.ucr == "again"));
     let mut lodged = Vec::new();
     for (number, batch) in all.into_iter().enumerate() {
-        let answer = lodge_patiently(&engine, &batch).await;
+        let answer = match lodge(engine, &batch).await {
+            Err(refusal) if refusal.kind == RefusalKind::Unavailable => break,
+            Err(_) => lodge_patiently(engine, &batch).await,
+            Ok(answer) => answer,
+        };
         lodged.push((batch, answer));
         // As though the table were full, once the one before is written.
         while number % 3 == 2 && !engine.index().close() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+    lodged
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
+    let outer = tempfile::tempdir().unwrap();
+    let config = with_room_to_merge(&outer.path().join("data"));
+    let engine = start(Arc::new(LocalDisk::new()), &config);
+    let lodged = lodge_in_small_tables(&engine).await;
     let names = || -> Vec<String> {
         let entries = std::fs::read_dir(config.data_dir.join(folders::RUNS)).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
     let began = std::time::Instant::now();
-    let is_merged = |name: &String| {
-        let [first, last] = [name.get(..20), name.get(21..41)].map(|n| n.unwrap().parse::<u64>());
-        name.ends_with(".run") && last.unwrap() - first.unwrap() > 9
-    };
+    let is_merged = |name: &String| records_of(Path::new(name)).is_some_and(|of| of > 9);
     while !names().iter().any(is_merged) || names().len() > 3 {
         assert!(began.elapsed() < HANGS_AFTER, "{:?}", names());
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -365,4 +377,40 @@ async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
     let corrected = by_reference(&engine, "NL810000003", "B0-17").await.unwrap();
     assert_eq!(corrected.declaration.unwrap().ucr, "again");
     engine.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_too_full_to_merge_on_holds_up_nothing_and_one_that_fails_stops_the_server() {
+    for (error, goes_on) in [(rustix::io::Errno::NOSPC, true), (rustix::io::Errno::IO, false)] {
+        let outer = tempfile::tempdir().unwrap();
+        let config = with_room_to_merge(&outer.path().join("data"));
+        let disk = Arc::new(FaultyDisk::new());
+        let engine = start(disk.clone(), &config);
+        disk.fail(Fault::CreatingRunsOf(10, error));
+        let lodged = lodge_in_small_tables(&engine).await;
+        let began = std::time::Instant::now();
+        while disk.failures() == 0 {
+            assert!(began.elapsed() < HANGS_AFTER);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let entries = std::fs::read_dir(config.data_dir.join(folders::RUNS)).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(names.len() >= 4, "{names:?}");
+        assert!(names.iter().all(|name| records_of(name).is_some_and(|of| of < 10)), "{names:?}");
+        if goes_on {
+            for (batch, first) in &lodged {
+                assert_replayed(&engine, batch, first).await;
+            }
+            assert_eq!(disk.failures(), 1, "it is not tried again at once");
+        } else {
+            let refusal = loop {
+                match lodge(&engine, &bare(99)).await {
+                    Err(refusal) => break refusal,
+                    Ok(_) => assert!(began.elapsed() < HANGS_AFTER),
+                }
+            };
+            assert_eq!(refusal.kind, RefusalKind::Unavailable, "{refusal}");
+        }
+        engine.stop();
+    }
 }

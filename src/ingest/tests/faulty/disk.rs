@@ -15,6 +15,8 @@ pub(super) enum Fault {
     Writing { pages: usize },
     /// Making files.
     Creating(Errno),
+    /// Making runs of so many records and more.
+    CreatingRunsOf(u64, Errno),
 }
 
 #[derive(Debug)]
@@ -58,6 +60,13 @@ impl FaultyDisk {
     }
 }
 
+/// Of how many records a run is, by its name.
+pub(super) fn records_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let [first, last] = [name.get(..20)?, name.get(21..41)?].map(|number| number.parse::<u64>());
+    Some(last.ok()? + 1 - first.ok()?)
+}
+
 impl Disk for FaultyDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         self.state.lock().unwrap().dirs.push(dir.to_owned());
@@ -86,7 +95,14 @@ impl Disk for FaultyDisk {
 
     fn create(&self, path: &Path, bytes: u64) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.state.lock().unwrap();
-        if let Some(Fault::Creating(error)) = state.fault {
+        let failing = match state.fault {
+            Some(Fault::Creating(error)) => Some(error),
+            Some(Fault::CreatingRunsOf(records, error)) => {
+                records_of(path).is_some_and(|of| of >= records).then_some(error)
+            }
+            _ => None,
+        };
+        if let Some(error) = failing {
             state.failures += 1;
             return Err(error.into());
         }
