@@ -211,9 +211,10 @@ impl<'a> Watch<'a> {
         self.seen += 1;
         let disk_bytes = disk(self.data);
         let on_disk = disk_bytes.values().sum();
+        let journal = disk_bytes.get("journal").copied().unwrap_or(0);
         self.disk_max = self.disk_max.max(on_disk);
         if self.seen.is_multiple_of(self.every) {
-            self.show(window, lines, resident_bytes, on_disk);
+            self.show(window, lines, resident_bytes, (on_disk, journal));
             self.samples.push(Sample { at_s: window.until_s, lines, resident_bytes, disk_bytes });
         }
         if self.samples.len() >= SAMPLES_MAX {
@@ -232,9 +233,10 @@ impl<'a> Watch<'a> {
     }
 
     #[allow(clippy::print_stderr, reason = "progress, and no event")]
-    fn show(&self, window: &Window, lines: u64, resident: u64, on_disk: u64) {
+    fn show(&self, window: &Window, lines: u64, resident: u64, (on_disk, journal): (u64, u64)) {
         eprintln!(
-            "{:>7.0} s {:>15} of {} lines {:>10}/s  p99 {:>8.2} ms  memory {:>6} MiB  disk {:>7} MiB",
+            "{:>7.0} s {:>15} of {} lines {:>10}/s  p99 {:>8.2} ms  memory {:>6} MiB  disk {:>7} MiB, \
+             journal {:>6}",
             window.until_s,
             thousands(lines),
             thousands(self.lines),
@@ -242,6 +244,7 @@ impl<'a> Watch<'a> {
             window.p99_ms,
             thousands(resident >> 20),
             thousands(on_disk >> 20),
+            thousands(journal >> 20),
         );
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Report {
     pub(crate) lines_wanted: u64,
     pub(crate) seconds: f64,
     pub(crate) lines_per_second: u64,
+    /// Of the first half minute: what the server takes while little waits to be sealed.
+    pub(crate) lines_per_second_burst: u64,
     /// Of the first tenth of all lines sent, and of the last.
     pub(crate) lines_per_second_first_tenth: u64,
     pub(crate) lines_per_second_last_tenth: u64,
@@ -67,6 +69,16 @@ pub(crate) struct Report {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// A burst is as long as this, seconds.
+const BURST_S: f64 = 30.0;
+
+fn burst(windows: &[Window]) -> u64 {
+    let own = windows.iter().take_while(|window| window.until_s <= BURST_S + 0.5);
+    let (lines, seconds) =
+        own.fold((0, 0.0), |(lines, _), window| (lines + window.lines, window.until_s));
+    per_second(lines, seconds)
+}
+
 impl Report {
     pub(crate) fn new(
         lines_wanted: u64,
@@ -84,6 +96,7 @@ impl Report {
             lines_wanted,
             seconds,
             lines_per_second: per_second(counts.lines, seconds),
+            lines_per_second_burst: burst(windows),
             lines_per_second_first_tenth: rate_between(windows, 0.0, 0.1),
             lines_per_second_last_tenth: rate_between(windows, 0.9, 1.0),
             replays_missed: counts.replays_planted - counts.replays_found,
@@ -125,11 +138,13 @@ impl Report {
         let counts = &self.counts;
         writeln!(
             out,
-            "{} of {} lines in {:.1} s: {} a second; in the first tenth {}, in the last {}",
+            "{} of {} lines in {:.1} s: {} a second; in the first half minute {}, in the first tenth \
+             {}, in the last {}",
             thousands(counts.lines),
             thousands(self.lines_wanted),
             self.seconds,
             thousands(self.lines_per_second),
+            thousands(self.lines_per_second_burst),
             thousands(self.lines_per_second_first_tenth),
             thousands(self.lines_per_second_last_tenth),
         )?;

@@ -25,6 +25,12 @@
 //! - **answer** ([`ingest::answer`]): verdicts go straight to bytes, once the group is durable.
 //! - **fold** ([`summary`], [`catalog`]): each batch's small delta is merged in journal order.
 //!
+//! Behind that, records are sealed ([`archive`], `ingest::sealing`): what is in a run and in a checkpoint
+//! of the summaries becomes Parquet files, and leaves the journal. Two things differ from the design: the
+//! manifest of the archive is a small synced file for each set beside its tables, and not in the catalog,
+//! so that it is not lost with what is only derived; and where a segment and a set have the same records
+//! either will do, so that a set need not end where a segment does.
+//!
 //! # What must always be true
 //! 1. An answer is durable, and so is all that it rests on.
 //! 2. Retrying is always safe: the first answer, every time.
@@ -46,7 +52,7 @@
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
-//! | [`archive`] | all that was lodged as Parquet files, for analysts' tools |
+//! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`command`] | the command line |

@@ -99,7 +99,7 @@ impl Drop for AbortOnPanic {
 pub mod folders {
     /// Batches not yet sealed.
     pub const JOURNAL: &str = "journal";
-    /// Closed days of the summary, and what will be sealed.
+    /// What is sealed, and closed days of the summary.
     pub const ARCHIVE: &str = "archive";
     /// Keys.
     pub const SECRETS: &str = "secrets";

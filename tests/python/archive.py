@@ -1,6 +1,7 @@
-"""Reads an exported archive with DuckDB and holds it against the summaries of the same data folder.
+"""Reads an archive with DuckDB and holds it against the summaries of the same data folder.
 
-archive.py EXPORT SUMMARIES: SUMMARIES is what `waag summary --json` printed for each role, in
+archive.py ARCHIVE SUMMARIES: ARCHIVE is an export (a folder called export), or the archive of a running
+server that has sealed all that the summaries have. SUMMARIES is what `waag summary --json` printed for each role, in
 declarant.jsonl, representative.jsonl and ioss-holder.jsonl. Every figure must be equal: counts by
 outcome, lines, value, mass and duty to the unit, how often each reason was found, and the values in
 steps of EUR 5.
@@ -154,9 +155,10 @@ def main(export, summaries):
         """
     ).fetchone()
     assert sellers == 0, "the sender of a gift is named"
-    run_readme(export)
+    if export.name == "export":
+        run_readme(export)
     print(
-        f"archive: {told} declarations, {lines} lines and {days} days read with DuckDB "
+        f"{export.name}: {told} declarations, {lines} lines and {days} days read with DuckDB "
         f"{duckdb.__version__}; {compared} summaries equal"
     )
 
