@@ -52,7 +52,8 @@
 //! # What is withheld
 //! Importers, and exporters of declarations with procedure C08 (gift) on some goods item, are
 //! private persons. Their name and street are not here, nor is a finding's quotation of one: where
-//! the person matters, two pseudonyms do instead (see `private`). Postcode, city, country and EORI
+//! the person matters, two pseudonyms of 48 bits do instead (see `private`): of 100 million persons some
+//! 18 pairs share one. Postcode, city, country and EORI
 //! stay. With the setting `archive_personal_data` name and street stand beside the pseudonyms.
 //!
 //! What a sender writes elsewhere (a name in a description, say) is not recognised as such. With
@@ -87,8 +88,8 @@
 //! | `intrinsic_value_eur_cents` | uint64 | what was compared with the threshold; 0 where a goods item could not be converted |
 //! | `duty_eur_cents` | uint64 | 0 unless accepted |
 //! | `goods_items` | uint32 | how many it has |
-//! | `content_digest` | 16 bytes | keyed; equal for equal contents, fallback apart |
-//! | `digest_with_fallback` | 16 bytes | NULL where it is the same |
+//! | `content_digest` | 10 bytes | keyed; equal for equal contents, fallback apart |
+//! | `digest_with_fallback` | 10 bytes | NULL where it is the same |
 //! | `additional_declaration_type` | text | 11 02 |
 //! | `exporter_name`, `_street`, `_postcode`, `_city`, `_country`, `_identification` | text | 13 01; name and street NULL where withheld |
 //! | `exporter_person`, `_address` | uint64 | pseudonyms; NULL unless a gift |

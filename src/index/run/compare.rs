@@ -84,7 +84,7 @@ impl Remembered {
         // No adversary chooses what is compared here: a fixed key will do.
         let mut hasher = SipHasher24::new();
         hasher.write_u8(kind as u8);
-        for word in [memory.0, memory.1, entry.digest.0, entry.digest.1, entry.ordinal.0] {
+        for word in [memory.0, memory.1, entry.digest.0, entry.digest.1.into(), entry.ordinal.0] {
             hasher.write_u64(word);
         }
         hasher.write(&[entry.outcome as u8, entry.has_rare.into()]);
