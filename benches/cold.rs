@@ -80,7 +80,7 @@ fn key(n: u64) -> Key {
 fn filed(batch: u64) -> Filed {
     let mut draft = Draft::with_capacity(1_000);
     for n in batch * EACH..(batch + 1) * EACH {
-        let digest = Digest(n, n);
+        let digest = Digest(n, n as u16);
         draft.push(key(n), Digests { content: digest, with_fallback: digest }, false, None);
     }
     Filed::new(Admission { at: Moment(0), day: Day(20_000), law: 0 }, draft)
