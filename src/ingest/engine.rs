@@ -405,6 +405,7 @@ impl Engine {
             archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
             index: Arc::clone(&index),
             folded: folded.clone(),
+            derived: Watermark(0),
             set_lines_max: SET_LINES_MAX,
             until,
             failed: Arc::clone(&failed),

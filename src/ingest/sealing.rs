@@ -63,6 +63,8 @@ pub(super) struct Sealer {
     pub(super) archivist: Archivist,
     pub(super) index: Arc<Index>,
     pub(super) folded: Folded,
+    /// The last record of the newest run of which the catalog has folded all; 0 before one was seen.
+    pub(super) derived: Watermark,
     /// Once a set has so many goods items, it ends with the batch that has the last of them.
     pub(super) set_lines_max: u64,
     /// Closed when the server stops.
@@ -123,8 +125,12 @@ impl Sealer {
     pub(super) fn round(&mut self) -> Result<bool, SealError> {
         let (first, first_ordinal) = self.archive.next();
         let covered = self.index.runs_cover().unwrap_or(Watermark(0));
-        // What the catalog has not folded would have to be read back from the archive after a crash.
-        let last = covered.min(self.folded.get());
+        // A run of which the catalog has not folded all is thrown away by a start, and with it what no
+        // segment would have any more. The next one comes much later than the next checkpoint.
+        if covered <= self.folded.get() {
+            self.derived = covered;
+        }
+        let last = self.derived;
         let is_more = last >= first;
         if is_more {
             let set = self.seal(first, first_ordinal, last)?;
