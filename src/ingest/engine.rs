@@ -193,6 +193,10 @@ impl Finding {
         let sealed = check_beginning(&archive, extent)?;
         let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
         let runs = runs::usable(&self.runs_folder, fold.watermark(), extent)?;
+        // The last process may have ended before the names it gave were durable, and what is sealed
+        // from here on rests on these runs.
+        let runs_dir = self.runs_folder.dir();
+        disk.sync_dir(runs_dir).map_err(io(runs_dir.display()))?;
         let newest_run = runs.last().map(|run| run.covers().clone());
         let index = index(runs)?;
         let recoverer = Recoverer::new(
