@@ -189,6 +189,9 @@ impl Finding {
     ) -> Result<Found, StartError> {
         let Self { disk, journal_folder, laws, preparers, .. } = self;
         let (archive, _) = Archive::open(Arc::clone(&disk), &self.archive_folder, self.archive)?;
+        // A segment that the last process removed may come back as long as that is not durable, and
+        // what is made here of its records in the archive says that it is gone.
+        disk.sync_dir(&journal_folder).map_err(io(journal_folder.display()))?;
         let extent = journal::extent(&*disk, &journal_folder, &self.journal.identity)?;
         let sealed = check_beginning(&archive, extent)?;
         let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
