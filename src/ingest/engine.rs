@@ -1,5 +1,6 @@
 //! The engine: everything behind the gRPC services, started, asked and stopped as one.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,10 +22,10 @@ use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
-use super::recover::{Progress, Recoverer};
+use super::recover::{Progress, Recovered, Recoverer};
 use super::refusal::Refusal;
 use super::runs;
-use super::sealing::Sealer;
+use super::sealing::{SET_LINES_MAX, Sealer};
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
@@ -35,7 +36,7 @@ use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::{Eori, Watermark};
 use crate::index::{Index, run};
-use crate::journal::{self, Room};
+use crate::journal::{self, Journal, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
@@ -155,6 +156,94 @@ pub(super) fn check_beginning(
     }
 }
 
+/// Where a start finds what is durable, and how that is read.
+pub(super) struct Finding {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) journal_folder: PathBuf,
+    pub(super) archive_folder: PathBuf,
+    pub(super) runs_folder: run::Folder,
+    pub(super) archive: archive::Options,
+    pub(super) journal: journal::Options,
+    /// Without any law as yet.
+    pub(super) laws: Arc<Laws>,
+    pub(super) preparers: Vec<Preparer>,
+    pub(super) time_zone: String,
+}
+
+/// What a start goes on from.
+pub(super) struct Found {
+    pub(super) archive: Archive,
+    pub(super) index: Arc<Index>,
+    pub(super) journal: Journal,
+    pub(super) recovery: journal::Recovery,
+    pub(super) recovered: Recovered,
+}
+
+impl Finding {
+    /// Opens archive, runs and journal, and recovers from them what `fold` and the runs do not know;
+    /// `index` makes the index that goes on after these runs.
+    pub(super) fn find(
+        self,
+        fold: Fold,
+        index: impl FnOnce(Vec<run::Run>) -> Result<Arc<Index>, StartError>,
+    ) -> Result<Found, StartError> {
+        let Self { disk, journal_folder, laws, preparers, .. } = self;
+        let (archive, _) = Archive::open(Arc::clone(&disk), &self.archive_folder, self.archive)?;
+        // A segment that the last process removed may come back as long as that is not durable, and
+        // what is made here of its records in the archive says that it is gone.
+        disk.sync_dir(&journal_folder).map_err(io(journal_folder.display()))?;
+        let extent = journal::extent(&*disk, &journal_folder, &self.journal.identity)?;
+        let sealed = check_beginning(&archive, extent)?;
+        let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
+        let runs = runs::usable(&self.runs_folder, fold.watermark(), extent)?;
+        // The last process may have ended before the names it gave were durable, and what is sealed
+        // from here on rests on these runs.
+        let runs_dir = self.runs_folder.dir();
+        disk.sync_dir(runs_dir).map_err(io(runs_dir.display()))?;
+        let newest_run = runs.last().map(|run| run.covers().clone());
+        let index = index(runs)?;
+        let recoverer = Recoverer::new(
+            Arc::clone(&index),
+            laws,
+            preparers,
+            &self.time_zone,
+            (fold, self.runs_folder),
+            report(),
+        );
+        let mut recoverer = Some(match &newest_run {
+            Some(covers) => recoverer.after(covers)?,
+            None => recoverer,
+        });
+        if let Some(recoverer) = &mut recoverer {
+            // What no segment has any more, and what is derived does not know.
+            recoverer.read_archive(&archive, first_record)?;
+        }
+        let from_segment = newest_run.map_or(1, |covers| covers.position.segment);
+        let (journal, recovery) = journal::open(
+            disk,
+            &journal_folder,
+            &journal::Options { from_segment, ..self.journal },
+            &mut |record| match &mut recoverer {
+                Some(recoverer) => recoverer.take(&record).map_err(Into::into),
+                None => Ok(()),
+            },
+        )?;
+        let recovered = match recoverer.take() {
+            Some(recoverer) => recoverer.finish()?,
+            None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
+        };
+        let held = journal.durable().watermark;
+        if recovered.fold.watermark() > held {
+            let catalog = recovered.fold.watermark().0;
+            return Err(StartError::Ahead { catalog, journal: held.0 });
+        }
+        if sealed > held {
+            return Err(StartError::ArchiveAhead { archive: sealed.0, journal: held.0 });
+        }
+        Ok(Found { archive, index, journal, recovery, recovered })
+    }
+}
+
 /// How `config` wants its archive.
 pub(super) fn archive_options(config: &Config, secrets: &Secrets) -> archive::Options {
     archive::Options {
@@ -217,59 +306,23 @@ impl Engine {
         )?;
         let runs_folder =
             run::Folder::new(Arc::clone(&disk), &folder(folders::RUNS), secrets.identity());
-        let (archive, _) = Archive::open(
-            Arc::clone(&disk),
-            &folder(folders::ARCHIVE),
-            archive_options(config, &secrets),
-        )?;
-        let extent = journal::extent(&*disk, &journal_folder, &secrets.identity())?;
-        let sealed = check_beginning(&archive, extent)?;
-        let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
-        let runs = runs::usable(&runs_folder, fold.watermark(), extent)?;
-        let newest_run = runs.last().map(|run| run.covers().clone());
-        let index = runs::index(config, &sizes, keys.clone(), runs)?;
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
-
-        let preparers = (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect();
-        let recoverer = Recoverer::new(
-            Arc::clone(&index),
-            Arc::clone(&laws),
-            preparers,
-            &config.time_zone,
-            (fold, runs_folder.clone()),
-            report(),
-        );
-        let mut recoverer = Some(match &newest_run {
-            Some(covers) => recoverer.after(covers)?,
-            None => recoverer,
-        });
-        if let Some(recoverer) = &mut recoverer {
-            // What no segment has any more, and what is derived does not know.
-            recoverer.read_archive(&archive, first_record)?;
-        }
-        let from_segment = newest_run.map_or(1, |covers| covers.position.segment);
-        let (mut journal, recovery) = journal::open(
-            Arc::clone(&disk),
-            &journal_folder,
-            &journal::Options { from_segment, ..journal_options(config, secrets.identity()) },
-            &mut |record| match &mut recoverer {
-                Some(recoverer) => recoverer.take(&record).map_err(Into::into),
-                None => Ok(()),
-            },
-        )?;
-        let recovered = match recoverer.take() {
-            Some(recoverer) => recoverer.finish()?,
-            None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
+        let finding = Finding {
+            disk: Arc::clone(&disk),
+            journal_folder,
+            archive_folder: folder(folders::ARCHIVE),
+            runs_folder: runs_folder.clone(),
+            archive: archive_options(config, &secrets),
+            journal: journal_options(config, secrets.identity()),
+            laws: Arc::clone(&laws),
+            preparers: (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect(),
+            time_zone: config.time_zone.clone(),
         };
+        let index = |runs| runs::index(config, &sizes, keys.clone(), runs);
+        let found = finding.find(fold, index)?;
+        let Found { archive, index, mut journal, recovery, recovered } = found;
         let mut fold = recovered.fold;
         let mut last = recovered.last;
-        let held = journal.durable().watermark;
-        if fold.watermark() > held {
-            return Err(StartError::Ahead { catalog: fold.watermark().0, journal: held.0 });
-        }
-        if sealed > held {
-            return Err(StartError::ArchiveAhead { archive: sealed.0, journal: held.0 });
-        }
         check_clock(config, &calendar, &clock, recovered.newest)?;
 
         let law = Arc::new(law);
@@ -385,6 +438,8 @@ impl Engine {
             archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
             index: Arc::clone(&index),
             folded: folder.durable(),
+            derived: Watermark(0),
+            set_lines_max: SET_LINES_MAX,
             until,
             failed: Arc::clone(&failed),
             stop: stop.clone(),
@@ -647,7 +702,7 @@ fn check_clock(
 
 /// Appends one record before the threads run.
 fn append(
-    journal: &mut journal::Journal,
+    journal: &mut Journal,
     fold: &mut Fold,
     kind: u8,
     body: &[u8],

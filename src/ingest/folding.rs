@@ -53,7 +53,7 @@ impl DurableFold {
         Watermark(self.0.load(Ordering::Acquire))
     }
 
-    fn set(&self, watermark: Watermark) {
+    pub(super) fn set(&self, watermark: Watermark) {
         self.0.store(watermark.0, Ordering::Release);
     }
 }

@@ -34,7 +34,7 @@ use crate::journal::{BoxError, JournalError, Oldest};
 
 /// Goods items of a set: some 150 MB of files. Past it, files gain nothing by being longer, and what a
 /// crash makes do again costs more.
-const SET_LINES_MAX: u64 = 4_000_000;
+pub(super) const SET_LINES_MAX: u64 = 4_000_000;
 /// Between two looks for what can be sealed: short beside the seconds that it takes.
 const ROUND: Duration = Duration::from_millis(100);
 /// Between two attempts where the disk is full.
@@ -50,6 +50,10 @@ pub(super) struct Sealer {
     pub(super) archivist: Archivist,
     pub(super) index: Arc<Index>,
     pub(super) folded: DurableFold,
+    /// The last record of the newest run of which the catalog has folded all; 0 before one was seen.
+    pub(super) derived: Watermark,
+    /// Once a set has so many goods items, it ends with the batch that has the last of them.
+    pub(super) set_lines_max: u64,
     /// Closed when the server stops.
     pub(super) until: Receiver<()>,
     pub(super) failed: Arc<AtomicBool>,
@@ -58,7 +62,7 @@ pub(super) struct Sealer {
 
 /// Why a set was not made.
 #[derive(Debug, thiserror::Error)]
-enum SealError {
+pub(super) enum SealError {
     #[error("the server stops")]
     Stopping,
     #[error(transparent)]
@@ -105,11 +109,15 @@ impl Sealer {
 
     /// Makes the next set, where there is something to be sealed, and lets segments go. Whether there
     /// may be more to seal at once.
-    fn round(&mut self) -> Result<bool, SealError> {
+    pub(super) fn round(&mut self) -> Result<bool, SealError> {
         let (first, first_ordinal) = self.archive.next();
         let covered = self.index.runs_cover().unwrap_or(Watermark(0));
-        // What the catalog has not folded would have to be read back from the archive after a crash.
-        let last = covered.min(self.folded.get());
+        // A run of which the catalog has not folded all is thrown away by a start, and with it what no
+        // segment would have any more. The next one comes much later than the next checkpoint.
+        if covered <= self.folded.get() {
+            self.derived = covered;
+        }
+        let last = self.derived;
         let is_more = last >= first;
         if is_more {
             let set = self.seal(first, first_ordinal, last)?;
@@ -130,18 +138,18 @@ impl Sealer {
     }
 
     /// Makes a set of the records from `first` to `last`, or as many of them as go into one.
-    fn seal(
+    pub(super) fn seal(
         &mut self,
         first: Watermark,
         first_ordinal: Ordinal,
         last: Watermark,
     ) -> Result<Set, SealError> {
-        let Self { oldest, archive, archivist, until, .. } = self;
+        let Self { oldest, archive, archivist, set_lines_max, until, .. } = self;
         let mut set = archive.begin(first, first_ordinal)?;
         let (mut lines, mut end, mut up_to, mut stopping) = (0, first_ordinal, first, false);
         let read = oldest.read(first, last, &mut |record| {
             stopping = until.try_recv() == Err(crossbeam::channel::TryRecvError::Disconnected);
-            if stopping || lines >= SET_LINES_MAX {
+            if stopping || lines >= *set_lines_max {
                 return Err(Enough.into());
             }
             up_to = record.number;
@@ -169,7 +177,7 @@ impl Sealer {
 }
 
 /// Whether all that is wrong is a full disk.
-fn is_full(error: &SealError) -> bool {
+pub(super) fn is_full(error: &SealError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref::<std::io::Error>().is_some_and(is_disk_full) {

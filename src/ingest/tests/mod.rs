@@ -4,6 +4,7 @@
 mod faulty;
 mod recover;
 mod reload;
+mod sealing;
 
 use std::collections::BTreeMap;
 use std::path::Path;

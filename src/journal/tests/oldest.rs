@@ -3,7 +3,10 @@
 use super::*;
 use crate::disk::simulated::Fault;
 
-fn read(oldest: &Oldest, first: u64, last: u64) -> Result<Vec<(u64, u8, Vec<u8>)>, JournalError> {
+/// Number, kind and body.
+type Numbered = Vec<(u64, u8, Vec<u8>)>;
+
+fn read(oldest: &Oldest, first: u64, last: u64) -> Result<Numbered, JournalError> {
     let mut found = Vec::new();
     oldest.read(Watermark(first), Watermark(last), &mut |record| {
         found.push((record.number.0, record.kind, record.body.to_vec()));
@@ -13,7 +16,7 @@ fn read(oldest: &Oldest, first: u64, last: u64) -> Result<Vec<(u64, u8, Vec<u8>)
 }
 
 /// The first record that the journal has, and all from there on.
-fn reopened(disk: &SimulatedDisk, options: &Options) -> (Journal, u64, Vec<(u64, u8, Vec<u8>)>) {
+fn reopened(disk: &SimulatedDisk, options: &Options) -> (Journal, u64, Numbered) {
     let mut found = Vec::new();
     let (journal, recovery) =
         open(Arc::new(disk.clone()), Path::new(DIR), options, &mut |record| {
@@ -32,7 +35,7 @@ fn what_is_read_of_the_oldest_is_what_was_written_and_what_is_removed_is_whole_s
         let disk = SimulatedDisk::new(seed, u64::MAX);
         let mut chance = Chance(!seed);
         let (mut journal, mut first, _) = reopened(&disk, &options());
-        let mut model: Vec<(u64, u8, Vec<u8>)> = Vec::new();
+        let mut model = Numbered::new();
         for _ in 0..30 {
             for _ in 0..chance.below(6) {
                 let body = body(&mut chance);
