@@ -94,7 +94,7 @@ async fn what_no_longer_fits_a_table_is_answered_as_ever() {
         lodged.push((batch, answer));
     }
     let of_everything = lodged.len();
-    for number in 0..17 {
+    for number in 0..20 {
         let batch = bare(number);
         let answer = lodge_patiently(&engine, &batch).await;
         lodged.push((batch, answer));
@@ -247,7 +247,7 @@ async fn runs_that_cannot_be_relied_on_are_made_again() {
     let config = config(&outer.path().join("data"));
     let engine = start(Arc::new(LocalDisk::new()), &config);
     let mut lodged = Vec::new();
-    for number in 0..18 {
+    for number in 0..20 {
         let batch = bare(number);
         let answer = lodge_patiently(&engine, &batch).await;
         lodged.push((batch, answer));
@@ -267,7 +267,7 @@ async fn runs_that_cannot_be_relied_on_are_made_again() {
     // The catalog knows less than the runs, since it was lost.
     std::fs::remove_dir_all(config.data_dir.join(folders::CATALOG)).unwrap();
     let (engine, started) = start_told(Arc::new(LocalDisk::new()), &config);
-    assert_eq!(started.progress.judged, 18);
+    assert_eq!(started.progress.judged, 20);
     assert_replayed(&engine, &lodged[0].0, &lodged[0].1).await;
     engine.stop();
     drop(engine);
