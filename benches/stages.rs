@@ -94,7 +94,7 @@ fn claim(bencher: Bencher<'_, '_>) {
                 let mut draft = Draft::with_capacity(1_000);
                 for n in batch * EACH..(batch + 1) * EACH {
                     let mixed = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                    let digest = Digest(n, n);
+                    let digest = Digest(n, n as u16);
                     let digests = Digests { content: digest, with_fallback: digest };
                     draft.push(Key(mixed, mixed.rotate_left(32)), digests, false, None);
                 }

@@ -201,7 +201,7 @@ pub const VERDICT_BYTES_MAX: u64 = 136;
 const ANSWER_FRAME_BYTES_MAX: u64 = 64;
 
 /// Bytes that a batch in work holds for each declaration beside its message, at most: what the rules
-/// made of it 176, key, digest and outcome 33, its verdict on the way 40; rounded up.
+/// made of it 176, key, digest and outcome 27, its verdict on the way 40; rounded up.
 const DECLARATION_BYTES: u64 = 256;
 
 /// Bytes that a connection may have received before anyone reads them: HTTP/2's window. Over
@@ -502,7 +502,7 @@ mod tests {
         assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
         assert_eq!(sizes.lookups_in_flight_max, 12);
         assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
-        assert_eq!(sizes.index.slots(0), Some(27_656_986));
+        assert_eq!(sizes.index.slots(0), Some(30_422_685));
     }
 
     #[test]

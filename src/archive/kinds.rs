@@ -127,22 +127,22 @@ impl Kind for Texts {
     }
 }
 
-/// Digests: 16 bytes, the high half first.
+/// Digests: 10 bytes, the high ones first.
 pub(super) struct Digests {
     builder: FixedSizeBinaryBuilder,
     bytes: usize,
 }
 
 impl Digests {
-    const BYTES: i32 = 16;
+    const BYTES: i32 = Digest::BYTES as i32;
 
     pub(super) fn push(&mut self, value: impl Into<Option<Digest>>) -> Result<(), ArrowError> {
-        self.bytes += Self::BYTES as usize;
-        let Some(Digest(high, low)) = value.into() else {
+        self.bytes += Digest::BYTES;
+        let Some(digest) = value.into() else {
             self.builder.append_null();
             return Ok(());
         };
-        self.builder.append_value((u128::from(high) << 64 | u128::from(low)).to_be_bytes())
+        self.builder.append_value(digest.to_be_bytes())
     }
 }
 
@@ -189,9 +189,7 @@ pub(super) fn digest(array: &FixedSizeBinaryArray, row: usize) -> Option<Digest>
     if array.is_null(row) {
         return None;
     }
-    let value = u128::from_be_bytes(array.value(row).try_into().ok()?);
-    // Its two halves.
-    Some(Digest((value >> 64) as u64, value as u64))
+    Some(Digest::from_be_bytes(array.value(row).try_into().ok()?))
 }
 
 /// Lists of texts, read back.

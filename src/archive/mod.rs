@@ -87,8 +87,8 @@
 //! | `intrinsic_value_eur_cents` | uint64 | what was compared with the threshold; 0 where a goods item could not be converted |
 //! | `duty_eur_cents` | uint64 | 0 unless accepted |
 //! | `goods_items` | uint32 | how many it has |
-//! | `content_digest` | 16 bytes | keyed; equal for equal contents, fallback apart |
-//! | `digest_with_fallback` | 16 bytes | NULL where it is the same |
+//! | `content_digest` | 10 bytes | keyed; equal for equal contents, fallback apart |
+//! | `digest_with_fallback` | 10 bytes | NULL where it is the same |
 //! | `additional_declaration_type` | text | 11 02 |
 //! | `exporter_name`, `_street`, `_postcode`, `_city`, `_country`, `_identification` | text | 13 01; name and street NULL where withheld |
 //! | `exporter_person`, `_address` | uint64 | pseudonyms; NULL unless a gift |

@@ -127,7 +127,7 @@ fn outcome(index: usize) -> (Outcome, &'static str) {
 }
 
 fn hex(digest: Digest) -> String {
-    format!("{:016x}{:016x}", digest.0, digest.1)
+    digest.to_be_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn of<'r>(rows: &'r [Row], ordinal: &Value) -> Vec<&'r Row> {

@@ -82,8 +82,8 @@ use crate::wire::digest::{Key, Keys};
 pub const BATCH_OVERHEAD: u64 = 6;
 
 /// Bytes that one slot costs with what belongs to it: the slot itself, and for each slot that may
-/// be taken (half of them) 33 bytes of key, digest and outcome.
-pub const SLOT_BYTES: u64 = 16 + 33_u64.div_ceil(2);
+/// be taken (half of them) 27 bytes of key, digest and outcome.
+pub const SLOT_BYTES: u64 = 16 + 27_u64.div_ceil(2);
 
 /// Bytes of a place: one slot that is taken and the one that is left free for it.
 const PLACE_BYTES: u64 = 2 * SLOT_BYTES;

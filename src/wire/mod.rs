@@ -1,7 +1,7 @@
 //! From the bytes of a batch to what is judged, and what its content amounts to.
 //!
 //! ```text
-//! bytes ── reader ──────> view (borrowed) ── normalise ──> view ── canonical, digest ──> 128 bits
+//! bytes ── reader ──────> view (borrowed) ── normalise ──> view ── canonical, digest ──> 80 bits
 //!          parse, cursor       segments                     └──── message ──> prost's tree
 //! ```
 //!

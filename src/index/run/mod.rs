@@ -37,14 +37,14 @@
 //! items in bytes 4 and 5, two zeros, and the items from byte 8 on; a page of what is loaded has
 //! 4,092 bytes of it from byte 4 on.
 //!
-//! An entry (38 bytes; 107 in a page) is what a slot of the table was, sorted by key, then by marks:
+//! An entry (32 bytes; 127 in a page) is what a slot of the table was, sorted by key, then by marks:
 //!
 //! | byte | length | what |
 //! |---|---|---|
 //! | 0 | 16 | key: high half, low half |
-//! | 16 | 16 | digest of the content: high half, low half |
-//! | 32 | 5 | ordinal, less that of the first declaration |
-//! | 37 | 1 | bits 0 and 1: 0 under an LRN, 1 remembered rejection, 2 remembered conflict; bits 2 to 4: outcome; bit 5: it has a rare part |
+//! | 16 | 10 | digest of the content: high 64 bits, low 16 |
+//! | 26 | 5 | ordinal, less that of the first declaration |
+//! | 31 | 1 | bits 0 and 1: 0 under an LRN, 1 remembered rejection, 2 remembered conflict; bits 2 to 4: outcome; bit 5: it has a rare part |
 //!
 //! A batch (50 bytes; 81 in a page), in the order of the journal. Batches that only repeated what was
 //! answered are left out, since nothing asks for their declarations:
@@ -65,12 +65,12 @@
 //! | byte | length | what |
 //! |---|---|---|
 //! | 0 | 5 | ordinal, less that of the first declaration |
-//! | 5 | 16 | digest with the fallback in it |
-//! | 21 | 2 | the day whose law judged it |
-//! | 23 | 1 | what was found of the fallback |
-//! | 24 | 1 | bytes of the quoted reference; 255 where nothing is quoted, and then it ends here |
-//! | 25 | 8 | the quoted moment |
-//! | 33 | | the quoted reference |
+//! | 5 | 10 | digest with the fallback in it |
+//! | 15 | 2 | the day whose law judged it |
+//! | 17 | 1 | what was found of the fallback |
+//! | 18 | 1 | bytes of the quoted reference; 255 where nothing is quoted, and then it ends here |
+//! | 19 | 8 | the quoted moment |
+//! | 27 | | the quoted reference |
 //!
 //! What is loaded: of each page of entries the high half of its first key (8), of each page of
 //! batches its first ordinal (8), of each page of rare parts its first ordinal, less that of the
@@ -118,7 +118,7 @@ pub const SUFFIX: &str = ".run";
 pub const PREPARING_SUFFIX: &str = ".preparing";
 
 /// Bytes of memory and of disk that a run needs for each entry beside the entry itself, rounded up: a
-/// fingerprint of 2 bytes times 1.16 (parts of 131,072 keys and more), and 8 bytes for 107 entries.
+/// fingerprint of 2 bytes times 1.16 (parts of 131,072 keys and more), and 8 bytes for 127 entries.
 pub const LOADED_BYTES_PER_ENTRY: f64 = 2.5;
 
 /// A part of the keys has at most about so many: making its filter takes some 25 bytes for each, and

@@ -18,7 +18,7 @@ pub(super) type Page = [u8; PAGE_BYTES];
 
 /// Bytes of a page with items before the first.
 pub(super) const ITEMS_AT: usize = 8;
-pub(super) const ENTRY_BYTES: usize = 38;
+pub(super) const ENTRY_BYTES: usize = 32;
 pub(super) const ENTRIES_PER_PAGE: usize = (PAGE_BYTES - ITEMS_AT) / ENTRY_BYTES;
 pub(super) const BATCH_BYTES: usize = 50;
 pub(super) const BATCHES_PER_PAGE: usize = (PAGE_BYTES - ITEMS_AT) / BATCH_BYTES;
@@ -106,7 +106,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn digest(&mut self) -> Option<Digest> {
-        Some(Digest(self.u64()?, self.u64()?))
+        Some(Digest(self.u64()?, self.array().map(u16::from_le_bytes)?))
     }
 }
 

@@ -86,7 +86,7 @@ fn plain(seed: u64, count: u64, each: u32) -> Plain {
             let outcome =
                 [Outcome::Accepted, Outcome::Rejected, Outcome::Conflict][chance.below(3) as usize];
             let has_rare = chance.hits(20);
-            let content = Digest(chance.bits(), chance.bits());
+            let content = Digest(chance.bits(), chance.bits() as u16);
             let entry = Entry { key, kind, content, ordinal: Ordinal(ordinal), outcome, has_rare };
             entries.insert((key, kind as u8), entry);
             if has_rare {
@@ -96,7 +96,7 @@ fn plain(seed: u64, count: u64, each: u32) -> Plain {
                 });
                 let rare = FiledFallback {
                     index: 0,
-                    digest: Digest(chance.bits(), ordinal),
+                    digest: Digest(chance.bits(), ordinal as u16),
                     check: FallbackCheck::from_bits(chance.below(16) as u8),
                     law_day: Day(chance.below(60_000) as u16),
                     quoted,
@@ -218,11 +218,11 @@ proptest! {
 
 #[test]
 fn pages_are_as_full_as_the_documentation_says() {
-    assert_eq!((ENTRIES_PER_PAGE, BATCHES_PER_PAGE), (107, 81));
+    assert_eq!((ENTRIES_PER_PAGE, BATCHES_PER_PAGE), (127, 81));
     let disk = disk(1);
     let plain = plain(1, 20_000, 1_000);
     let run = write(&disk, Path::new(DIR), IDENTITY, &plain).unwrap();
-    let expected = plain.entries.len().div_ceil(107) as u64;
+    let expected = plain.entries.len().div_ceil(127) as u64;
     assert!(run.bytes() / PAGE > expected && run.loaded_bytes() < 20_000 * 3 + 10_000);
 }
 
@@ -241,7 +241,7 @@ fn parts_of_the_keys_have_filters_of_their_own() {
         let entry = Entry {
             key,
             kind: Kind::UnderLrn,
-            content: Digest(n, n),
+            content: Digest(n, n as u16),
             ordinal: Ordinal(plain.covers.first_ordinal.0 + n),
             outcome: Outcome::Accepted,
             has_rare: false,
