@@ -52,7 +52,8 @@
 //! # What is withheld
 //! Importers, and exporters of declarations with procedure C08 (gift) on some goods item, are
 //! private persons. Their name and street are not here, nor is a finding's quotation of one: where
-//! the person matters, two pseudonyms do instead (see `private`). Postcode, city, country and EORI
+//! the person matters, two pseudonyms of 48 bits do instead (see `private`): of 100 million persons some
+//! 18 pairs share one. Postcode, city, country and EORI
 //! stay. With the setting `archive_personal_data` name and street stand beside the pseudonyms.
 //!
 //! What a sender writes elsewhere (a name in a description, say) is not recognised as such. With
