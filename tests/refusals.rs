@@ -198,7 +198,7 @@ impl tonic::codec::Decoder for RawCodec {
 #[tokio::test]
 async fn what_no_longer_fits_in_memory_is_taken_all_the_same() {
     let (_outer, data) = folder();
-    // Small tables: room for some 95,000 declarations each.
+    // Small tables: room for some 104,000 declarations each.
     let settings = format!("{SETTINGS}\nbatch_declarations_max = 10000\n")
         .replace("256MiB", "230MiB")
         .replace("\"1MiB\"", "\"4MiB\"")

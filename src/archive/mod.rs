@@ -156,48 +156,59 @@
 //! | `declarations`, `goods_items` | uint32 | how many it has, replays included |
 //!
 //! # Look-ups
-//! Of 200,000 declarations with 400,000 goods items a look-up reads 1.7 MB (1.5 to 1.8): the footers,
-//! and of each column its dictionary and one page of 8,192 rows. That is what `archive::tests::size`
-//! prints; beside it, the set file is read, 0.1 % of the set. Dictionaries are most of it (0.6 MB of
-//! goods items here, and up to 4 MiB a column in a row group of 2^20). What rows of a page and bytes of
-//! a block cost and bring, in bytes a goods item and MB a look-up:
+//! Of 200,000 declarations with 400,000 goods items a look-up reads 1.6 MB (1.4 to 1.7): the footers,
+//! and of each column its dictionary and one page of 8,192 rows (16,384 where values are so few that it
+//! takes one block all the same). That is what `archive::tests::size` prints; beside it, the set file
+//! is read, 0.1 % of the set. Dictionaries are most of it (0.6 MB of goods items here, and up to 4 MiB a
+//! column in a row group of 2^20). What rows of a page cost and bring, in bytes a goods item and MB a
+//! look-up:
 //!
-//! | rows | block | bytes | MB |
-//! |---|---|---|---|
-//! | 20,000 | 16 KiB | 47.72 | 3.40 |
-//! | 8,192 | 16 KiB | 47.99 | 2.56 |
-//! | 4,096 | 16 KiB | 48.36 | 2.22 |
-//! | 8,192 | 4 KiB | 47.99 + 0.04 | 1.68 |
+//! | rows | bytes | MB |
+//! |---|---|---|
+//! | 20,000 | 42.84 | 2.38 |
+//! | 8,192 | 42.93 | 1.59 |
+//! | 4,096 | 43.19 | 1.34 |
+//!
+//! Blocks of 4 KiB take 0.04 bytes a goods item more than those of 16 KiB would, and spare 0.9 MB.
 //!
 //! # Size
-//! Bytes a goods item, of generated declarations of 2.0 goods items each (`waag demo --lines
-//! 6_000_000 --data-dir D`, then `waag export --data-dir D --to E`, which prints them):
+//! Bytes a goods item, of generated declarations of 2.0 goods items each, 1.5 million goods items, about
+//! as many as a segment of 256 MiB has (`WAAG_LINES=1500000 cargo test --lib archive::tests::size --
+//! --ignored --nocapture`, which prints them column by column):
 //!
-//! | `declarations` | `goods_items` | `findings` | `replays` | `batches` | in all |
-//! |---|---|---|---|---|---|
-//! | 32.7 | 13.8 | 0.5 | 0.05 | 0.004 | 47.1 |
+//! | `declarations` | `goods_items` | `findings` | `replays` | `batches` | set file | in all |
+//! |---|---|---|---|---|---|---|
+//! | 27.95 | 13.94 | 0.54 | 0.00 | 0.01 | 0.05 | 42.5 |
 //!
-//! (With pages of 20,000 rows; those of 8,192 add 0.27, checks of blocks 0.05.)
+//! (43.0 of 400,000 goods items, whose dictionaries serve fewer.) The run over the same declarations takes
+//! 34.7 bytes for each of them, so 17.35 a goods item; both together 59.8.
 //!
-//! Of that, 20.5 look like chance to whoever has no key and are as short as they can be: content digest
-//! 8.0, two pseudonyms 8.0, MRN 4.5. Then come transport document 3.0, product identifiers 4.8,
-//! exporter 1.9, UCR 1.9, mass 1.9, the value of a line 1.8 and in euro 1.7, postcode 1.8,
-//! description 1.4, HS code 1.0, all of them with little that is alike in what the generator makes.
+//! Of that, 15.8 look like chance to whoever has no key and are as short as they can be: content digest
+//! 5.0, two pseudonyms 6.2, MRN 4.6. Then come product identifiers 4.9, transport document 2.8, mass 1.9,
+//! exporter 1.9, UCR 1.8, the value of a line 1.8 and in euro 1.7, postcode 1.8, description 1.4, HS
+//! code 1.0, all of them with little that is alike in what the generator makes.
 //!
 //! What each choice brings, in the same unit:
 //!
 //! | choice | saves |
 //! |---|---|
-//! | zstd at level 3, after the codings below | 14.8 of 61.9 |
+//! | zstd at level 3, after the codings below (measured when digests had 128 bits) | 14.8 of 61.9 |
 //! | dictionaries for masses, values and costs, instead of differences | 1.7 |
 //! | a dictionary for manufacturers' references, instead of texts with lengths | 1.1 |
-//! | what the one before does not share, for merchants' references, GTIN, UCR, transport document and MRN | 0.9 |
+//! | what the one before does not share, for merchants' references, GTIN, UCR and MRN | 0.9 |
 //! | row groups of 2^20 goods items, not 2^17, and then dictionaries for all product identifiers | 1.2 |
+//! | digests of 80 bits, not 128 | 3.0 |
+//! | pseudonyms of 48 bits, not 64, as they are | 1.2 |
+//! | and as differences, which are packed in 49 bits where zstd makes 54 of them | 0.6 |
+//! | transport documents with lengths and at level 1: at 3, zstd repeats five digits that cost less as they are | 0.16 |
+//! | pages of 16,384 rows where values are few | 0.09 |
 //!
-//! Not taken: zstd at level 15 would save 0.5 of UCR and transport document at ten times the time,
-//! level 9 hardly anything; BYTE_STREAM_SPLIT of values 0.1, which readers of before 2024 do not
-//! know for integers. Statistics are kept of the columns by which rows are looked for, and nowhere
-//! else.
+//! Not taken: zstd at level 13, the lowest that weighs a repetition before it writes it, would save 0.4 of
+//! transport document and 0.2 of UCR, but an export of 2 million goods items then takes 7.8 s of a
+//! processor, not 5.0 (6.9 with the first alone), and 0.2 of MRN at 0.8 s more for each million;
+//! levels 2 and 6 hardly anything; level 1 for all takes 0.05 bytes more and 4.6 s. BYTE_STREAM_SPLIT of
+//! pseudonyms would save 0.17, of values 0.1, which readers of before 2024 do not know for integers.
+//! Statistics are kept of the columns by which rows are looked for, and nowhere else.
 
 mod checked_file;
 mod checking;

@@ -39,8 +39,12 @@ const HELD_BYTES_MAX: usize = 8 << 20;
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
 /// Rows of a page, which is what a look-up decodes of a column. See the measurements in [`super`].
 const PAGE_ROWS_MAX: usize = 8_192;
+/// The same of [`Coding::Few`]: up to 0.25 bytes a row, so 4 KiB.
+const PAGE_ROWS_MAX_FEW: usize = 16_384;
 /// See the measurements in [`super`].
 const ZSTD_LEVEL: i32 = 3;
+/// Of [`Coding::References`]: at 1 zstd looks for repetitions of 6 bytes, at 3 of 5.
+const ZSTD_LEVEL_REFERENCES: i32 = 1;
 
 /// Where a file is written, and by what it is told from others.
 #[derive(Debug)]
@@ -271,18 +275,25 @@ fn properties<T: Table>(
                 | DataType::Date32
                 | DataType::Timestamp(..)
         );
-        let is_dictionary = column.coding == Coding::Dictionary;
+        let is_dictionary = matches!(column.coding, Coding::Dictionary | Coding::Few);
         let encoding = match column.coding {
             Coding::Delta => Encoding::DELTA_BINARY_PACKED,
             Coding::Prefix => Encoding::DELTA_BYTE_ARRAY,
-            Coding::Lengths => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            Coding::Lengths | Coding::References => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             Coding::Plain => Encoding::PLAIN,
-            Coding::Dictionary if is_number => Encoding::DELTA_BINARY_PACKED,
-            Coding::Dictionary => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            Coding::Dictionary | Coding::Few if is_number => Encoding::DELTA_BINARY_PACKED,
+            Coding::Dictionary | Coding::Few => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         };
         properties = properties
             .set_column_dictionary_enabled(path(), is_dictionary)
             .set_column_encoding(path(), encoding);
+        if column.coding == Coding::References {
+            let level = ZstdLevel::try_new(ZSTD_LEVEL_REFERENCES)?;
+            properties = properties.set_column_compression(path(), Compression::ZSTD(level));
+        }
+        if column.coding == Coding::Few {
+            properties = properties.set_column_data_page_row_count_limit(path(), PAGE_ROWS_MAX_FEW);
+        }
         if column.is_searched {
             // By ordinal a declaration is found, page by page.
             let each =

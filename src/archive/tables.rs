@@ -30,30 +30,30 @@ table! {
     ordinal: Places, Required, Delta, searched;
     record: Places, Required, Delta, searched;
     index: Counts, Required, Delta;
-    outcome: Texts, Required, Dictionary;
+    outcome: Texts, Required, Few;
     mrn: Texts, Optional, Prefix;
     lrn: Texts, Optional, Prefix;
     declarant: Texts, Required, Dictionary, searched;
     representative: Texts, Optional, Dictionary, searched;
-    representative_status: Counts, Required, Dictionary;
+    representative_status: Counts, Required, Few;
     ioss_number: Texts, Optional, Dictionary, searched;
     judged_at: Moments, Required, Delta, searched;
     lodged_at: Moments, Optional, Delta;
     lodged_day: Days, Optional, Delta;
-    rule_set: Texts, Required, Dictionary;
-    reference_data: Texts, Required, Dictionary;
-    law: Counts, Required, Dictionary;
+    rule_set: Texts, Required, Few;
+    reference_data: Texts, Required, Few;
+    law: Counts, Required, Few;
     intrinsic_value_eur_cents: Amounts, Required, Delta, searched;
     duty_eur_cents: Amounts, Required, Dictionary;
-    goods_items: Counts, Required, Dictionary;
+    goods_items: Counts, Required, Few;
     content_digest: Digests, Required, Plain;
     digest_with_fallback: Digests, Optional, Plain;
-    additional_declaration_type: Texts, Optional, Dictionary;
+    additional_declaration_type: Texts, Optional, Few;
     exporter_name: Texts, Optional, Dictionary;
     exporter_street: Texts, Optional, Dictionary;
     exporter_postcode: Texts, Optional, Dictionary;
     exporter_city: Texts, Optional, Dictionary;
-    exporter_country: Texts, Optional, Dictionary;
+    exporter_country: Texts, Optional, Few;
     exporter_identification: Texts, Optional, Dictionary;
     exporter_person: Amounts, Optional, Delta;
     exporter_address: Amounts, Optional, Delta;
@@ -61,17 +61,17 @@ table! {
     importer_street: Texts, Personal, Lengths;
     importer_postcode: Texts, Optional, Lengths;
     importer_city: Texts, Optional, Dictionary;
-    importer_country: Texts, Optional, Dictionary;
+    importer_country: Texts, Optional, Few;
     importer_identification: Texts, Optional, Lengths;
     importer_person: Amounts, Optional, Delta;
     importer_address: Amounts, Optional, Delta;
-    transport_document_type: Texts, Optional, Dictionary;
-    transport_document_reference: Texts, Optional, Prefix;
+    transport_document_type: Texts, Optional, Few;
+    transport_document_reference: Texts, Optional, References;
     previous_documents: Documents, Required, Dictionary;
-    transport_costs_currency: Texts, Optional, Dictionary;
+    transport_costs_currency: Texts, Optional, Few;
     transport_costs_hundredths: Amounts, Required, Dictionary;
-    location_type: Texts, Optional, Dictionary;
-    location_qualifier: Texts, Optional, Dictionary;
+    location_type: Texts, Optional, Few;
+    location_qualifier: Texts, Optional, Few;
     location_identification: Texts, Optional, Dictionary;
     ucr: Texts, Optional, Prefix;
     supporting_documents: Documents, Required, Dictionary;
@@ -83,31 +83,31 @@ table! {
     /// One row for each goods item of those declarations.
     GoodsItems => GoodsItemColumns, "goods_items", LINES;
     ordinal: Places, Required, Delta, searched;
-    goods_item: Counts, Required, Dictionary;
-    goods_item_number: Counts, Required, Dictionary;
+    goods_item: Counts, Required, Few;
+    goods_item_number: Counts, Required, Few;
     hs6: Texts, Optional, Dictionary, searched;
     description: Texts, Optional, Dictionary;
-    intrinsic_value_currency: Texts, Optional, Dictionary;
+    intrinsic_value_currency: Texts, Optional, Few;
     intrinsic_value_hundredths: Amounts, Required, Dictionary;
     intrinsic_value_eur_cents: Amounts, Optional, Dictionary;
     gross_mass_mg: Amounts, Required, Dictionary;
-    packages: Counts, Required, Dictionary;
-    additional_procedures: TextLists, Required, Dictionary;
+    packages: Counts, Required, Few;
+    additional_procedures: TextLists, Required, Few;
     product_merchant: Texts, Optional, Dictionary;
     product_manufacturer: Texts, Optional, Dictionary;
     product_gtin: Texts, Optional, Dictionary;
-    country_of_origin: Texts, Optional, Dictionary;
+    country_of_origin: Texts, Optional, Few;
 }
 
 table! {
     /// One row for each finding of those declarations.
     Findings => FindingColumns, "findings", LINES;
     ordinal: Places, Required, Delta, searched;
-    position: Counts, Required, Dictionary;
-    reason: Texts, Required, Dictionary, searched;
-    severity: Texts, Required, Dictionary;
-    goods_item: Counts, Required, Dictionary;
-    data_element: Texts, Required, Dictionary;
+    position: Counts, Required, Few;
+    reason: Texts, Required, Few, searched;
+    severity: Texts, Required, Few;
+    goods_item: Counts, Required, Few;
+    data_element: Texts, Required, Few;
     value: Texts, Optional, Dictionary;
 }
 

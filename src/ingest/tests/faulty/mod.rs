@@ -31,7 +31,7 @@ const HANGS_AFTER: Duration = Duration::from_secs(120);
 fn config(data: &Path) -> Config {
     Config {
         data_dir: data.to_owned(),
-        memory_max: ByteSize(218 << 20),
+        memory_max: ByteSize(217 << 20),
         batch_bytes_max: ByteSize(1 << 20),
         batch_declarations_max: 4_000,
         answer_bytes_max: ByteSize(1 << 20),
