@@ -83,12 +83,13 @@ pub(super) struct Freezing {
 }
 
 impl Freezing {
-    pub(super) fn new(config: &Config) -> Self {
+    /// `has_tail`: there are records already that no run covers.
+    pub(super) fn new(config: &Config, has_tail: bool) -> Self {
         Self {
             bytes_max: config.unsealed_bytes_max.0 / 4,
             interval: Duration::from_secs(config.seal_interval_s),
             bytes: 0,
-            since: None,
+            since: has_tail.then(Instant::now),
         }
     }
 

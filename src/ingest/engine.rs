@@ -413,7 +413,7 @@ impl Engine {
             last,
             carried,
             frozen,
-            freezing: Freezing::new(config),
+            freezing: Freezing::new(config, last.map(|last| last.number) > index.runs_cover()),
             _sealing: sealing,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),
