@@ -162,7 +162,7 @@ async fn killed_in_the_middle_of_a_stream() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_while_tables_go_to_disk() {
     let (_outer, data) = folder();
-    let settings = SETTINGS.replace("256MiB", "218MiB") + "batch_declarations_max = 4000\n";
+    let settings = SETTINGS.replace("256MiB", "220MiB") + "batch_declarations_max = 4000\n";
     killed(&data, &(settings + "answer_bytes_max = \"1MiB\"\n"), Some(12)).await;
     let runs = std::fs::read_dir(data.join("runs")).unwrap().count();
     assert!(runs >= 1, "{runs}");
