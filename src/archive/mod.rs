@@ -174,7 +174,7 @@
 //! # Size
 //! Bytes a goods item, of generated declarations of 2.0 goods items each, 1.5 million goods items, about
 //! as many as a segment of 256 MiB has (`WAAG_LINES=1500000 cargo test --lib archive::tests::size --
-//! --ignored --nocapture`, which prints them column by column):
+//! --nocapture`, which prints them column by column):
 //!
 //! | `declarations` | `goods_items` | `findings` | `replays` | `batches` | set file | in all |
 //! |---|---|---|---|---|---|---|
