@@ -14,47 +14,16 @@ mod reading;
 
 use std::path::Path;
 
-use common::{CLOCK, SETTINGS, Server, Start, batch, declaration, folder, waag, waag_ok};
+use common::{
+    CLOCK, NOON, SETTINGS, Server, Start, batch, declaration, fallback, folder, gift, waag,
+    waag_ok, with_value, withheld,
+};
 use reading::{Row, rows};
 use serde_json::{Value, json};
 use waag::proto::v1::{
-    Declaration, FallbackLodgement, GetDeclarationRequest, GetDeclarationResponse, LocalReference,
-    Outcome, Party, SubmitBatchRequest, SubmitBatchResponse, get_declaration_request,
+    GetDeclarationRequest, GetDeclarationResponse, LocalReference, Outcome, SubmitBatchRequest,
+    SubmitBatchResponse, get_declaration_request,
 };
-
-/// Noon of 2026-11-05 in Amsterdam.
-const NOON: i64 = 1_793_876_400_000;
-
-fn with_value(lrn: &str, hundredths: u64) -> Declaration {
-    let mut declaration = declaration(lrn);
-    declaration.goods_items[0].intrinsic_value.as_mut().unwrap().hundredths = hundredths;
-    declaration
-}
-
-/// From one private person to another.
-fn gift(lrn: &str) -> Declaration {
-    let mut gift = with_value(lrn, 2_000);
-    gift.transport_costs = None;
-    gift.exporter = Some(Party {
-        name: "Geheime Afzender".into(),
-        street: "Verborgen Laan 9".into(),
-        postcode: "1000".into(),
-        city: "Beograd".into(),
-        country: "RS".into(),
-        identification: String::new(),
-    });
-    for item in &mut gift.goods_items {
-        item.additional_procedures = vec!["C08".into()];
-        item.product = None;
-    }
-    gift
-}
-
-fn fallback(lrn: &str, hours: i64) -> Declaration {
-    let lodged_at_ms = NOON - hours * 3_600_000;
-    let fallback = Some(FallbackLodgement { reference: "NOOD-7".into(), lodged_at_ms });
-    Declaration { fallback, ..declaration(lrn) }
-}
 
 async fn lodge(server: &Server, request: SubmitBatchRequest) -> SubmitBatchResponse {
     server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
@@ -65,17 +34,6 @@ async fn get(server: &Server, lrn: &str) -> GetDeclarationResponse {
     let key = Some(get_declaration_request::Key::LocalReference(local));
     let request = GetDeclarationRequest { key };
     server.lodgement().await.get_declaration(request).await.unwrap().into_inner()
-}
-
-/// The declaration as an archive without personal data has it.
-fn withheld(mut declaration: Declaration) -> Declaration {
-    let is_gift = declaration.goods_items[0].additional_procedures == ["C08"];
-    let exporter = declaration.exporter.as_mut().filter(|_| is_gift);
-    for party in [declaration.importer.as_mut(), exporter].into_iter().flatten() {
-        party.name.clear();
-        party.street.clear();
-    }
-    declaration
 }
 
 fn items_of<'r>(rows: &'r [Row], ordinal: &Value) -> Vec<&'r Row> {

@@ -8,17 +8,13 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{
-    CLOCK, SETTINGS, Server, Start, batch, declaration, folder, summaries, waag, waag_ok,
-    wait_until,
+    CLOCK, SETTINGS, Server, Start, batch, declaration, fallback, folder, gift, summaries, waag,
+    waag_ok, wait_until, with_value, withheld,
 };
 use waag::proto::v1::{
-    ActorRole, ActorSummary, Declaration, FallbackLodgement, GetDeclarationRequest,
-    GetDeclarationResponse, LocalReference, Outcome, Party, SubmitBatchRequest,
-    SubmitBatchResponse, Verdict, get_declaration_request::Key,
+    ActorRole, ActorSummary, GetDeclarationRequest, GetDeclarationResponse, LocalReference,
+    Outcome, SubmitBatchRequest, SubmitBatchResponse, Verdict, get_declaration_request::Key,
 };
-
-/// Noon of 2026-11-05 in Amsterdam.
-const NOON: i64 = 1_793_876_400_000;
 
 /// Seals within a second.
 fn settings() -> String {
@@ -34,36 +30,6 @@ fn start<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
 /// A later start, whose clock must not be behind the newest record.
 fn start_later<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
     Start { clock: "2026-11-05T18:00", ..start(data, settings) }
-}
-
-fn with_value(lrn: &str, hundredths: u64) -> Declaration {
-    let mut declaration = declaration(lrn);
-    declaration.goods_items[0].intrinsic_value.as_mut().unwrap().hundredths = hundredths;
-    declaration
-}
-
-fn gift(lrn: &str) -> Declaration {
-    let mut gift = with_value(lrn, 2_000);
-    gift.transport_costs = None;
-    gift.exporter = Some(Party {
-        name: "Geheime Afzender".into(),
-        street: "Verborgen Laan 9".into(),
-        postcode: "1000".into(),
-        city: "Beograd".into(),
-        country: "RS".into(),
-        identification: String::new(),
-    });
-    for item in &mut gift.goods_items {
-        item.additional_procedures = vec!["C08".into()];
-        item.product = None;
-    }
-    gift
-}
-
-fn fallback(lrn: &str, hours: i64) -> Declaration {
-    let lodged_at_ms = NOON - hours * 3_600_000;
-    let fallback = Some(FallbackLodgement { reference: "NOOD-7".into(), lodged_at_ms });
-    Declaration { fallback, ..declaration(lrn) }
 }
 
 /// One of each kind, and what conflicts with and corrects them.
@@ -134,17 +100,6 @@ fn wait_until_sealed(data: &Path, sealed: u64) {
         let last = sets.last().and_then(|path| path.file_stem()?.to_str()?.get(13..)?.parse().ok());
         last.unwrap_or(0) >= sealed && files(&data.join("journal"), "segment").len() == 1
     });
-}
-
-/// As an archive without personal data has it.
-fn withheld(mut declaration: Declaration) -> Declaration {
-    let is_gift = declaration.goods_items[0].additional_procedures == ["C08"];
-    let exporter = declaration.exporter.as_mut().filter(|_| is_gift);
-    for party in [declaration.importer.as_mut(), exporter].into_iter().flatten() {
-        party.name.clear();
-        party.street.clear();
-    }
-    declaration
 }
 
 /// What was answered at first, and what is told of it.

@@ -277,6 +277,53 @@ pub fn declaration(lrn: &str) -> v1::Declaration {
 /// A day on which [`declaration`] is good, as a server's clock.
 pub const CLOCK: &str = "2026-11-05T12:00";
 
+/// The moment of [`CLOCK`].
+pub const NOON: i64 = 1_793_876_400_000;
+
+/// The same with another value, in hundredths of a euro.
+pub fn with_value(lrn: &str, hundredths: u64) -> v1::Declaration {
+    let mut declaration = declaration(lrn);
+    declaration.goods_items[0].intrinsic_value.as_mut().unwrap().hundredths = hundredths;
+    declaration
+}
+
+/// From one private person to another.
+pub fn gift(lrn: &str) -> v1::Declaration {
+    let mut gift = with_value(lrn, 2_000);
+    gift.transport_costs = None;
+    gift.exporter = Some(v1::Party {
+        name: "Geheime Afzender".into(),
+        street: "Verborgen Laan 9".into(),
+        postcode: "1000".into(),
+        city: "Beograd".into(),
+        country: "RS".into(),
+        identification: String::new(),
+    });
+    for item in &mut gift.goods_items {
+        item.additional_procedures = vec!["C08".into()];
+        item.product = None;
+    }
+    gift
+}
+
+/// First lodged so many hours before [`NOON`], while the service was down.
+pub fn fallback(lrn: &str, hours: i64) -> v1::Declaration {
+    let lodged_at_ms = NOON - hours * 3_600_000;
+    let fallback = Some(v1::FallbackLodgement { reference: "NOOD-7".into(), lodged_at_ms });
+    v1::Declaration { fallback, ..declaration(lrn) }
+}
+
+/// A declaration as an archive without personal data has it.
+pub fn withheld(mut declaration: v1::Declaration) -> v1::Declaration {
+    let is_gift = declaration.goods_items[0].additional_procedures == ["C08"];
+    let exporter = declaration.exporter.as_mut().filter(|_| is_gift);
+    for party in [declaration.importer.as_mut(), exporter].into_iter().flatten() {
+        party.name.clear();
+        party.street.clear();
+    }
+    declaration
+}
+
 /// A batch of them.
 pub fn batch(id: &str, declarations: Vec<v1::Declaration>) -> SubmitBatchRequest {
     SubmitBatchRequest {
