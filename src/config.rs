@@ -73,6 +73,9 @@ pub struct Config {
     /// After so long what was lodged is written as a run and sealed, however little it is, seconds:
     /// analysts' tools see it then.
     pub seal_interval_s: u64,
+    /// What stays free on the disk: lodging stops before that is used, and runs are not merged into it, so
+    /// that sealing, which makes room, and the catalog can go on. A set takes up to some 200 MB.
+    pub disk_reserve_bytes: ByteSize,
     /// A group is written when it holds this much or nothing more is waiting.
     pub group_bytes_max: ByteSize,
     /// Between two checkpoints of the summaries, milliseconds: what a restart folds again.
@@ -132,6 +135,7 @@ impl Default for Config {
             segment_bytes: ByteSize(256 * MIB),
             unsealed_bytes_max: ByteSize(4 << 30),
             seal_interval_s: 3_600,
+            disk_reserve_bytes: ByteSize(1 << 30),
             group_bytes_max: ByteSize(MIB),
             checkpoint_interval_ms: 5_000,
             clock_behind_s_max: 60,

@@ -114,6 +114,12 @@ impl LocalDisk {
 }
 
 impl Disk for LocalDisk {
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let of = rustix::fs::statvfs(dir)?;
+        // What is left for those who are not root.
+        Ok(of.f_bavail.saturating_mul(of.f_frsize))
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         std::fs::create_dir_all(dir)?;
         // A folder that was there before may be that of a process which ended before it had synced

@@ -124,6 +124,12 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// As the file system gives them.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Bytes that may still be written to the file system of `dir`.
+    ///
+    /// # Errors
+    /// As the file system gives them.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+
     /// Reads a whole small file.
     ///
     /// # Errors

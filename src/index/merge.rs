@@ -106,6 +106,12 @@ impl Merge {
         next(&runs.iter().map(|run| run.entries()).collect::<Vec<_>>())
     }
 
+    /// About how many bytes the merged run will have: no more than these together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.bytes()).sum()
+    }
+
     /// Writes the merged run; blocks for as long as that takes, minutes for the largest. Ends with
     /// [`RunError::GivenUp`] once `is_wanted` says no.
     ///

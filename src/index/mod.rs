@@ -65,8 +65,8 @@ mod memory;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -118,9 +118,6 @@ pub struct Index {
     memory: Option<Memory>,
     /// Bytes that are set aside for runs being merged.
     merging: Arc<AtomicU64>,
-    /// The last record that runs on disk cover, and who waits for the next.
-    runs_cover: Mutex<Option<Watermark>>,
-    covers_more: Condvar,
 }
 
 impl Index {
@@ -151,12 +148,10 @@ impl Index {
         runs: Vec<Run>,
     ) -> std::io::Result<Self> {
         let hot = Arc::new(Generation::new(0, keys.clone(), slots)?);
-        let runs: Vec<_> = runs.into_iter().rev().map(Arc::new).collect();
-        let runs_cover = Mutex::new(runs.first().map(|run| run.covers().last_record));
+        let runs = runs.into_iter().rev().map(Arc::new).collect();
         let state = ArcSwap::from_pointee(State { hot, frozen: None, runs });
-        let (gate, covers_more) = (Gate::default(), Condvar::new());
-        let merging = Arc::default();
-        Ok(Self { keys, state, gate, memory, merging, runs_cover, covers_more })
+        let (gate, merging) = (Gate::default(), Arc::default());
+        Ok(Self { keys, state, gate, memory, merging })
     }
 
     /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
@@ -304,29 +299,18 @@ impl Index {
 
     /// The run of the frozen generation is on disk: look-ups go there, and its memory is given back.
     pub fn publish(&self, run: Run) {
-        let covers = run.covers().last_record;
         self.gate.with(|| {
             let state = self.state.load();
             let mut runs = vec![Arc::new(run)];
             runs.extend(state.runs.iter().cloned());
             self.state.store(Arc::new(State { hot: Arc::clone(&state.hot), frozen: None, runs }));
         });
-        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner) = Some(covers);
-        self.covers_more.notify_all();
     }
 
     /// The last record that runs *on disk* cover, which a frozen generation is not yet.
     #[must_use]
     pub fn runs_cover(&self) -> Option<Watermark> {
-        *self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until runs on disk cover more than `seen`, or for so long; what they cover then.
-    #[must_use]
-    pub fn wait_for_runs(&self, seen: Option<Watermark>, wait: Duration) -> Option<Watermark> {
-        let covers = self.runs_cover.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.covers_more.wait_timeout_while(covers, wait, |covers| *covers <= seen);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        self.state.load().runs.first().map(|run| run.covers().last_record)
     }
 
     /// What the frozen generation, or else the newest run, covers; nothing before there is any.

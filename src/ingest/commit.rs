@@ -83,13 +83,13 @@ pub(super) struct Freezing {
 }
 
 impl Freezing {
-    /// `has_tail`: there are records already that no run covers.
-    pub(super) fn new(config: &Config, has_tail: bool) -> Self {
+    /// `tail`: bytes of the journal that no run covers at the start.
+    pub(super) fn new(config: &Config, tail: u64) -> Self {
         Self {
             bytes_max: config.unsealed_bytes_max.0 / 4,
             interval: Duration::from_secs(config.seal_interval_s),
-            bytes: 0,
-            since: has_tail.then(Instant::now),
+            bytes: tail,
+            since: (tail > 0).then(Instant::now),
         }
     }
 
@@ -155,9 +155,9 @@ impl Committer {
                 self.refuse(&error, work);
                 return;
             }
-            // Where the one before is being written still, another time.
-            if self.freezing.is_due() && self.index.close() {
-                self.freezing.frozen();
+            if self.freezing.is_due() {
+                // Where the one before is being written still, another time.
+                let _ = self.index.close();
             }
             self.freeze();
         }
@@ -217,7 +217,8 @@ impl Committer {
         let covers = runs::covers(&self.index, last, self.next_ordinal, &self.carried);
         match self.index.freeze(covers) {
             Ok(Some(frozen)) => {
-                tracing::debug!(last_record = last.number.0, "a table is full: another takes over");
+                tracing::debug!(last_record = last.number.0, "another table takes over");
+                self.freezing.frozen();
                 // Its thread has gone only where a run could not be written, and the server stops.
                 let _ = self.frozen.send(frozen);
             }

@@ -1,6 +1,5 @@
 //! The engine: everything behind the gRPC services, started, asked and stopped as one.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,15 +21,16 @@ use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
-use super::recover::{Progress, Recovered, Recoverer};
+use super::recover::Progress;
 use super::refusal::Refusal;
+use super::resume::{Resumed, Resuming};
 use super::runs;
 use super::sealing::{SET_LINES_MAX, Sealer};
 pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
-use crate::archive::{self, Archive, Pseudonyms};
+use crate::archive::{self, Pseudonyms};
 use crate::config::{Config, ConfigError, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
@@ -138,109 +138,8 @@ pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options 
             usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
         ),
         segments_max: config.unsealed_bytes_max.0 / config.segment_bytes.0,
+        reserve_bytes: config.disk_reserve_bytes.0,
         ..journal::Options::new(identity)
-    }
-}
-
-/// That the journal follows on what is sealed. Returns the last record of that.
-pub(super) fn check_beginning(
-    archive: &Archive,
-    journal: Option<journal::Extent>,
-) -> Result<Watermark, StartError> {
-    let sealed = Watermark(archive.next().0.0 - 1);
-    match journal.map(|journal| journal.first_record.0) {
-        Some(first) if first > sealed.0 + 1 => {
-            Err(StartError::Beginning { first, sealed: sealed.0 })
-        }
-        _ => Ok(sealed),
-    }
-}
-
-/// Where a start finds what is durable, and how that is read.
-pub(super) struct Finding {
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) journal_folder: PathBuf,
-    pub(super) archive_folder: PathBuf,
-    pub(super) runs_folder: run::Folder,
-    pub(super) archive: archive::Options,
-    pub(super) journal: journal::Options,
-    /// Without any law as yet.
-    pub(super) laws: Arc<Laws>,
-    pub(super) preparers: Vec<Preparer>,
-    pub(super) time_zone: String,
-}
-
-/// What a start goes on from.
-pub(super) struct Found {
-    pub(super) archive: Archive,
-    pub(super) index: Arc<Index>,
-    pub(super) journal: Journal,
-    pub(super) recovery: journal::Recovery,
-    pub(super) recovered: Recovered,
-}
-
-impl Finding {
-    /// Opens archive, runs and journal, and recovers from them what `fold` and the runs do not know;
-    /// `index` makes the index that goes on after these runs.
-    pub(super) fn find(
-        self,
-        fold: Fold,
-        index: impl FnOnce(Vec<run::Run>) -> Result<Arc<Index>, StartError>,
-    ) -> Result<Found, StartError> {
-        let Self { disk, journal_folder, laws, preparers, .. } = self;
-        let (archive, _) = Archive::open(Arc::clone(&disk), &self.archive_folder, self.archive)?;
-        // A segment that the last process removed may come back as long as that is not durable, and
-        // what is made here of its records in the archive says that it is gone.
-        disk.sync_dir(&journal_folder).map_err(io(journal_folder.display()))?;
-        let extent = journal::extent(&*disk, &journal_folder, &self.journal.identity)?;
-        let sealed = check_beginning(&archive, extent)?;
-        let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
-        let runs = runs::usable(&self.runs_folder, fold.watermark(), extent)?;
-        // The last process may have ended before the names it gave were durable, and what is sealed
-        // from here on rests on these runs.
-        let runs_dir = self.runs_folder.dir();
-        disk.sync_dir(runs_dir).map_err(io(runs_dir.display()))?;
-        let newest_run = runs.last().map(|run| run.covers().clone());
-        let index = index(runs)?;
-        let recoverer = Recoverer::new(
-            Arc::clone(&index),
-            laws,
-            preparers,
-            &self.time_zone,
-            (fold, self.runs_folder),
-            report(),
-        );
-        let mut recoverer = Some(match &newest_run {
-            Some(covers) => recoverer.after(covers)?,
-            None => recoverer,
-        });
-        if let Some(recoverer) = &mut recoverer {
-            // What no segment has any more, and what is derived does not know.
-            recoverer.read_archive(&archive, first_record)?;
-        }
-        let from_segment = newest_run.map_or(1, |covers| covers.position.segment);
-        let (journal, recovery) = journal::open(
-            disk,
-            &journal_folder,
-            &journal::Options { from_segment, ..self.journal },
-            &mut |record| match &mut recoverer {
-                Some(recoverer) => recoverer.take(&record).map_err(Into::into),
-                None => Ok(()),
-            },
-        )?;
-        let recovered = match recoverer.take() {
-            Some(recoverer) => recoverer.finish()?,
-            None => return Err(io("recovery")(std::io::Error::other("it was interrupted"))),
-        };
-        let held = journal.durable().watermark;
-        if recovered.fold.watermark() > held {
-            let catalog = recovered.fold.watermark().0;
-            return Err(StartError::Ahead { catalog, journal: held.0 });
-        }
-        if sealed > held {
-            return Err(StartError::ArchiveAhead { archive: sealed.0, journal: held.0 });
-        }
-        Ok(Found { archive, index, journal, recovery, recovered })
     }
 }
 
@@ -307,7 +206,7 @@ impl Engine {
         let runs_folder =
             run::Folder::new(Arc::clone(&disk), &folder(folders::RUNS), secrets.identity());
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
-        let finding = Finding {
+        let resuming = Resuming {
             disk: Arc::clone(&disk),
             journal_folder,
             archive_folder: folder(folders::ARCHIVE),
@@ -319,8 +218,8 @@ impl Engine {
             time_zone: config.time_zone.clone(),
         };
         let index = |runs| runs::index(config, &sizes, keys.clone(), runs);
-        let found = finding.find(fold, index)?;
-        let Found { archive, index, mut journal, recovery, recovered } = found;
+        let resumed = resuming.resume(fold, index)?;
+        let Resumed { archive, index, mut journal, recovery, recovered } = resumed;
         let mut fold = recovered.fold;
         let mut last = recovered.last;
         check_clock(config, &calendar, &clock, recovered.newest)?;
@@ -394,8 +293,12 @@ impl Engine {
             spawn(&format!("worker-{number}"), Box::new(run))?;
         }
         let room = journal.room();
-        let (run_writer, merger, frozen) =
-            runs::threads(Arc::clone(&index), runs_folder, Arc::clone(&failed), stop.clone());
+        let (run_writer, merger, frozen) = runs::threads(
+            Arc::clone(&index),
+            (runs_folder, config.disk_reserve_bytes.0),
+            Arc::clone(&failed),
+            stop.clone(),
+        );
         let carried = Carried {
             seen: Progress { records: fold.watermark().0, ..recovered.seen },
             newest: recovered.newest,
@@ -406,6 +309,8 @@ impl Engine {
         // Closed when the committer ends.
         let (sealing, until) = bounded(0);
         let oldest = journal.oldest();
+        // Of what was read, from the segment on in which the newest run ends: somewhat more than that.
+        let has_tail = last.map(|last| last.number) > index.runs_cover();
         let committer = Committer {
             journal,
             index: Arc::clone(&index),
@@ -413,7 +318,7 @@ impl Engine {
             last,
             carried,
             frozen,
-            freezing: Freezing::new(config, last.map(|last| last.number) > index.runs_cover()),
+            freezing: Freezing::new(config, if has_tail { recovery.bytes } else { 0 }),
             _sealing: sealing,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),

@@ -14,6 +14,7 @@ use super::kept_runs::KeptRuns;
 use super::laws::Laws;
 use super::prepare::{Bounds, Preparer};
 use super::recover::{RecoverError, Recovered, Recoverer};
+use super::resume;
 use super::runs;
 use super::start_error::io;
 use crate::archive::{self, Archive, Checked};
@@ -432,7 +433,7 @@ impl Opened {
         let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
         let journal = config.data_dir.join(folders::JOURNAL);
         let extent = journal::extent(&LocalDisk::new(), &journal, &self.secrets.identity())?;
-        engine::check_beginning(archive, extent)?;
+        resume::check_beginning(archive, extent)?;
         if let Some(extent) = extent {
             recoverer.read_archive(archive, extent.first_record)?;
         }

@@ -20,7 +20,8 @@
 //! - [`prepare`]: read in place, bounds, judge, digest. [`again`]: judging as it was done at first.
 //! - [`laws`]: the law in force and all before it.
 //! - [`record`]: what stands in the journal.
-//! - [`recover`]: the journal's records make the state again; `from_archive`: the archive's do.
+//! - `resume`: what a start goes on from. [`recover`]: the journal's records make the state again, judged a
+//!   `bunch` at a time; `from_archive`: the archive's do.
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
 //! - [`offline`]: judging without lodging.
@@ -46,6 +47,7 @@ pub mod recover;
 pub mod refusal;
 
 mod archivist;
+mod bunch;
 mod carried;
 mod commit;
 mod deltas;
@@ -53,6 +55,8 @@ mod folding;
 mod from_archive;
 mod kept_runs;
 mod placed;
+mod recover_error;
+mod resume;
 mod runs;
 mod sealing;
 mod start_error;

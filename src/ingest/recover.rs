@@ -11,140 +11,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::again::Under;
+use super::bunch::{Waiting, WaitingEntry, delta, judge_all};
 use super::carried::Carried;
-use super::laws::{Laws, LawsError, Numbered};
+use super::laws::{Laws, Numbered};
 use super::prepare::{Prepared, Preparer};
-use super::record::{self, Entry, LawRecord, RecordError, SettingsRecord};
+use super::record::{self, Entry, LawRecord, SettingsRecord};
+pub use super::recover_error::RecoverError;
 use super::runs;
-use crate::archive::ArchiveError;
-use crate::day::{Day, Moment, When};
+use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::{Draft, Filed, Placing, Settled};
-use crate::index::run::{Covers, Folder, RunError};
+use crate::index::run::{Covers, Folder};
 use crate::index::settle::{Claimed, Decided, Settler};
 use crate::index::{Index, Unclaimed, Why};
 use crate::journal::{self, Position, Record};
 use crate::outcome::Outcome;
-use crate::rules::finding::{Findings, OwnFindings};
-use crate::summary::{Delta, Event, Fold, FoldError};
+use crate::summary::{Event, Fold};
 use crate::wire::digest::Keys;
-
-/// Why the journal's records do not make a state to go on from.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// A record cannot be read.
-    #[error("record {number}: {source}")]
-    Record {
-        /// Its number.
-        number: u64,
-        /// What is wrong.
-        source: RecordError,
-    },
-    /// A law cannot be had.
-    #[error("record {number}: {source}")]
-    Law {
-        /// The record's number.
-        number: u64,
-        /// What is wrong.
-        source: LawsError,
-    },
-    /// A batch that was taken at first is refused now.
-    #[error("record {number}: its batch cannot be judged again: {reason}")]
-    Batch {
-        /// The record's number.
-        number: u64,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A batch comes out otherwise than its record says.
-    #[error(
-        "record {number}: declaration {index} comes out as {found}, and the journal says {written}"
-    )]
-    Differs {
-        /// The record's number.
-        number: u64,
-        /// The declaration's index in the batch.
-        index: usize,
-        /// What it is now.
-        found: String,
-        /// What it was.
-        written: String,
-    },
-    /// Days would be counted in another zone than they were.
-    #[error(
-        "the journal counts days in {journal}, and the setting time_zone is {configured}: it cannot \
-         be changed once something has been lodged"
-    )]
-    TimeZone {
-        /// The zone of the journal.
-        journal: String,
-        /// That of the settings.
-        configured: String,
-    },
-    /// There is no memory for another table, or nowhere to write one that is full.
-    #[error("{0}: set memory_max higher")]
-    Full(#[from] crate::index::NoRoom),
-    /// A run cannot be written or read.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The runs say of another journal what stands in it.
-    #[error(
-        "record {number} stands elsewhere than the runs say: they are not this journal's; `waag \
-         rebuild` makes them again"
-    )]
-    Elsewhere {
-        /// The last record of the runs.
-        number: u64,
-    },
-    /// The system gives no memory.
-    #[error("memory for the index: {0}")]
-    Memory(#[from] std::io::Error),
-    /// The archive cannot be read.
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// What would have to be made again is past its retention.
-    #[error(
-        "runs or summaries would have to be made again, and the archive has dropped {day}, from which \
-         they were made: restore `runs` and `catalog` from a backup"
-    )]
-    Dropped {
-        /// The day.
-        day: Day,
-    },
-    /// The fold failed.
-    #[error(transparent)]
-    Fold(#[from] FoldError),
-}
-
-/// A record that has been taken from the journal and waits for its bunch to be full.
-struct Waiting {
-    number: Watermark,
-    position: Position,
-    entry: WaitingEntry,
-}
-
-impl Waiting {
-    /// Of groups all but the last are known to be durable. Nothing is made of that one before the
-    /// journal was opened, which makes it so: a run or the catalog must not know more than the journal.
-    fn is_in_group_of(&self, record: &Record<'_>) -> bool {
-        let group = |position: Position| (position.segment, position.page);
-        group(self.position) == group(record.position)
-    }
-}
-
-enum WaitingEntry {
-    Batch {
-        law: Arc<Numbered>,
-        when: When,
-        first_ordinal: Ordinal,
-        outcomes: Vec<u8>,
-        firsts: Vec<u8>,
-        message: Bytes,
-    },
-    Law(LawRecord),
-    ActorsMax(u32),
-}
 
 /// Builds state from records.
 pub(crate) struct Recoverer {
@@ -541,36 +424,6 @@ impl Recoverer {
     }
 }
 
-type Judged = Result<Option<(Prepared, Draft)>, RecoverError>;
-
-/// Judges the batches of a bunch, each preparer an equal share of them.
-fn judge_all(
-    preparers: &mut [Preparer],
-    bunch: &[Waiting],
-) -> Result<Vec<Option<(Prepared, Draft)>>, RecoverError> {
-    let share = bunch.len().div_ceil(preparers.len().max(1)).max(1);
-    let judge = |preparer: &mut Preparer, waiting: &Waiting| -> Judged {
-        let WaitingEntry::Batch { law, when, message, .. } = &waiting.entry else {
-            return Ok(None);
-        };
-        let number = waiting.number.0;
-        let judged = preparer.prepare(message.clone(), *when, law);
-        judged.map(Some).map_err(|refusal| RecoverError::Batch { number, reason: refusal.message })
-    };
-    let shares: Vec<Vec<Judged>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = preparers
-            .iter_mut()
-            .zip(bunch.chunks(share))
-            .map(|(preparer, chunk)| {
-                scope.spawn(move || chunk.iter().map(|w| judge(preparer, w)).collect::<Vec<_>>())
-            })
-            .collect();
-        let joined = threads.into_iter().map(std::thread::ScopedJoinHandle::join);
-        joined.map(|share| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
-    });
-    shares.into_iter().flatten().collect()
-}
-
 fn compare(number: Watermark, decided: &Decided, written: &[u8]) -> Result<(), RecoverError> {
     let mut found = Vec::with_capacity(written.len());
     decided.filed.write_outcomes(&mut found);
@@ -591,41 +444,4 @@ fn compare(number: Watermark, decided: &Decided, written: &[u8]) -> Result<(), R
         found: show(&found),
         written: show(written),
     })
-}
-
-/// A batch's contribution to the summaries.
-fn delta(
-    preparers: &mut [Preparer],
-    laws: &Laws,
-    number: Watermark,
-    prepared: &Prepared,
-    decided: &Decided,
-) -> Result<Delta, RecoverError> {
-    let mut delta = Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
-    // A replay's findings count for nothing.
-    let again = prepared.judged.iter().enumerate().filter_map(|(index, _)| {
-        let outcome = decided.filed.settled(index)?.outcome;
-        let is_conflict = outcome == Outcome::Conflict;
-        let must = is_conflict || (prepared.findings.is_none() && outcome != Outcome::Replayed);
-        must.then(|| (index, Under::of(&decided.filed, index, is_conflict)))
-    });
-    let mut again = again.peekable();
-    let mut findings_again = Findings::quoting(0);
-    let made = match preparers.first_mut() {
-        Some(preparer) if again.peek().is_some() => preparer
-            .judge_again(&prepared.message, laws, again, &mut findings_again)
-            .map_err(|reason| RecoverError::Batch { number: number.0, reason })?,
-        _ => Vec::new(),
-    };
-    let mut made = made.iter().peekable();
-    for (index, judged) in prepared.judged.iter().enumerate() {
-        let Some(settled) = decided.filed.settled(index) else { continue };
-        let findings = match (made.next_if(|again| again.index == index), &prepared.findings) {
-            (Some(again), _) => findings_again.of(again.found),
-            (None, Some(findings)) => findings.of(judged.findings),
-            (None, None) => OwnFindings::NONE,
-        };
-        delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
-    }
-    Ok(delta)
 }

@@ -78,10 +78,10 @@ pub(super) struct RunWriter {
 }
 
 /// Both threads for the runs of `index`, and the way to the first. What is sent there is taken at
-/// once: there is one frozen generation at a time.
+/// once: there is one frozen generation at a time. Merging leaves `reserve_bytes` of the disk free.
 pub(super) fn threads(
     index: Arc<Index>,
-    folder: Folder,
+    (folder, reserve_bytes): (Folder, u64),
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
 ) -> (RunWriter, Merger, Sender<Arc<Frozen>>) {
@@ -91,6 +91,7 @@ pub(super) fn threads(
     let merger = Merger {
         index: Arc::clone(&index),
         folder: folder.clone(),
+        reserve_bytes,
         written: to_merger,
         stopper: stopper.clone(),
     };
@@ -120,7 +121,7 @@ impl RunWriter {
                         run = %run.path().display(),
                         entries = run.entries(),
                         bytes = run.bytes(),
-                        "a full table is on disk"
+                        "a table is on disk"
                     );
                     self.index.publish(run);
                     return true;
@@ -146,6 +147,8 @@ impl RunWriter {
 pub(super) struct Merger {
     index: Arc<Index>,
     folder: Folder,
+    /// What stays free on the disk.
+    reserve_bytes: u64,
     written: Receiver<()>,
     stopper: Stopper,
 }
@@ -182,6 +185,7 @@ impl Merger {
             self.written.try_recv() != Err(TryRecvError::Disconnected)
                 && !self.stopper.failed.load(Ordering::Acquire)
         };
+        self.folder.expect_room(merge.bytes().saturating_add(self.reserve_bytes))?;
         let merged = merge.write(&self.folder, &is_wanted)?;
         tracing::info!(
             run = %merged.path().display(),

@@ -126,6 +126,9 @@ pub struct Options {
     /// How many segments there may be, the one being written and those that stand ready included.
     /// Beyond that no more room is given out until older ones are removed.
     pub segments_max: u64,
+    /// No segment is made that would leave fewer bytes than this free on the disk, which then counts as
+    /// full: what moves records away from the journal needs some first.
+    pub reserve_bytes: u64,
     /// Write the zeros of a new segment as well as allocating them. Appends are then up to twice
     /// as fast, and each segment is written twice: worth it only where the disk is mostly idle.
     pub prefill: bool,
@@ -148,6 +151,7 @@ impl Options {
             identity,
             segments_ahead: 1,
             segments_max: u64::MAX,
+            reserve_bytes: 0,
             prefill: false,
             from_segment: 1,
             prepare_in_background: true,
@@ -364,6 +368,7 @@ pub fn open(
         promisable: promisable(bounds.fresh_pages(), bounds.alone_pages_max),
         ahead: options.segments_ahead,
         segments_max: options.segments_max,
+        reserve_bytes: options.reserve_bytes,
         prefill: options.prefill,
     };
     let held = Held::of(segments(&*disk, dir)?);

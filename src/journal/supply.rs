@@ -50,8 +50,23 @@ pub(super) struct Plan {
     pub(super) ahead: usize,
     /// How many there may be, those that stand ready included.
     pub(super) segments_max: u64,
+    /// What stays free on the disk.
+    pub(super) reserve_bytes: u64,
     /// Write the zeros as well as allocating them.
     pub(super) prefill: bool,
+}
+
+impl Plan {
+    /// Makes a file of zeros, where the disk has room for it beside the reserve.
+    fn prepare(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        if self.reserve_bytes > 0 {
+            let needed = offset_of(self.pages).saturating_add(self.reserve_bytes);
+            if self.disk.free_bytes(&self.dir)? < needed {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        prepare(&*self.disk, path, self.pages, self.prefill)
+    }
 }
 
 /// How many segments are in use, and the way to tell that there are fewer.
@@ -255,7 +270,7 @@ impl Shared {
             state.made
         };
         let path = plan.dir.join(format!("{made:020}{PREPARING_SUFFIX}"));
-        match prepare(&*plan.disk, &path, plan.pages, plan.prefill) {
+        match plan.prepare(&path) {
             Ok(file) => {
                 self.lock().ready.push_back(Prepared { path, file, pages: plan.pages });
                 // After the segment can be taken, so that what is promised is there.
@@ -269,6 +284,7 @@ impl Shared {
                 if plan.room.set_disk_full(true) {
                     tracing::warn!(
                         segment_bytes = offset_of(plan.pages),
+                        reserve_bytes = plan.reserve_bytes,
                         folder = %plan.dir.display(),
                         "the disk has no space for another segment: lodging stops when those there \
                          are full, and goes on once there is space for one"

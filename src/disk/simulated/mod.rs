@@ -162,6 +162,11 @@ impl SimulatedDisk {
 }
 
 impl Disk for SimulatedDisk {
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        let state = self.lock();
+        Ok(state.capacity.saturating_sub(state.used()))
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
         let fault = state.call()?;

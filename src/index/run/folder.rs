@@ -41,6 +41,19 @@ impl Folder {
         &self.dir
     }
 
+    /// That the disk has so many bytes free.
+    ///
+    /// # Errors
+    /// As where a run is written to a full disk.
+    pub fn expect_room(&self, bytes: u64) -> Result<(), RunError> {
+        let free = self.disk.free_bytes(&self.dir).map_err(io("asking for room in", &self.dir))?;
+        if free < bytes {
+            let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            return Err(io("merging into", &self.dir)(full));
+        }
+        Ok(())
+    }
+
     /// Opens the runs that there are, and changes nothing.
     ///
     /// # Errors

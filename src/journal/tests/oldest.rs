@@ -118,3 +118,44 @@ fn no_more_segments_are_made_than_there_may_be_until_older_ones_are_gone() {
         assert_eq!(oldest.beginnings().unwrap().len(), 4);
     }
 }
+
+#[test]
+fn no_segment_is_made_of_what_stays_free_on_the_disk() {
+    for prepare_in_background in [false, true] {
+        let segment = options().segment_bytes;
+        let (capacity, reserve) = (10 * segment, 3 * segment + 4_096);
+        let disk = SimulatedDisk::new(5, capacity);
+        let options = Options { reserve_bytes: reserve, prepare_in_background, ..options() };
+        let (mut journal, ..) = reopened(&disk, &options);
+        let full = |journal: &mut Journal| loop {
+            match journal.room().reserve(18_000) {
+                Ok(reservation) => {
+                    journal.push(1, &[&[9; 18_000]], reservation).unwrap();
+                    journal.commit().unwrap();
+                }
+                Err(refused) if refused.cause == NoRoomCause::DiskFull => {
+                    return journal.durable().watermark;
+                }
+                Err(refused) => {
+                    assert_eq!(refused.cause, NoRoomCause::NotReady);
+                    journal.commit().unwrap();
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let last = full(&mut journal);
+        assert_eq!(disk.free_bytes(Path::new(DIR)).unwrap(), 4 * segment, "six of ten are made");
+        assert_eq!(journal.oldest().remove(last).unwrap(), 5);
+        let later = loop {
+            // Whoever makes segments looks again now and then.
+            let later = full(&mut journal);
+            if later > last {
+                break later;
+            }
+            journal.commit().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        assert!(later.0 > last.0);
+        assert!(disk.free_bytes(Path::new(DIR)).unwrap() >= reserve);
+    }
+}

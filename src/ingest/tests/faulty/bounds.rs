@@ -358,7 +358,6 @@ async fn runs_are_merged_beside_the_work_and_all_is_as_before() {
     }
     let covered = engine.index().runs_cover().unwrap();
     assert!(covered.0 > 10, "{covered:?}");
-    assert_eq!(engine.index().wait_for_runs(None, HANGS_AFTER), Some(covered));
     for (batch, first) in &lodged {
         assert_replayed(&engine, batch, first).await;
     }

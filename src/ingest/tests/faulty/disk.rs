@@ -68,6 +68,10 @@ pub(super) fn records_of(path: &Path) -> Option<u64> {
 }
 
 impl Disk for FaultyDisk {
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        self.inner.free_bytes(dir)
+    }
+
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         self.state.lock().unwrap().dirs.push(dir.to_owned());
         self.inner.create_dir(dir)

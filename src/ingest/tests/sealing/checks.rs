@@ -15,10 +15,11 @@ use crate::disk::Disk;
 use crate::id::Watermark;
 use crate::index::filed::{Filed, Placing, Settled};
 use crate::ingest::answer::Framing;
-use crate::ingest::engine::{Found, folders};
+use crate::ingest::engine::folders;
 use crate::ingest::laws::Laws;
 use crate::ingest::record;
 use crate::ingest::recover::Progress;
+use crate::ingest::resume::Resumed;
 use crate::journal::{self, Extent, Position};
 use crate::proto::v1::{Outcome, SubmitBatchResponse};
 use crate::summary::{Fold, FoldOptions};
@@ -63,8 +64,8 @@ impl World<'_> {
     }
 
     /// What a start has found.
-    pub(super) fn check_found(&mut self, found: &Found, laws: &Laws) {
-        let Found { archive, index, journal, recovered, .. } = found;
+    pub(super) fn check_found(&mut self, found: &Resumed, laws: &Laws) {
+        let Resumed { archive, index, journal, recovered, .. } = found;
         self.sets_at_start = archive.sets().len() as u64;
         let held = self.durable.len() as u64;
         let plain = &self.plain;

@@ -19,10 +19,11 @@ use crate::index::Index;
 use crate::index::run::{Folder, Run};
 use crate::ingest::archivist::Archivist;
 use crate::ingest::carried::Carried;
-use crate::ingest::engine::{Finding, Found, folders};
+use crate::ingest::engine::folders;
 use crate::ingest::folding::DurableFold;
 use crate::ingest::laws::Laws;
 use crate::ingest::recover::Progress;
+use crate::ingest::resume::{Resumed, Resuming};
 use crate::ingest::sealing::Sealer;
 use crate::ingest::start_error::{StartError, io};
 use crate::journal;
@@ -76,7 +77,7 @@ impl World<'_> {
         }
     }
 
-    pub(super) fn find(&mut self, laws: &Arc<Laws>) -> Result<Found, StartError> {
+    pub(super) fn find(&mut self, laws: &Arc<Laws>) -> Result<Resumed, StartError> {
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         for folder in [JOURNAL, ARCHIVE, RUNS] {
             disk.create_dir(Path::new(folder)).map_err(io(folder))?;
@@ -87,7 +88,7 @@ impl World<'_> {
         assert!(folded >= self.checkpointed, "the catalog has lost what was durable");
         let first = journal::extent(&*disk, Path::new(JOURNAL), &IDENTITY)?;
         let first = first.map_or(1, |extent| extent.first_record.0);
-        let finding = Finding {
+        let resuming = Resuming {
             disk: Arc::clone(&disk),
             journal_folder: JOURNAL.into(),
             archive_folder: ARCHIVE.into(),
@@ -100,7 +101,7 @@ impl World<'_> {
         };
         let (has_lost, memory) = (self.has_lost, self.memory);
         let (mut from_runs, mut from_archive) = (false, false);
-        let found = finding.find(fold, |runs| {
+        let found = resuming.resume(fold, |runs| {
             let covered = runs.last().map_or(0, |run: &Run| run.covers().last_record.0);
             // What no segment has any more, runs and catalog have.
             (from_runs, from_archive) = (covered > 0, covered + 1 < first);
@@ -115,7 +116,7 @@ impl World<'_> {
     }
 
     /// What is durable must be there; what was written since may be, as a whole group.
-    pub(super) fn adopt(&mut self, found: &Found) {
+    pub(super) fn adopt(&mut self, found: &Resumed) {
         let held = found.journal.durable().watermark.0 as usize;
         let (durable, open) = (self.durable.len(), std::mem::take(&mut self.open));
         if held > durable {
@@ -140,8 +141,8 @@ impl World<'_> {
     }
 
     /// As the engine goes on after it has recovered.
-    fn server(&mut self, found: Found, laws: Arc<Laws>) -> Server {
-        let Found { archive, index, journal, recovery: _, recovered } = found;
+    fn server(&mut self, found: Resumed, laws: Arc<Laws>) -> Server {
+        let Resumed { archive, index, journal, recovery: _, recovered } = found;
         put_newest_in_force(&laws);
         if self.chance.hits(20) {
             self.actors_max = 3 + self.chance.below(3) as u32;
