@@ -15,7 +15,8 @@ use waag::day::Day;
 use waag::generate::{Generator, Options};
 use waag::ingest::answer::Framing;
 use waag::ingest::clock::Clock;
-use waag::ingest::engine::{Engine, calendar};
+use waag::ingest::engine::Engine;
+use waag::ingest::options::calendar;
 use waag::rules::Law;
 
 #[global_allocator]

@@ -10,8 +10,8 @@ use super::{Failure, output};
 use crate::config::{ByteSize, Config};
 use crate::day::{Day, Moment};
 use crate::ingest::clock::Clock;
-use crate::ingest::engine;
 use crate::ingest::offline::Offline;
+use crate::ingest::options;
 use crate::proto::v1;
 use crate::rules::law::Law;
 
@@ -42,7 +42,7 @@ pub struct JudgeArgs {
 pub fn run(args: &JudgeArgs) -> Result<(), Failure> {
     let config =
         Config { rules: args.rules.clone(), memory_max: args.memory_max, ..Config::default() };
-    let calendar = engine::calendar(&config)?;
+    let calendar = options::calendar(&config)?;
     let at = match &args.on {
         None => Clock::system().now(),
         Some(text) => {

@@ -10,7 +10,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Failure;
 use crate::config::{ByteSize, Config};
 use crate::ingest::clock::Clock;
-use crate::ingest::engine::{self, Engine};
+use crate::ingest::engine::Engine;
+use crate::ingest::options;
 use crate::rpc::server;
 use crate::rules::law::Law;
 
@@ -85,7 +86,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
             return Err("--clock is for tests: it needs --listen on loopback".into());
         }
         Some(text) => {
-            let start = engine::calendar(&config)?.parse(text).ok_or_else(|| {
+            let start = options::calendar(&config)?.parse(text).ok_or_else(|| {
                 format!("--clock {text:?} is no time: write it as 2026-11-05T09:30")
             })?;
             Clock::starting_at(start)

@@ -19,6 +19,7 @@ use super::deltas;
 use super::folding;
 use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
+use super::options;
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::Progress;
@@ -30,8 +31,7 @@ pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
-use crate::archive::{self, Pseudonyms};
-use crate::config::{Config, ConfigError, DELTA_BYTES_MAX};
+use crate::config::{Config, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::{Eori, Watermark};
@@ -114,45 +114,6 @@ pub mod folders {
     pub const MADE_AT_START: [&str; 5] = [JOURNAL, ARCHIVE, SECRETS, RULES, RUNS];
 }
 
-/// The bounds that `config` sets for a batch.
-#[must_use]
-pub fn bounds(config: &Config) -> Bounds {
-    let bytes = |size: crate::config::ByteSize| usize::try_from(size.0).unwrap_or(usize::MAX);
-    Bounds {
-        declarations_max: config.batch_declarations_max,
-        goods_items_max: config.batch_goods_items_max,
-        list_elements_max: config.declaration_list_elements_max,
-        common_bytes_max: bytes(config.batch_common_bytes_max),
-        batch_id_characters_max: config.batch_id_characters_max,
-    }
-}
-
-/// How `config` wants its journal.
-#[must_use]
-pub fn journal_options(config: &Config, identity: [u8; 16]) -> journal::Options {
-    journal::Options {
-        segment_bytes: config.segment_bytes.0,
-        group_bytes_max: usize::try_from(config.group_bytes_max.0).unwrap_or(usize::MAX),
-        record_bytes_max: record::batch_bytes_max(
-            config.batch_declarations_max,
-            usize::try_from(config.batch_bytes_max.0).unwrap_or(usize::MAX),
-        ),
-        segments_max: config.unsealed_bytes_max.0 / config.segment_bytes.0,
-        reserve_bytes: config.disk_reserve_bytes.0,
-        ..journal::Options::new(identity)
-    }
-}
-
-/// How `config` wants its archive.
-pub(super) fn archive_options(config: &Config, secrets: &Secrets) -> archive::Options {
-    archive::Options {
-        identity: secrets.identity(),
-        personal: config.archive_personal_data,
-        pseudonyms: Pseudonyms::new(secrets.pseudonym()),
-        look_only: false,
-    }
-}
-
 impl Engine {
     /// Opens the data folder, recovers what it holds, and starts the threads.
     ///
@@ -178,7 +139,7 @@ impl Engine {
     ) -> Result<(Arc<Self>, Started), StartError> {
         let began = std::time::Instant::now();
         let sizes = config.check()?;
-        let calendar = calendar(config)?;
+        let calendar = options::calendar(config)?;
         let folder = |name: &str| config.data_dir.join(name);
         for name in folders::MADE_AT_START {
             let path = folder(name);
@@ -211,8 +172,8 @@ impl Engine {
             journal_folder,
             archive_folder: folder(folders::ARCHIVE),
             runs_folder: runs_folder.clone(),
-            archive: archive_options(config, &secrets),
-            journal: journal_options(config, secrets.identity()),
+            archive: options::archive_options(config, &secrets),
+            journal: options::journal_options(config, secrets.identity()),
             laws: Arc::clone(&laws),
             preparers: (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect(),
             time_zone: config.time_zone.clone(),
@@ -279,7 +240,7 @@ impl Engine {
         };
         for number in 0..config.worker_count() {
             let worker = Worker {
-                preparer: preparer(bounds(config)),
+                preparer: preparer(options::bounds(config)),
                 index: Arc::clone(&index),
                 laws: Arc::clone(&laws),
                 room: journal.room(),
@@ -559,18 +520,6 @@ pub fn too_large(bytes: u64, bytes_max: usize) -> Refusal {
     );
     refusal.field = "declarations".into();
     refusal
-}
-
-/// The zone of `config`.
-///
-/// # Errors
-/// Where there is no such zone.
-pub fn calendar(config: &Config) -> Result<Calendar, ConfigError> {
-    Calendar::new(&config.time_zone).ok_or_else(|| ConfigError::Bound {
-        field: "time_zone",
-        value: config.time_zone.clone(),
-        bound: "must be a zone of the IANA database, as Europe/Amsterdam".into(),
-    })
 }
 
 /// Logs the progress of a long recovery now and then.

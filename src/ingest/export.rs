@@ -12,9 +12,10 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::archivist::Archivist;
-use super::engine::{self, folders};
+use super::engine::folders;
 use super::inspect::Opened;
 use super::laws::Laws;
+use super::options;
 use super::prepare::{Bounds, Preparer};
 use super::record::Entry;
 use super::recover::Progress;
@@ -92,7 +93,7 @@ pub fn export(
     let secrets = &opened.secrets;
     let disk: Arc<dyn Disk> = Arc::new(LocalDisk::new());
     let folder = |name: &str| config.data_dir.join(name);
-    let options = engine::archive_options(config, secrets);
+    let options = options::archive_options(config, secrets);
     let personal = options.personal;
     let mut export = ArchiveWriter::new(
         Arc::clone(&disk),
@@ -193,7 +194,7 @@ fn archivist(config: &Config, opened: &Opened) -> Result<Archivist, StartError> 
     let secrets = &opened.secrets;
     let keys = Keys::new(secrets.prf(), secrets.digest());
     Ok(Archivist::new(
-        Preparer::new(Bounds::NONE, engine::calendar(config)?, keys),
+        Preparer::new(Bounds::NONE, options::calendar(config)?, keys),
         Arc::clone(&opened.laws),
         Mint::new(secrets.bijection()),
     ))

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::engine::{self, StartError, folders};
 use super::kept_runs::KeptRuns;
 use super::laws::Laws;
+use super::options;
 use super::prepare::{Bounds, Preparer};
 use super::recover::{RecoverError, Recovered, Recoverer};
 use super::resume;
@@ -386,7 +387,7 @@ impl Opened {
 
     /// Opens the archive, changing nothing, and checks all of it.
     fn check_archive(&self, config: &Config) -> Result<(Archive, Part), StartError> {
-        let options = engine::archive_options(config, &self.secrets);
+        let options = options::archive_options(config, &self.secrets);
         let options = archive::Options { look_only: true, ..options };
         let root = config.data_dir.join(folders::ARCHIVE);
         let (archive, _) = Archive::open(Arc::new(LocalDisk::new()), &root, options)?;
@@ -417,7 +418,7 @@ impl Opened {
         LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
         let keys = self.keys();
         let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
-        let calendar = engine::calendar(config)?;
+        let calendar = options::calendar(config)?;
         let preparers = (0..config.worker_count())
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
             .collect();

@@ -24,7 +24,7 @@
 //!   `bunch` at a time; `from_archive`: the archive's do.
 //! - [`answer`]: verdicts to bytes.
 //! - [`lookup`]: one declaration, by LRN or MRN.
-//! - [`offline`]: judging without lodging.
+//! - [`offline`]: judging without lodging. [`options`]: what the settings come to.
 //! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
@@ -41,6 +41,7 @@ pub mod inspect;
 pub mod laws;
 pub mod lookup;
 pub mod offline;
+pub mod options;
 pub mod prepare;
 pub mod record;
 pub mod recover;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::answer::Framing;
-use super::engine::{self, StartError, too_large};
+use super::engine::{StartError, too_large};
 use super::laws::{Laws, Numbered};
+use super::options;
 use super::prepare::Preparer;
 use super::refusal::Refusal;
 use super::work::Finisher;
@@ -52,13 +53,13 @@ impl Offline {
         let record = laws.record(&law);
         laws.note(record)?;
         laws.put_in_force(record.number, Arc::clone(&law));
-        let calendar = engine::calendar(config)?;
+        let calendar = options::calendar(config)?;
         Ok(Self {
             law: Arc::new(Numbered { number: record.number, law }),
             laws,
             settler: Settler::new(Arc::clone(&index)),
             index,
-            preparer: Preparer::new(engine::bounds(config), calendar, keys),
+            preparer: Preparer::new(options::bounds(config), calendar, keys),
             finisher: Finisher {
                 mint: Mint::new(secrets.bijection()),
                 answer_bytes_max: usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX),

@@ -8,7 +8,7 @@ use tonic_types::StatusExt;
 use super::*;
 use crate::config::{ByteSize, Config};
 use crate::ingest::clock::Clock;
-use crate::ingest::engine;
+use crate::ingest::options;
 use crate::rules::Law;
 
 struct Served {
@@ -29,7 +29,7 @@ impl Served {
             lookups_in_flight_max,
             ..Config::default()
         };
-        let start = engine::calendar(&config).unwrap().parse("2026-11-05T12:00").unwrap();
+        let start = options::calendar(&config).unwrap().parse("2026-11-05T12:00").unwrap();
         let law = Law::load(None).unwrap();
         let (engine, _) = Engine::start(&config, law, Clock::starting_at(start)).unwrap();
         let stopping = watch::channel(false).1;

@@ -8,7 +8,8 @@ use super::{DemoArgs, DemoReport, drive};
 use crate::config::{ByteSize, Config};
 use crate::day::Moment;
 use crate::ingest::clock::Clock;
-use crate::ingest::engine::{self, Engine};
+use crate::ingest::engine::Engine;
+use crate::ingest::options;
 use crate::rpc::server;
 use crate::rules::law::Law;
 
@@ -40,7 +41,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
 }
 
 fn drive_own_server(args: &DemoArgs, config: &Config) -> Result<DemoReport, Failure> {
-    let calendar = engine::calendar(config)?;
+    let calendar = options::calendar(config)?;
     // Eight in the morning, when offices open: far from midnight on either side.
     let start = Moment(calendar.start_of(args.load.on).0 + 8 * 3_600_000);
     let law = Law::load(None)?;

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use super::answer::Framing;
 use super::clock::Clock;
-use super::engine::{self, Engine};
+use super::engine::Engine;
 use crate::config::{ByteSize, Config};
 use crate::day::{Day, Moment};
 use crate::generate::{Generator, Options};
+use crate::ingest::options;
 use crate::rules::Law;
 
 /// Small bounds, so that an engine starts in little time and memory.
@@ -31,7 +32,7 @@ fn config(data_dir: &Path) -> Config {
 }
 
 fn local(config: &Config, text: &str) -> Moment {
-    engine::calendar(config).unwrap().parse(text).unwrap()
+    options::calendar(config).unwrap().parse(text).unwrap()
 }
 
 /// An engine whose clock starts at this local time.
