@@ -108,7 +108,7 @@ fn only_replays(state: &State, filed: &Filed, cold: &[(u16, Cold)]) -> Option<Ve
             table.prefetch(ahead);
         }
         let index = u16::try_from(place).ok()?;
-        if filed.is_replay(place) {
+        if filed.is_known_replay(place) {
             continue;
         }
         let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);
@@ -138,7 +138,7 @@ fn claim_keys(
             hot.table.prefetch(ahead);
         }
         let Ok(index) = u16::try_from(place) else { break };
-        if filed.is_replay(place) {
+        if filed.is_known_replay(place) {
             continue;
         }
         let cold = cold.next_if(|(i, _)| *i == index).map(|(_, cold)| cold);

@@ -198,6 +198,7 @@ pub struct Draft {
     digests: Vec<Digest>,
     outcomes: Vec<AtomicU8>,
     fallbacks: Vec<FiledFallback>,
+    has_known_replays: bool,
 }
 
 impl Draft {
@@ -209,6 +210,7 @@ impl Draft {
             digests: Vec::with_capacity(declarations),
             outcomes: Vec::with_capacity(declarations),
             fallbacks: Vec::new(),
+            has_known_replays: false,
         }
     }
 
@@ -233,6 +235,7 @@ impl Draft {
 
     /// Adds a declaration that is known to replay one of this outcome: it claims nothing.
     pub fn push_replay(&mut self, of: Outcome) {
+        self.has_known_replays = true;
         self.keys.push(Key(0, 0));
         self.digests.push(Digest(0, 0));
         self.outcomes.push(AtomicU8::new(Settled::replay_of(of).byte()));
@@ -283,6 +286,8 @@ pub struct Filed {
     digests: Box<[Digest]>,
     outcomes: Box<[AtomicU8]>,
     fallbacks: Box<[FiledFallback]>,
+    /// Some declarations were [pushed as replays](Draft::push_replay).
+    has_known_replays: bool,
     placing: OnceLock<Placing>,
     placed: AtomicU64,
 }
@@ -298,6 +303,7 @@ impl Filed {
             digests: draft.digests.into_boxed_slice(),
             outcomes: draft.outcomes.into_boxed_slice(),
             fallbacks: draft.fallbacks.into_boxed_slice(),
+            has_known_replays: draft.has_known_replays,
             placing: OnceLock::new(),
             placed: AtomicU64::new(0),
         }
@@ -380,9 +386,11 @@ impl Filed {
         bytes.extend(self.outcomes.iter().map(|o| o.load(Ordering::Relaxed)));
     }
 
-    /// Whether declaration `index` is known to be a replay.
-    pub(super) fn is_replay(&self, index: usize) -> bool {
-        self.settled(index).is_some_and(|settled| settled.outcome == Outcome::Replayed)
+    /// Whether declaration `index` was known to be a replay before anything was claimed.
+    pub(super) fn is_known_replay(&self, index: usize) -> bool {
+        // Asked for every declaration that is lodged, of which none ever is.
+        self.has_known_replays
+            && self.settled(index).is_some_and(|settled| settled.outcome == Outcome::Replayed)
     }
 
     pub(super) fn settle(&self, index: usize, settled: Settled) {
