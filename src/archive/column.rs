@@ -36,9 +36,6 @@ pub(super) enum Coding {
     Lengths,
     /// As [`Coding::Dictionary`], of so few values that a page of many rows takes one block.
     Few,
-    /// Texts of digits drawn by chance, as [`Coding::Lengths`]: they are compressed at a level that
-    /// takes no notice of short repetitions, since to say where one was takes more than the digits.
-    References,
     /// As they are: nothing is alike.
     Plain,
 }

@@ -18,6 +18,20 @@ use super::column::Kind;
 use crate::wire::digest::Digest;
 use crate::wire::view::DocumentReference;
 
+/// As much room as `len` took, and some more: columns are filled again and again with about as much,
+/// and a buffer that grows is copied each time.
+fn room(len: usize) -> usize {
+    len + len / 8
+}
+
+/// What is in `builder`, which has room for as much again.
+fn take_numbers<T: ArrowPrimitiveType>(builder: &mut PrimitiveBuilder<T>) -> PrimitiveArray<T> {
+    let array = builder.finish();
+    *builder = PrimitiveBuilder::with_capacity(room(array.len()))
+        .with_data_type(array.data_type().clone());
+    array
+}
+
 /// Numbers.
 pub(super) struct Numbers<T: ArrowPrimitiveType>(PrimitiveBuilder<T>);
 
@@ -53,7 +67,7 @@ impl<T: ArrowPrimitiveType> Kind for Numbers<T> {
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(Arc::new(self.0.finish()))
+        Ok(Arc::new(take_numbers(&mut self.0)))
     }
 
     fn bytes(&self) -> usize {
@@ -86,7 +100,7 @@ impl Kind for Moments {
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(Arc::new(self.0.finish()))
+        Ok(Arc::new(take_numbers(&mut self.0)))
     }
 
     fn bytes(&self) -> usize {
@@ -119,7 +133,10 @@ impl Kind for Texts {
     }
 
     fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(Arc::new(self.0.finish()))
+        let array = self.0.finish();
+        let (rows, bytes) = (room(array.len()), room(array.values().len()));
+        self.0 = StringBuilder::with_capacity(rows, bytes);
+        Ok(Arc::new(array))
     }
 
     fn bytes(&self) -> usize {

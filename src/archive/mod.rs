@@ -43,7 +43,8 @@
 //!   is found again after two others had begun in the same set has a second file in each, `...2.parquet`.)
 //! - Memory does not grow with the journal, nor with the days of a set: ten files at most are being
 //!   written, each holding one row group (32 MiB, and 2^17 rows or, of goods items and findings, 2^20), the dictionaries of its
-//!   columns (4 MiB each) and 4,096 rows or 8 MiB that wait, beside one declaration.
+//!   columns (4 MiB each) and 4,096 rows or 8 MiB that wait, beside one declaration and up to five times
+//!   as much on its way to the thread that encodes (`encoder`).
 //!   Reading a set holds of ten files at most 4,096 rows, a page and a dictionary of each column, and
 //!   512 KiB of blocks.
 //! - Every file names in its metadata the version of this format (`waag.archive_format`), of the
@@ -192,7 +193,7 @@
 //!
 //! | choice | saves |
 //! |---|---|
-//! | zstd at level 3, after the codings below (measured when digests had 128 bits) | 14.8 of 61.9 |
+//! | zstd, after the codings below (at level 3, measured when digests had 128 bits) | 14.8 of 61.9 |
 //! | dictionaries for masses, values and costs, instead of differences | 1.7 |
 //! | a dictionary for manufacturers' references, instead of texts with lengths | 1.1 |
 //! | what the one before does not share, for merchants' references, GTIN, UCR and MRN | 0.9 |
@@ -200,14 +201,13 @@
 //! | digests of 80 bits, not 128 | 3.0 |
 //! | pseudonyms of 48 bits, not 64, as they are | 1.2 |
 //! | and as differences, which are packed in 49 bits where zstd makes 54 of them | 0.6 |
-//! | transport documents with lengths and at level 1: at 3, zstd repeats five digits that cost less as they are | 0.16 |
+//! | level 1: at 3, zstd repeats five digits of a transport document that cost less as they are, which makes up for what it spares elsewhere | 0.0; 4.6 s of a processor, not 5.0, for 2 million goods items |
 //! | pages of 16,384 rows where values are few | 0.09 |
 //!
 //! Not taken: zstd at level 13, the lowest that weighs a repetition before it writes it, would save 0.4 of
 //! transport document and 0.2 of UCR, but an export of 2 million goods items then takes 7.8 s of a
 //! processor, not 5.0 (6.9 with the first alone), and 0.2 of MRN at 0.8 s more for each million;
-//! levels 2 and 6 hardly anything; level 1 for all takes 0.05 bytes more and 4.6 s. BYTE_STREAM_SPLIT of
-//! pseudonyms would save 0.17, of values 0.1, which readers of before 2024 do not know for integers.
+//! levels 2 and 6 hardly anything. BYTE_STREAM_SPLIT of pseudonyms would save 0.17, of values 0.1, which readers of before 2024 do not know for integers.
 //! Statistics are kept of the columns by which rows are looked for, and nowhere else.
 
 mod checked_file;
@@ -215,6 +215,7 @@ mod checking;
 mod column;
 mod copying;
 mod cursor;
+mod encoder;
 mod entry;
 mod error;
 mod find;

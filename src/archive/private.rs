@@ -38,7 +38,8 @@ const MASK: u64 = (1 << 48) - 1;
 #[derive(Clone)]
 pub struct Pseudonyms {
     key: SipHasher24,
-    evened: String,
+    /// What is hashed, made anew each time.
+    message: Vec<u8>,
 }
 
 impl std::fmt::Debug for Pseudonyms {
@@ -51,7 +52,7 @@ impl Pseudonyms {
     /// Under this key.
     #[must_use]
     pub fn new(key: [u8; 16]) -> Self {
-        Self { key: SipHasher24::new_with_key(&key), evened: String::new() }
+        Self { key: SipHasher24::new_with_key(&key), message: Vec::new() }
     }
 
     /// The person's; `None` without a name.
@@ -68,38 +69,51 @@ impl Pseudonyms {
         if text.is_empty() {
             return None;
         }
-        let mut hash = self.key;
-        hash.write_u8(kind);
-        let parts = [(text, " "), (party.postcode, ""), (party.country, "")];
+        let message = &mut self.message;
+        message.clear();
+        message.push(kind);
+        let parts: [(&str, &[u8]); 3] = [(text, b" "), (party.postcode, b""), (party.country, b"")];
         for (part, space) in parts {
-            self.evened.clear();
-            even_out(part, space, &mut self.evened);
-            hash.write(&(self.evened.len() as u64).to_le_bytes());
-            hash.write(self.evened.as_bytes());
+            let length_at = message.len();
+            message.extend([0; 8]);
+            even_out(part, space, message);
+            let length = (message.len() - length_at - 8) as u64;
+            let place = message.iter_mut().skip(length_at);
+            place.zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
         }
+        let mut hash = self.key;
+        hash.write(message);
         Some(hash.finish() & MASK)
     }
 }
 
 /// Appends `text` evened out, with `space` between words.
-fn even_out(text: &str, space: &str, to: &mut String) {
+fn even_out(text: &str, space: &[u8], to: &mut Vec<u8>) {
     let start = to.len();
     let mut between = false;
-    let mut letter = |c: char, to: &mut String| {
-        if !c.is_alphanumeric() {
-            between = true;
-            return;
+    let mut begins = |is_letter: bool, to: &mut Vec<u8>| {
+        if is_letter && between && to.len() > start {
+            to.extend_from_slice(space);
         }
-        if between && to.len() > start {
-            to.push_str(space);
-        }
-        between = false;
-        to.extend(c.to_lowercase());
+        between = !is_letter;
+        is_letter
     };
     if text.is_ascii() {
-        text.chars().for_each(|c| letter(c, to));
+        to.reserve(text.len());
+        for byte in text.bytes() {
+            if begins(byte.is_ascii_alphanumeric(), to) {
+                to.push(byte.to_ascii_lowercase());
+            }
+        }
     } else {
-        text.nfkc().for_each(|c| letter(c, to));
+        let mut encoded = [0; 4];
+        for c in text.nfkc() {
+            if begins(c.is_alphanumeric(), to) {
+                for lower in c.to_lowercase() {
+                    to.extend_from_slice(lower.encode_utf8(&mut encoded).as_bytes());
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::column::Table as _;
+use super::encoder::Encoder;
 use super::error::ArchiveError;
 use super::private::{Pseudonyms, quotes_person, sends_gift};
 use super::set::day_folder;
@@ -150,14 +151,14 @@ impl DayTables {
     /// Begins the five files, whether they will have rows or not: so a day has all of them or is
     /// not whole.
     pub(super) fn create(
-        disk: &Arc<dyn Disk>,
+        (disk, encoder): (&Arc<dyn Disk>, &Arc<Encoder>),
         root: &Path,
         (day, part): (Day, u32),
         first: u64,
         personal: bool,
     ) -> Result<Self, ArchiveError> {
-        let place =
-            |table| Place { disk, folder: day_folder(root, table, day), first, part, personal };
+        let folder = |table| day_folder(root, table, day);
+        let place = |table| Place { disk, encoder, folder: folder(table), first, part, personal };
         Ok(Self {
             personal,
             batches: TableFile::create(&place(Batches::NAME))?,

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::encoder::Encoder;
 use super::error::{ArchiveError, io_error};
 use super::private::{PSEUDONYM_VERSION, Pseudonyms};
 use super::rows::{BatchRow, DayTables, DeclarationRow, ReplayRow};
@@ -38,6 +39,8 @@ pub struct SetWriter {
     /// The record that was begun or added last.
     current: Watermark,
     others: Vec<OtherRecord>,
+    /// The last one, so that nothing is written any more once this is dropped.
+    encoder: Arc<Encoder>,
 }
 
 /// What is known of a part besides its files.
@@ -65,6 +68,7 @@ impl SetWriter {
     pub(super) fn new(archive: Arc<Inner>, first: Watermark, first_ordinal: Ordinal) -> Self {
         Self {
             pseudonyms: archive.options.pseudonyms.clone(),
+            encoder: Encoder::new(archive.options.encode_beside),
             archive,
             first,
             first_ordinal,
@@ -124,7 +128,8 @@ impl SetWriter {
         let number = u32::try_from(before + 1).unwrap_or(u32::MAX);
         let Inner { disk, root, options, folders, .. } = &*self.archive;
         let _folders = lock(folders);
-        let tables = DayTables::create(disk, root, (day, number), self.first.0, options.personal)?;
+        let on = (disk, &self.encoder);
+        let tables = DayTables::create(on, root, (day, number), self.first.0, options.personal)?;
         let place = self.begun;
         self.begun += 1;
         let part = Part {

@@ -31,6 +31,9 @@ pub struct Options {
     pub pseudonyms: Pseudonyms,
     /// Nothing is changed in opening: what belongs to no set stays.
     pub look_only: bool,
+    /// Rows are encoded in a thread beside that which makes them. Without it, what is done to the disk
+    /// comes in the same order each time.
+    pub encode_beside: bool,
 }
 
 /// What was found and put right when an archive was opened.

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Schema, SchemaRef};
@@ -22,9 +22,11 @@ use parquet::schema::types::ColumnPath;
 
 use super::FORMAT_VERSION;
 use super::column::{Coding, Column, Presence, Table};
+use super::encoder::Encoder;
 use super::error::{ArchiveError, io_error, parquet_error};
 use super::private::PSEUDONYM_VERSION;
 use super::set::{BLOCK_BYTES, FileEntry};
+use super::store::lock;
 use crate::disk::{AppendFile, Disk};
 use crate::wire::digest::NORMALISER_VERSION;
 
@@ -34,6 +36,8 @@ const ROW_GROUP_BYTES_MAX: usize = 32 << 20;
 /// few enough to stay in the processor's cache.
 const HELD_ROWS_MAX: usize = 4_096;
 const HELD_BYTES_MAX: usize = 8 << 20;
+/// Rows between two looks at how many bytes they are.
+const HELD_ASKED_EVERY: usize = 16;
 /// Distinct values of a column are numbered until they take so many bytes: sellers of 131,072
 /// declarations, and products of a million goods items, do.
 const DICTIONARY_BYTES_MAX: usize = 4 << 20;
@@ -42,14 +46,14 @@ const PAGE_ROWS_MAX: usize = 8_192;
 /// The same of [`Coding::Few`]: up to 0.25 bytes a row, so 4 KiB.
 const PAGE_ROWS_MAX_FEW: usize = 16_384;
 /// See the measurements in [`super`].
-const ZSTD_LEVEL: i32 = 3;
-/// Of [`Coding::References`]: at 1 zstd looks for repetitions of 6 bytes, at 3 of 5.
-const ZSTD_LEVEL_REFERENCES: i32 = 1;
+const ZSTD_LEVEL: i32 = 1;
 
 /// Where a file is written, and by what it is told from others.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     pub(super) disk: &'a Arc<dyn Disk>,
+    /// What encodes its rows.
+    pub(super) encoder: &'a Arc<Encoder>,
     /// The folder, which is made where it is missing.
     pub(super) folder: PathBuf,
     /// First record of the range.
@@ -114,20 +118,77 @@ impl io::Write for Checked {
     }
 }
 
-/// A file being written.
+/// A file being written: rows are collected here, and encoded wherever the [`Encoder`] does that.
 pub(super) struct TableFile<T> {
     /// Rows are added here, one value to each column; then [`Self::added`] is called.
     pub(super) rows: T,
-    beside: Beside,
+    file: Arc<FileWriter>,
+    encoder: Arc<Encoder>,
     schema: SchemaRef,
     /// Of each column of the table, whether this file has it.
     has: Vec<bool>,
-    /// `None` once it has ended.
-    writer: Option<ArrowWriter<Checked>>,
     /// Rows in `rows`.
     held: usize,
-    /// Rows that are there no more.
-    handed_on: u64,
+}
+
+/// Where the rows of a file are encoded and written.
+pub(super) struct FileWriter {
+    table: &'static str,
+    state: Mutex<State>,
+    /// What went wrong, until somebody is told.
+    failure: Mutex<Option<ArchiveError>>,
+}
+
+struct State {
+    beside: Beside,
+    /// `None` once it has ended or failed.
+    writer: Option<ArrowWriter<Checked>>,
+    /// Rows written.
+    rows: u64,
+}
+
+impl FileWriter {
+    /// Writes rows, unless it has failed before.
+    pub(super) fn write(&self, rows: &RecordBatch) {
+        let mut state = lock(&self.state);
+        let State { beside, writer, rows: written } = &mut *state;
+        let Some(open) = writer else { return };
+        match open.write(rows) {
+            Ok(()) => *written += rows.num_rows() as u64,
+            Err(error) => {
+                *lock(&self.failure) = Some(parquet_error(beside.path())(error));
+                *writer = None;
+            }
+        }
+    }
+
+    /// What went wrong since anybody asked.
+    fn failure(&self) -> Result<(), ArchiveError> {
+        lock(&self.failure).take().map_or(Ok(()), Err)
+    }
+
+    /// Ends the file and syncs it.
+    pub(super) fn finish(&self) -> Result<Written, ArchiveError> {
+        self.failure()?;
+        let mut state = lock(&self.state);
+        let State { beside, writer, rows } = &mut *state;
+        let path = beside.path();
+        let Some(mut writer) = writer.take() else {
+            return Err(ArchiveError::Order("a file was ended twice".to_owned()));
+        };
+        writer.finish().map_err(parquet_error(path))?;
+        // What the system says is lost where the inner writer is taken out with bytes in its buffer.
+        writer.sync().map_err(io_error("writing", path))?;
+        let file = writer.inner_mut();
+        file.file.sync().map_err(io_error("syncing", path))?;
+        if file.block_bytes > 0 {
+            file.end_block();
+        }
+        let entry = FileEntry { rows: *rows, bytes: file.file.len(), check: file.whole };
+        let checks = std::mem::take(&mut file.blocks);
+        let beside = beside.path.take().unwrap_or_default();
+        Ok(Written { table: self.table, entry, checks, beside })
+    }
 }
 
 /// A file that is removed when this is dropped, unless it was taken over before.
@@ -154,7 +215,7 @@ impl Drop for Beside {
 impl<T: Table> TableFile<T> {
     /// Begins a file.
     pub(super) fn create(place: &Place<'_>) -> Result<Self, ArchiveError> {
-        let Place { disk, folder, first, part, personal } = place;
+        let Place { disk, encoder, folder, first, part, personal } = place;
         disk.create_dir(folder).map_err(io_error("making", folder))?;
         let beside = folder.join(format!(".{first:012}.{part}.parquet.part"));
         let file = match disk.append(&beside) {
@@ -182,19 +243,28 @@ impl<T: Table> TableFile<T> {
             ArrowWriter::try_new_with_options(Checked::new(file), Arc::clone(&schema), options)
         });
         let writer = Some(writer.map_err(parquet_error(beside.path()))?);
-        Ok(Self { rows: T::new(), beside, schema, has, writer, held: 0, handed_on: 0 })
+        let file = FileWriter {
+            table: T::NAME,
+            state: Mutex::new(State { beside, writer, rows: 0 }),
+            failure: Mutex::default(),
+        };
+        let (file, encoder) = (Arc::new(file), Arc::clone(encoder));
+        Ok(Self { rows: T::new(), file, encoder, schema, has, held: 0 })
     }
 
     /// A row has been added to [`Self::rows`].
     pub(super) fn added(&mut self) -> Result<(), ArchiveError> {
         self.held += 1;
-        if self.held >= HELD_ROWS_MAX || self.rows.bytes() >= HELD_BYTES_MAX {
+        // To add up the bytes of all columns takes as long as to fill some of them.
+        let is_asked = self.held.is_multiple_of(HELD_ASKED_EVERY);
+        if self.held >= HELD_ROWS_MAX || (is_asked && self.rows.bytes() >= HELD_BYTES_MAX) {
             self.hand_on()?;
         }
         Ok(())
     }
 
     fn hand_on(&mut self) -> Result<(), ArchiveError> {
+        self.file.failure()?;
         let rows_error = |source| ArchiveError::Rows { table: T::NAME, source };
         if self.held == 0 {
             return Ok(());
@@ -202,11 +272,7 @@ impl<T: Table> TableFile<T> {
         let arrays = self.rows.take().map_err(rows_error)?;
         let arrays = arrays.into_iter().zip(&self.has).filter(|(_, has)| **has).map(|(a, _)| a);
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays.collect());
-        let batch = batch.map_err(rows_error)?;
-        if let Some(writer) = &mut self.writer {
-            writer.write(&batch).map_err(parquet_error(self.beside.path()))?;
-        }
-        self.handed_on += self.held as u64;
+        self.encoder.write(&self.file, batch.map_err(rows_error)?);
         self.held = 0;
         Ok(())
     }
@@ -214,23 +280,7 @@ impl<T: Table> TableFile<T> {
     /// Writes what is left and syncs the file.
     pub(super) fn finish(mut self) -> Result<Written, ArchiveError> {
         self.hand_on()?;
-        let path = self.beside.path();
-        let Some(writer) = &mut self.writer else {
-            return Err(ArchiveError::Order("a file was ended twice".to_owned()));
-        };
-        writer.finish().map_err(parquet_error(path))?;
-        // What the system says is lost where the inner writer is taken out with bytes in its buffer.
-        writer.sync().map_err(io_error("writing", path))?;
-        let file = writer.inner_mut();
-        file.file.sync().map_err(io_error("syncing", path))?;
-        if file.block_bytes > 0 {
-            file.end_block();
-        }
-        let (bytes, check) = (file.file.len(), file.whole);
-        let entry = FileEntry { rows: self.handed_on, bytes, check };
-        let checks = std::mem::take(&mut file.blocks);
-        let beside = self.beside.path.take().unwrap_or_default();
-        Ok(Written { table: T::NAME, entry, checks, beside })
+        self.encoder.finish(&self.file)
     }
 }
 
@@ -279,7 +329,7 @@ fn properties<T: Table>(
         let encoding = match column.coding {
             Coding::Delta => Encoding::DELTA_BINARY_PACKED,
             Coding::Prefix => Encoding::DELTA_BYTE_ARRAY,
-            Coding::Lengths | Coding::References => Encoding::DELTA_LENGTH_BYTE_ARRAY,
+            Coding::Lengths => Encoding::DELTA_LENGTH_BYTE_ARRAY,
             Coding::Plain => Encoding::PLAIN,
             Coding::Dictionary | Coding::Few if is_number => Encoding::DELTA_BINARY_PACKED,
             Coding::Dictionary | Coding::Few => Encoding::DELTA_LENGTH_BYTE_ARRAY,
@@ -287,10 +337,6 @@ fn properties<T: Table>(
         properties = properties
             .set_column_dictionary_enabled(path(), is_dictionary)
             .set_column_encoding(path(), encoding);
-        if column.coding == Coding::References {
-            let level = ZstdLevel::try_new(ZSTD_LEVEL_REFERENCES)?;
-            properties = properties.set_column_compression(path(), Compression::ZSTD(level));
-        }
         if column.coding == Coding::Few {
             properties = properties.set_column_data_page_row_count_limit(path(), PAGE_ROWS_MAX_FEW);
         }

@@ -66,7 +66,7 @@ table! {
     importer_person: Amounts, Optional, Delta;
     importer_address: Amounts, Optional, Delta;
     transport_document_type: Texts, Optional, Few;
-    transport_document_reference: Texts, Optional, References;
+    transport_document_reference: Texts, Optional, Lengths;
     previous_documents: Documents, Required, Dictionary;
     transport_costs_currency: Texts, Optional, Few;
     transport_costs_hundredths: Amounts, Required, Dictionary;

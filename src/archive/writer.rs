@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::encoder::Encoder;
 use super::error::ArchiveError;
 use super::error::io_error;
 use super::private::Pseudonyms;
@@ -52,6 +53,8 @@ pub struct ArchiveWriter {
     lines: u64,
     totals: [TableTotals; 5],
     days: Option<(Day, Day)>,
+    /// The last one, so that nothing is written any more once this is dropped.
+    encoder: Arc<Encoder>,
 }
 
 impl std::fmt::Debug for ArchiveWriter {
@@ -82,6 +85,7 @@ impl ArchiveWriter {
             lines: 0,
             totals,
             days: None,
+            encoder: Encoder::new(true),
         }
     }
 
@@ -95,8 +99,8 @@ impl ArchiveWriter {
             self.end_range(Watermark(record.0 - 1))?;
         }
         if !self.open.contains_key(&day) {
-            let tables =
-                DayTables::create(&self.disk, &self.root, (day, 1), self.first, self.personal)?;
+            let on = (&self.disk, &self.encoder);
+            let tables = DayTables::create(on, &self.root, (day, 1), self.first, self.personal)?;
             self.open.insert(day, tables);
         }
         self.saw(day);

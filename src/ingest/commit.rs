@@ -16,6 +16,7 @@ use super::carried::Carried;
 use super::clock::Clock;
 use super::deltas::Deltas;
 use super::laws::Laws;
+use super::pace::Pace;
 use super::record::{self, BatchRecord};
 use super::runs;
 use super::work::{Placed, ToCommit, ToEnact};
@@ -57,6 +58,8 @@ pub(super) struct Committer {
     /// To the thread that writes runs.
     pub(super) frozen: Sender<Arc<Frozen>>,
     pub(super) freezing: Freezing,
+    /// How far sealing is.
+    pub(super) pace: Arc<Pace>,
     /// Dropped to tell the sealer that the server stops.
     pub(super) _sealing: Sender<()>,
     pub(super) laws: Arc<Laws>,
@@ -302,6 +305,9 @@ impl Committer {
             let _ = self.answers.send(batch);
         }
         self.freezing.wrote(group.bytes);
+        if let Some(last) = self.last {
+            std::thread::sleep(self.pace.pause(last.position, group.bytes));
+        }
         group.bytes = 0;
         Ok(())
     }

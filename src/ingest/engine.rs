@@ -20,6 +20,7 @@ use super::folding;
 use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
 use super::options;
+use super::pace::Pace;
 use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::Progress;
@@ -272,6 +273,7 @@ impl Engine {
         let oldest = journal.oldest();
         // Of what was read, from the segment on in which the newest run ends: somewhat more than that.
         let has_tail = last.map(|last| last.number) > index.runs_cover();
+        let pace = Arc::new(Pace::new(config));
         let committer = Committer {
             journal,
             index: Arc::clone(&index),
@@ -280,6 +282,7 @@ impl Engine {
             carried,
             frozen,
             freezing: Freezing::new(config, if has_tail { recovery.bytes } else { 0 }),
+            pace: Arc::clone(&pace),
             _sealing: sealing,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),
@@ -306,6 +309,7 @@ impl Engine {
             folded: folder.durable(),
             derived: Watermark(0),
             set_lines_max: SET_LINES_MAX,
+            pace,
             until,
             failed: Arc::clone(&failed),
             stop: stop.clone(),

@@ -55,6 +55,7 @@ mod deltas;
 mod folding;
 mod from_archive;
 mod kept_runs;
+mod pace;
 mod placed;
 mod recover_error;
 mod resume;

@@ -44,6 +44,7 @@ pub(super) fn archive_options(config: &Config, secrets: &Secrets) -> archive::Op
         personal: config.archive_personal_data,
         pseudonyms: Pseudonyms::new(secrets.pseudonym()),
         look_only: false,
+        encode_beside: true,
     }
 }
 

@@ -14,7 +14,7 @@
 //! has any more.
 //!
 //! One thread does this, with a low priority. It holds up nobody, until as many segments wait as there
-//! may be (`unsealed_bytes_max`): then batches are refused for a while.
+//! may be (`unsealed_bytes_max`): then batches are refused for a while. Before that they slow down (`pace`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 
 use super::archivist::Archivist;
 use super::folding::DurableFold;
+use super::pace::Pace;
 use super::record::Entry;
 use crate::archive::{Archive, ArchiveError, Set};
 use crate::disk::is_disk_full;
@@ -54,6 +55,8 @@ pub(super) struct Sealer {
     pub(super) derived: Watermark,
     /// Once a set has so many goods items, it ends with the batch that has the last of them.
     pub(super) set_lines_max: u64,
+    /// Told how far it is.
+    pub(super) pace: Arc<Pace>,
     /// Closed when the server stops.
     pub(super) until: Receiver<()>,
     pub(super) failed: Arc<AtomicBool>,
@@ -144,7 +147,7 @@ impl Sealer {
         first_ordinal: Ordinal,
         last: Watermark,
     ) -> Result<Set, SealError> {
-        let Self { oldest, archive, archivist, set_lines_max, until, .. } = self;
+        let Self { oldest, archive, archivist, set_lines_max, pace, until, .. } = self;
         let mut set = archive.begin(first, first_ordinal)?;
         let (mut lines, mut end, mut up_to, mut stopping) = (0, first_ordinal, first, false);
         let read = oldest.read(first, last, &mut |record| {
@@ -153,6 +156,7 @@ impl Sealer {
                 return Err(Enough.into());
             }
             up_to = record.number;
+            pace.seals(record.position);
             match Entry::read(record.kind, record.body)? {
                 Entry::Batch(batch) => {
                     lines += archivist.put(record.number, batch, &mut set)?;

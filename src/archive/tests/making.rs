@@ -7,7 +7,13 @@ use crate::generate::{Generator, Options as Generated};
 pub(super) const IDENTITY: [u8; 16] = [9; 16];
 
 pub(super) fn options(personal: bool) -> Options {
-    Options { identity: IDENTITY, personal, pseudonyms: Pseudonyms::new([3; 16]), look_only: false }
+    Options {
+        identity: IDENTITY,
+        personal,
+        pseudonyms: Pseudonyms::new([3; 16]),
+        look_only: false,
+        encode_beside: false,
+    }
 }
 
 pub(super) fn open(disk: &SimulatedDisk) -> Result<(Archive, Opened), ArchiveError> {

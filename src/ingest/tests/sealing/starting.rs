@@ -13,6 +13,7 @@ use super::lodging::{self, IDENTITY, ZONE};
 use super::world::{Server, World, put_newest_in_force};
 use super::{ARCHIVE, JOURNAL, RUNS};
 use crate::archive::{self, Pseudonyms};
+use crate::config::Config;
 use crate::disk::Disk;
 use crate::id::Watermark;
 use crate::index::Index;
@@ -22,6 +23,7 @@ use crate::ingest::carried::Carried;
 use crate::ingest::engine::folders;
 use crate::ingest::folding::DurableFold;
 use crate::ingest::laws::Laws;
+use crate::ingest::pace::Pace;
 use crate::ingest::recover::Progress;
 use crate::ingest::resume::{Resumed, Resuming};
 use crate::ingest::sealing::Sealer;
@@ -42,7 +44,13 @@ fn journal_options() -> journal::Options {
 
 fn archive_options() -> archive::Options {
     let pseudonyms = Pseudonyms::new([3; 16]);
-    archive::Options { identity: IDENTITY, personal: false, pseudonyms, look_only: false }
+    archive::Options {
+        identity: IDENTITY,
+        personal: false,
+        pseudonyms,
+        look_only: false,
+        encode_beside: false,
+    }
 }
 
 impl World<'_> {
@@ -167,6 +175,7 @@ impl World<'_> {
             folded: folded.clone(),
             derived: Watermark(0),
             set_lines_max: 8 + self.chance.below(60),
+            pace: Arc::new(Pace::new(&Config::default())),
             until,
             failed: Arc::new(AtomicBool::new(false)),
             stop: watch::channel(None).0,
