@@ -11,6 +11,8 @@
 //! | `server`, `process` | a server of our own, its memory and its files |
 //! | `options`, `run`, `report`, `picture` | `waag-load run` |
 //! | `longrun`, `longrun_report` | `waag-load longrun` |
+//! | `sink` | `waag-load sink`: what a server can take that only reads |
+//! | `rows` | `waag-load rows`: what is sent, as files that databases load |
 
 mod answer;
 mod check;
@@ -26,8 +28,10 @@ mod picture;
 mod plan;
 mod process;
 mod report;
+mod rows;
 mod run;
 mod server;
+mod sink;
 mod template;
 mod transport;
 
@@ -52,6 +56,8 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Longrun(longrun::LongrunArgs),
+    Sink(sink::SinkArgs),
+    Rows(rows::RowsArgs),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Longrun(args) => longrun::run(&args),
+        Command::Sink(args) => sink::run(&args),
+        Command::Rows(args) => rows::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
