@@ -13,6 +13,7 @@
 //! | `longrun`, `longrun_report` | `waag-load longrun` |
 //! | `sink` | `waag-load sink`: what a server can take that only reads |
 //! | `rows` | `waag-load rows`: what is sent, as files that databases load |
+//! | `reads` | `waag-load reads`: what the disk gives |
 
 mod answer;
 mod check;
@@ -27,6 +28,7 @@ mod options;
 mod picture;
 mod plan;
 mod process;
+mod reads;
 mod report;
 mod rows;
 mod run;
@@ -58,6 +60,7 @@ enum Command {
     Longrun(longrun::LongrunArgs),
     Sink(sink::SinkArgs),
     Rows(rows::RowsArgs),
+    Reads(reads::ReadsArgs),
 }
 
 fn main() -> ExitCode {
@@ -73,6 +76,7 @@ fn main() -> ExitCode {
         Command::Longrun(args) => longrun::run(&args),
         Command::Sink(args) => sink::run(&args),
         Command::Rows(args) => rows::run(&args),
+        Command::Reads(args) => reads::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

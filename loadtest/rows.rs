@@ -18,7 +18,7 @@ use bumpalo::Bump;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
-use waag::command::{Failure, output};
+use waag::command::Failure;
 use waag::proto::v1;
 use waag::wire::message::to_message;
 use waag::wire::normalise::normalise_lodger;
@@ -28,14 +28,15 @@ use waag::wire::view::Declaration;
 use super::lane::Load;
 use super::options::LoadArgs;
 use super::plan::{Part, Sending};
-use super::report::said;
+use super::report::{said, write_json};
 
-/// The columns, in their order. `_hundredths` and `_ms` are numbers, all others texts.
-const COLUMNS: [&str; 33] = [
+/// The columns, in their order. `_status`, `_hundredths` and `_ms` are numbers, all others texts.
+const COLUMNS: [&str; 34] = [
     "declarant",
     "lrn",
     "batch_id",
     "representative",
+    "representative_status",
     "additional_declaration_type",
     "exporter_name",
     "exporter_street",
@@ -109,7 +110,7 @@ struct Written {
 pub(crate) fn run(args: &RowsArgs) -> Result<(), Failure> {
     let (load, _) = args.load.load(true, Some(args.lines))?;
     let written = write_all(args, &load)?;
-    output(|out| serde_json::to_writer(out, &written).map_err(Into::into))
+    write_json(Path::new("-"), &written)
 }
 
 fn write_all(args: &RowsArgs, load: &Load) -> Result<Written, Failure> {
@@ -165,7 +166,8 @@ fn write_batch(
     let mut declaration = Declaration::default();
     for index in 0..batch.len() {
         batch.declaration(index, &arena, &mut declaration)?;
-        let lodged = [declarant, batch.batch_id(), representative];
+        let status = batch.representative_status().to_string();
+        let lodged = [declarant, batch.batch_id(), representative, &status];
         rows.write_record(row(lodged, &to_message(&declaration)))?;
         written.declarations += 1;
         let is_new = !sending.again && sending.part(index) == Part::New;
@@ -175,7 +177,8 @@ fn write_batch(
     Ok(template.lines)
 }
 
-fn row([declarant, batch_id, representative]: [&str; 3], one: &v1::Declaration) -> [String; 33] {
+fn row(lodged: [&str; 4], one: &v1::Declaration) -> [String; 34] {
+    let [declarant, batch_id, representative, representative_status] = lodged;
     let exporter = one.exporter.clone().unwrap_or_default();
     let importer = one.importer.clone().unwrap_or_default();
     let transport = one.transport_document.clone().unwrap_or_default();
@@ -191,6 +194,7 @@ fn row([declarant, batch_id, representative]: [&str; 3], one: &v1::Declaration) 
         one.lrn.clone(),
         batch_id.into(),
         representative.into(),
+        representative_status.into(),
         one.additional_declaration_type.clone(),
         exporter.name,
         exporter.street,
@@ -289,7 +293,7 @@ mod tests {
     }
 
     fn lines(row: &csv::StringRecord) -> u64 {
-        let items: serde_json::Value = serde_json::from_str(&row[32]).unwrap();
+        let items: serde_json::Value = serde_json::from_str(&row[33]).unwrap();
         u64::try_from(items.as_array().unwrap().len()).unwrap()
     }
 
@@ -338,9 +342,10 @@ mod tests {
             previous_documents: vec![document("A"), document("B")],
             ..Default::default()
         };
-        let row = row(["NL1", "first", ""], &declaration);
+        let row = row(["NL1", "first", "NL2", "3"], &declaration);
         let of = |name: &str| &row[COLUMNS.iter().position(|column| *column == name).unwrap()];
         assert_eq!([of("declarant"), of("lrn"), of("batch_id")], ["NL1", "L", "first"]);
+        assert_eq!([of("representative"), of("representative_status")], ["NL2", "3"]);
         assert_eq!([of("value_currency"), of("value_hundredths")], ["EUR", "300"]);
         assert_eq!(of("previous_documents"), "N337 A N337 B");
         let item = r#"[1,"851830","","EUR",250,0,0,[],"","","",""]"#;
