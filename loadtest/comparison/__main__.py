@@ -304,7 +304,7 @@ def main():
     result.update(
         date=datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d"),
         commit=commit(),
-        command=f"--lines {options.lines} --runs {options.runs}",
+        command=f"--lines {options.lines} --runs {options.runs} --seconds {options.seconds}",
         machine=about,
         settings={"runs": options.runs, "seconds": options.seconds, "seed": options.seed, "on": options.on},
     )

@@ -43,7 +43,7 @@ def disk(folder):
     kind = "rotating or virtual" if read(device / "queue/rotational") == "1" else "solid state"
     buses = {"vd": "virtio", "nv": "NVMe", "sd": "SCSI or SATA", "xv": "Xen"}
     bus = buses.get(device.name[:2], "other")
-    return f"{bus}, {kind} by what the kernel says"
+    return f"{bus} ({kind}, by what the kernel says)"
 
 
 def describe(folder):
