@@ -112,6 +112,26 @@ impl Book {
         }
     }
 
+    /// Checks that a sink has read all of a batch.
+    pub(crate) fn check_counts(
+        &mut self,
+        batch_id: &str,
+        template: &Template,
+        read: &Verdicts<'_>,
+    ) -> Counts {
+        let (declarations, lines) = (template.places.len() as u64, template.lines);
+        if read.batch_id != batch_id.as_bytes() {
+            self.mismatches.add(|| format!("batch {batch_id}: answered under another batch_id"));
+        }
+        let found = read.totals.map(u64::from);
+        if found != [declarations, 0, 0, 0, lines] {
+            self.mismatches.add(|| {
+                format!("batch {batch_id}: totals {found:?} of {declarations} with {lines} lines")
+            });
+        }
+        Counts { batches: 1, declarations, lines, ..Counts::default() }
+    }
+
     /// Checks and books the verdicts on `sending`.
     pub(crate) fn check(
         &mut self,

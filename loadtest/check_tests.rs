@@ -207,3 +207,24 @@ fn every_other_kind_of_wrong_answer_is_found() {
     found(&first, &|answer| answer.batch_id.push('x'), "batch_id");
     found(&first, &|answer| answer.totals = None, "totals");
 }
+
+#[test]
+fn a_sink_that_has_not_read_all_is_found_out() {
+    let template = template();
+    let mut book = Book::new(1, 10, 0);
+    let lines = u32::try_from(template.lines).unwrap();
+    let mut check = |batch_id: &str, accepted, accepted_lines| {
+        let totals = Some(BatchTotals { accepted, accepted_lines, ..Default::default() });
+        let batch_id = batch_id.to_owned();
+        let answer = SubmitBatchResponse { batch_id, totals, ..Default::default() }.encode_to_vec();
+        let Ok(Answer::Verdicts(read)) = Answer::of_call(&answer) else { panic!("no answer") };
+        let before = book.mismatches.count;
+        let counts = book.check_counts(ID, &template, &read);
+        assert_eq!((counts.declarations, counts.lines), (10, template.lines));
+        book.mismatches.count - before
+    };
+    assert_eq!(check(ID, 10, lines), 0);
+    assert_eq!(check(ID, 9, lines), 1);
+    assert_eq!(check(ID, 10, lines - 1), 1);
+    assert_eq!(check("another", 10, lines), 1);
+}

@@ -35,6 +35,16 @@ pub(crate) struct Load {
     pub(crate) in_flight: usize,
     /// Lines a second for each lane; as fast as it goes, if none.
     pub(crate) rate: Option<f64>,
+    pub(crate) answers: Answers,
+}
+
+/// What answers hold, and so what is checked of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answers {
+    /// A verdict on each declaration.
+    Verdicts,
+    /// How much was read: those of a sink.
+    Counts,
 }
 
 /// Why a lane, or a run, ended before its time.
@@ -244,7 +254,12 @@ impl Lane {
             Answer::Verdicts(verdicts) => {
                 self.unanswered.remove(&batch.sending.number);
                 if let Some(template) = load.templates.list.get(batch.sending.template) {
-                    let counts = self.book.check(&batch.sending, &batch_id, template, &verdicts);
+                    let counts = match load.answers {
+                        Answers::Verdicts => {
+                            self.book.check(&batch.sending, &batch_id, template, &verdicts)
+                        }
+                        Answers::Counts => self.book.check_counts(&batch_id, template, &verdicts),
+                    };
                     locked(meter).answered(&counts, took);
                 }
                 Ok(())

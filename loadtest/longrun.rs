@@ -81,6 +81,7 @@ pub(crate) struct LongrunArgs {
 /// that is full is none: it ends the run, and the report says so.
 pub(crate) fn run(args: &LongrunArgs) -> Result<(), Failure> {
     let (load, settings) = args.load.load(false, Some(args.lines))?;
+    let load = Arc::new(load);
     let (report, is_fault) = runtime()?.block_on(measure(args, &load, settings))?;
     if args.json {
         write_json(Path::new("-"), &report)?;

@@ -11,6 +11,9 @@
 //! | `server`, `process` | a server of our own, its memory and its files |
 //! | `options`, `run`, `report`, `picture` | `waag-load run` |
 //! | `longrun`, `longrun_report` | `waag-load longrun` |
+//! | `sink` | `waag-load sink`: what a server can take that only reads |
+//! | `rows` | `waag-load rows`: what is sent, as files that databases load |
+//! | `reads` | `waag-load reads`: what the disk gives |
 
 mod answer;
 mod check;
@@ -25,9 +28,12 @@ mod options;
 mod picture;
 mod plan;
 mod process;
+mod reads;
 mod report;
+mod rows;
 mod run;
 mod server;
+mod sink;
 mod template;
 mod transport;
 
@@ -52,6 +58,9 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Longrun(longrun::LongrunArgs),
+    Sink(sink::SinkArgs),
+    Rows(rows::RowsArgs),
+    Reads(reads::ReadsArgs),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +74,9 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Longrun(args) => longrun::run(&args),
+        Command::Sink(args) => sink::run(&args),
+        Command::Rows(args) => rows::run(&args),
+        Command::Reads(args) => reads::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

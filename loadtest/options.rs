@@ -1,6 +1,5 @@
 //! What is sent and how: the flags that both commands have, and what is made of them.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -11,7 +10,7 @@ use waag::day::Day;
 use waag::generate::{Options, Random};
 
 use super::check::Book;
-use super::lane::{Lane, Load};
+use super::lane::{Answers, Lane, Load};
 use super::mrns::HASHES_MAX;
 use super::plan::{Mix, Plan};
 use super::template::Templates;
@@ -106,7 +105,7 @@ impl LoadArgs {
         &self,
         whole_replays: bool,
         lines: Option<u64>,
-    ) -> Result<(Arc<Load>, Settings), Failure> {
+    ) -> Result<(Load, Settings), Failure> {
         let (replays, conflicts, invalid) = (self.replays, self.conflicts, self.invalid);
         let mix = Mix { replays, whole: whole_replays, conflicts, invalid };
         mix.check()?;
@@ -148,8 +147,9 @@ impl LoadArgs {
             mode: self.mode,
             in_flight: usize::from(self.batches_in_flight),
             rate: self.lane_rate(),
+            answers: Answers::Verdicts,
         };
-        Ok((Arc::new(load), settings))
+        Ok((load, settings))
     }
 
     /// Lines are far below 2^53.

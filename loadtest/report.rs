@@ -10,10 +10,13 @@ use waag::command::{Failure, output};
 use super::check::Counts;
 use super::meter::{Latency, Window};
 use super::options::Settings;
+use super::sink::Decoder;
 
 /// The report of `waag-load run`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
+    /// What was measured, if that was a sink.
+    pub(crate) sink: Option<Decoder>,
     pub(crate) settings: Settings,
     /// From the first batch to the last answer.
     pub(crate) seconds: f64,
@@ -49,24 +52,31 @@ impl Report {
     /// # Errors
     /// What `out` says.
     pub(crate) fn write(&self, out: &mut (impl Write + ?Sized)) -> io::Result<()> {
-        let Counts { accepted, rejected, replayed, conflicts, .. } = self.counts;
-        writeln!(
-            out,
-            "{} lines in {} declarations: {} accepted, {} rejected, {} replayed, {} in conflict",
-            thousands(self.counts.lines),
-            thousands(self.counts.declarations),
-            thousands(accepted),
-            thousands(rejected),
-            thousands(replayed),
-            thousands(conflicts),
-        )?;
-        writeln!(
-            out,
-            "{} lines per second in {:.2} s, each answer durable; {} batches told to come back",
-            thousands(self.lines_per_second),
-            self.seconds,
-            thousands(self.refusals),
-        )?;
+        let (lines, declarations) =
+            (thousands(self.counts.lines), thousands(self.counts.declarations));
+        let rate = thousands(self.lines_per_second);
+        if let Some(decoder) = self.sink {
+            let name = decoder.name();
+            writeln!(out, "{lines} lines in {declarations} declarations, only read ({name})")?;
+            writeln!(out, "{rate} lines per second in {:.2} s, nothing kept", self.seconds)?;
+        } else {
+            let Counts { accepted, rejected, replayed, conflicts, .. } = self.counts;
+            writeln!(
+                out,
+                "{lines} lines in {declarations} declarations: {} accepted, {} rejected, {} replayed, \
+                 {} in conflict",
+                thousands(accepted),
+                thousands(rejected),
+                thousands(replayed),
+                thousands(conflicts),
+            )?;
+            writeln!(
+                out,
+                "{rate} lines per second in {:.2} s, each answer durable; {} batches told to come back",
+                self.seconds,
+                thousands(self.refusals),
+            )?;
+        }
         let Latency { p50_ms, p90_ms, p99_ms, p99_9_ms, max_ms, .. } = self.latency;
         writeln!(
             out,
@@ -75,6 +85,9 @@ impl Report {
         )?;
         if let Some(ended) = &self.ended {
             writeln!(out, "It ended early: {ended}")?;
+        }
+        if self.is_clean() && self.sink.is_some() {
+            return writeln!(out, "Every batch was read to its end.");
         }
         if self.is_clean() {
             return writeln!(out, "Every verdict and every summary was as it must be.");

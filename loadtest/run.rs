@@ -11,12 +11,13 @@ use waag::command::{Failure, output, runtime};
 use waag::config::ByteSize;
 
 use super::drive::{compare_summaries, drive, mismatches, read_summaries};
-use super::lane::{End, Load, Work};
+use super::lane::{Answers, End, Load, Work};
 use super::meter::{Meter, Window, per_second};
 use super::options::{LoadArgs, Settings};
 use super::picture;
 use super::report::{Folder, Report, said, write_json};
 use super::server::{Server, ServerOptions};
+use super::sink::Decoder;
 
 /// How long, if neither seconds nor lines are given.
 const SECONDS: u64 = 10;
@@ -32,6 +33,11 @@ pub(crate) struct RunArgs {
     /// Nobody else may lodge there under the same EORIs meanwhile, and its law must be that of --on.
     #[arg(long, value_name = "URL", conflicts_with_all = ["data_dir", "memory_max", "config"])]
     to: Option<String>,
+
+    /// Measure what a server takes that only reads: a sink of its own is started, and of answers only
+    /// the counts are checked
+    #[arg(long, value_enum, value_name = "DECODER", conflicts_with_all = ["to", "data_dir", "memory_max", "config", "again"])]
+    sink: Option<Decoder>,
 
     /// Where the own server keeps its data; a temporary folder, removed afterwards, if left out
     #[arg(long, value_name = "DIR")]
@@ -88,8 +94,11 @@ enum ReplayBy {
 /// # Errors
 /// Where the server does not start or fails, or an answer is not as it must be.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (load, settings) = args.load.load(args.replay_by == ReplayBy::Batch, args.lines)?;
-    let report = runtime()?.block_on(measure(args, &load, settings))?;
+    let (mut load, settings) = args.load.load(args.replay_by == ReplayBy::Batch, args.lines)?;
+    if args.sink.is_some() {
+        load.answers = Answers::Counts;
+    }
+    let report = runtime()?.block_on(measure(args, &Arc::new(load), settings))?;
     if let Some(path) = &args.json {
         write_json(path, &report)?;
     }
@@ -111,6 +120,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
 async fn measure(args: &RunArgs, load: &Arc<Load>, settings: Settings) -> Result<Report, Failure> {
     if let Some(url) = &args.to {
         return put(args, load, settings, url).await;
+    }
+    if let Some(decoder) = args.sink {
+        let sink = Server::start_sink(decoder).await?;
+        let report = put(args, load, settings, &sink.url).await?;
+        sink.stop().await?;
+        return Ok(report);
     }
     let folder = Folder::new(args.data_dir.as_deref())?;
     let options = ServerOptions {
@@ -134,7 +149,11 @@ async fn put(
     settings: Settings,
     url: &str,
 ) -> Result<Report, Failure> {
-    let before = read_summaries(url, 0).await?;
+    // A sink has no summaries.
+    let before = match args.sink {
+        None => read_summaries(url, 0).await?,
+        Some(_) => Default::default(),
+    };
     let connections = u64::from(args.load.connections);
     let lines = args.lines.unwrap_or(u64::MAX).div_ceil(connections);
     let lanes = args.load.lanes(load).into_iter().map(|lane| {
@@ -153,9 +172,10 @@ async fn put(
         drive(load, url, lanes.collect(), time_max.map(Duration::from_secs), &mut on_window)
             .await?;
     let mut wrong = mismatches(&mut driven.lanes);
-    // A server that is gone has no summaries.
+    // Nor has a server that is gone.
     let told = match &driven.end {
         Some(End::Fault(_)) => Default::default(),
+        _ if args.sink.is_some() => Default::default(),
         _ => compare_summaries(url, &before, load, &driven.lanes).await?,
     };
     let (mismatches, summary_mismatches) = (wrong.count, told.count);
@@ -163,6 +183,7 @@ async fn put(
     let meter = driven.meter;
     let seconds = meter.windows().last().map_or(0.0, |window| window.until_s);
     Ok(Report {
+        sink: args.sink,
         settings,
         seconds,
         lines_per_second: per_second(meter.counts.lines, seconds),

@@ -1,4 +1,5 @@
-//! A server of our own, in a process of its own: the `waag` that stands beside this program.
+//! A server of our own, in a process of its own: the `waag` that stands beside this program, or this
+//! program as a sink.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
@@ -15,6 +16,8 @@ use tonic_health::pb::health_client::HealthClient;
 use waag::command::Failure;
 use waag::config::ByteSize;
 use waag::day::Day;
+
+use super::sink::Decoder;
 
 /// Lines of the log that are told where a server does not start.
 const LOG_LINES: usize = 20;
@@ -50,8 +53,7 @@ impl Server {
         options: &ServerOptions,
         later: Duration,
     ) -> Result<(Self, Duration), Failure> {
-        let program = program()?;
-        let mut command = Command::new(&program);
+        let mut command = Command::new(program()?);
         // A server that believes to be earlier than its newest record refuses to start.
         let minutes = if later.is_zero() { 0 } else { later.as_secs() / 60 + 1 };
         let clock = format!("{}T{:02}:{:02}", options.on, 8 + minutes / 60, minutes % 60);
@@ -59,18 +61,37 @@ impl Server {
             .args(["serve", "--listen", "127.0.0.1:0", "--clock", &clock])
             .arg("--data-dir")
             .arg(&options.data_dir)
-            .args(["--memory-max", &options.memory_max.to_string()])
+            .args(["--memory-max", &options.memory_max.to_string()]);
+        if let Some(config) = &options.config {
+            command.arg("--config").arg(config);
+        }
+        let start = Instant::now();
+        let server = Self::listening(command).await?;
+        server.until_serving().await?;
+        Ok((server, start.elapsed()))
+    }
+
+    /// Starts a sink and waits until it listens.
+    ///
+    /// # Errors
+    /// Where it does not start.
+    pub(crate) async fn start_sink(decoder: Decoder) -> Result<Self, Failure> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["sink", "--decoder", decoder.name()]);
+        Self::listening(command).await
+    }
+
+    /// Starts the command and waits until its log names an address.
+    async fn listening(mut command: Command) -> Result<Self, Failure> {
+        command
             .env("NO_COLOR", "1")
             .env("WAAG_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        if let Some(config) = &options.config {
-            command.arg("--config").arg(config);
-        }
-        let start = Instant::now();
-        let mut child =
-            command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         let (log, mut listening) = follow(&mut child);
         let address = tokio::time::timeout(START_MAX, listening.recv()).await.ok().flatten();
         let Some(address) = address else {
@@ -78,9 +99,7 @@ impl Server {
             let _ = child.wait();
             return Err(format!("the server did not start:\n{}", told(&log)).into());
         };
-        let server = Self { child, url: format!("http://{address}"), log };
-        server.until_serving().await?;
-        Ok((server, start.elapsed()))
+        Ok(Self { child, url: format!("http://{address}"), log })
     }
 
     async fn until_serving(&self) -> Result<(), Failure> {

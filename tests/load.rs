@@ -142,6 +142,39 @@ fn a_server_that_answers_otherwise_is_found_out() {
     assert!(number(&report, "invented") > 100, "{report}");
 }
 
+#[test]
+fn a_sink_reads_every_batch_and_rows_are_what_a_server_is_sent() {
+    let same = ["--seed", "21", "--lines", "12000"];
+    let mut read = Vec::new();
+    for decoder in ["in-place", "prost"] {
+        for mode in ["stream", "unary"] {
+            let run = ["run", "--json", "-", "--sink", decoder, "--mode", mode];
+            let (report, is_well) = report(&[&run[..], &MIX, &same].concat());
+            assert!(is_well, "{report}");
+            assert_eq!(report["sink"], decoder);
+            assert_eq!(number(&report, "mismatches"), 0, "{report}");
+            read.push(["lines", "declarations"].map(|name| number(&report, name)));
+        }
+    }
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let (sent, is_well) = run_at(&server, &same);
+    assert!(is_well, "{sent}");
+    let sent_counts = ["lines", "declarations"].map(|name| number(&sent, name));
+    assert_eq!(read, [sent_counts; 4]);
+
+    let out = tempfile::tempdir().unwrap();
+    let rows = ["rows", "--files", "2", "--out", out.path().to_str().unwrap()];
+    let (written, is_well) = report(&[&rows[..], &MIX, &same].concat());
+    assert!(is_well, "{written}");
+    assert_eq!(["lines", "declarations"].map(|name| number(&written, name)), sent_counts);
+    // The server found as many keys to be new as there are different ones in the files.
+    let [accepted, rejected, ..] = counted(&sent);
+    assert_eq!(number(&written, "distinct"), accepted + rejected, "{sent}");
+    let file = std::fs::read_to_string(out.path().join("rows-1.csv")).unwrap();
+    assert!(file.starts_with("declarant,lrn,batch_id,"), "{file:.80}");
+}
+
 fn longrun(data: &Path, args: &[&str]) -> (Value, bool) {
     let data = data.to_str().unwrap();
     let fixed = ["longrun", "--json", "--data-dir", data, "--settle", "0"];
