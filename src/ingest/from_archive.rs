@@ -8,7 +8,7 @@
 use super::record::Entry;
 use super::recover::{RecoverError, Recoverer};
 use crate::archive::Entry as Row;
-use crate::archive::{Archive, BatchEntry, DeclarationEntry, Records, Set};
+use crate::archive::{Archive, BatchEntry, DeclarationEntry, Part, Records, Set};
 use crate::day::When;
 use crate::id::{Eori, Watermark};
 use crate::index::filed::{Admission, Draft, DraftFallback, Filed, Placing, Quoted, Settled};
@@ -49,8 +49,10 @@ impl Recoverer {
             if set.last.0 < next || set.first >= before {
                 continue;
             }
-            if let Some(part) = set.parts.iter().find(|part| part.is_dropped) {
-                return Err(RecoverError::Dropped { day: part.day });
+            let is_gone = |part: &&Part| part.is_dropped && part.records.1.0 >= next;
+            if let Some(part) = set.parts.iter().find(is_gone) {
+                let why = format!("they end before record {next}");
+                return Err(RecoverError::Dropped { day: part.day, why });
             }
             self.read_set(archive, set, Watermark(next)..before)?;
         }

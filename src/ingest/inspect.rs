@@ -260,7 +260,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     drop(checked.fold);
     let runs_before = kept_runs.part(&own_runs, &opened.keys())?;
 
-    erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
+    erase_derived(&catalog, &archive, None)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
     runs_folder.clear()?;
     let again = Opened { laws: opened.fresh_laws(config)?, ..opened };

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use super::faults::records_of;
 use super::lodging::{self, IDENTITY};
 use super::starting::runs_folder;
 use super::world::{Server, World};
 use super::{ARCHIVE, JOURNAL, RUNS};
-use crate::archive::{Archive, Entry, Set};
+use crate::archive::{Archive, Entry, Found, Set};
 use crate::disk::Disk;
 use crate::id::Watermark;
 use crate::index::filed::{Filed, Placing, Settled};
@@ -22,7 +23,7 @@ use crate::ingest::recover::Progress;
 use crate::ingest::resume::Resumed;
 use crate::journal::{self, Extent, Position};
 use crate::proto::v1::{Outcome, SubmitBatchResponse};
-use crate::summary::{Fold, FoldOptions};
+use crate::summary::{Fold, FoldOptions, snapshot_path};
 
 const TABLES: [&str; 5] = ["batches", "declarations", "goods_items", "findings", "replays"];
 
@@ -57,9 +58,8 @@ impl World<'_> {
         let (fold, ..) = Fold::open(&folder, &days, &FoldOptions::default(), IDENTITY).unwrap();
         assert!(fold.watermark().0 <= durable, "{:?} is folded of {durable}", fold.watermark());
         for run in self.run_files() {
-            let last =
-                run.to_string_lossy()[run.to_string_lossy().len() - 24..][..20].parse::<u64>();
-            assert!(last.unwrap() <= durable, "{} is of more than {durable}", run.display());
+            let (_, last) = records_of(&run);
+            assert!(last <= durable, "{} is of more than {durable}", run.display());
         }
     }
 
@@ -140,6 +140,10 @@ impl World<'_> {
         }
         let mut files = self.disk.paths();
         files.retain(|path| path.starts_with(ARCHIVE));
+        let snapshot = snapshot_path(Path::new(ARCHIVE));
+        if self.drops && files.contains(&snapshot) {
+            expected.insert(snapshot);
+        }
         assert_eq!(files.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 
@@ -247,5 +251,7 @@ impl World<'_> {
             }
         }
         assert_eq!(answer.verdicts, expected, "record {}", place + 1);
+        let found = server.sealer.archive.declaration(batch.first_ordinal).unwrap();
+        self.met.add("dropped_and_answered", u64::from(matches!(found, Found::Dropped)));
     }
 }
