@@ -174,6 +174,18 @@ impl Archive {
         parts.map(|part| (part.records.1, part.day)).max()
     }
 
+    /// Whether the declaration placed as `ordinal` arrived on `day` and that is dropped, wherever else
+    /// it may stand still.
+    #[must_use]
+    pub fn is_dropped(&self, ordinal: Ordinal, day: Day) -> bool {
+        let has = |part: &super::Part| {
+            part.is_dropped
+                && part.day == day
+                && (part.ordinals.0..part.ordinals.1).contains(&ordinal)
+        };
+        self.inner.set_of(ordinal).is_some_and(|set| set.parts.iter().any(has))
+    }
+
     /// Whether [`Self::drop_days`] would drop something.
     #[must_use]
     pub fn is_due(&self, before: Day, through: Watermark) -> bool {

@@ -23,10 +23,10 @@ use crate::wire::digest::{Key, Keys, MemoryKind};
 const SEALED: Position = Position { segment: 0, page: 0, offset: 0 };
 
 /// A batch as the archive has it, on its way into the index and the summaries.
-struct Sealed {
-    draft: Draft,
-    outcomes: Vec<u8>,
-    delta: Delta,
+pub(super) struct Sealed {
+    pub(super) draft: Draft,
+    pub(super) outcomes: Vec<u8>,
+    pub(super) delta: Delta,
 }
 
 impl Recoverer {
@@ -115,7 +115,11 @@ impl Recoverer {
 }
 
 impl Sealed {
-    fn read(keys: &Keys, batch: &BatchEntry, records: &mut Records) -> Result<Self, RecoverError> {
+    pub(super) fn read(
+        keys: &Keys,
+        batch: &BatchEntry,
+        records: &mut Records,
+    ) -> Result<Self, RecoverError> {
         let representative = Eori::parse(&batch.representative);
         let mut sealed = Self {
             draft: Draft::with_capacity(batch.declarations as usize),

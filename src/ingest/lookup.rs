@@ -224,6 +224,11 @@ impl Lookup {
             waits += 1;
             std::thread::sleep(WAIT);
         }
+        // The journal may have it still, in a segment that has later records as well.
+        let ordinal = Ordinal(placing.first_ordinal.0 + place as u64);
+        if self.archive.is_dropped(ordinal, first.admission().day) {
+            return self.dropped(first, placing, asked).map(Some);
+        }
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
         let record = match self.reader.read(placing.position) {
             Ok(record) => record,

@@ -31,6 +31,7 @@
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.
+//!   `kept_days`: and with summaries, where days are dropped.
 
 pub mod again;
 pub mod answer;
@@ -55,6 +56,7 @@ mod commit;
 mod deltas;
 mod folding;
 mod from_archive;
+mod kept_days;
 mod kept_runs;
 mod placed;
 mod recover_error;

@@ -279,7 +279,7 @@ fn is_of_use(run: &Run, watermark: Watermark, journal: Option<Extent>) -> bool {
 }
 
 /// Why the runs after `newest` are of no use.
-fn why_lost(found: &run::Found, newest: Watermark, watermark: Watermark) -> String {
+pub(super) fn why_lost(found: &run::Found, newest: Watermark, watermark: Watermark) -> String {
     let next = found.whole.iter().find(|run| run.covers().last_record > newest);
     match (next, found.others.first()) {
         (Some(run), _) if run.covers().last_record > watermark => format!(

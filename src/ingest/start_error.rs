@@ -51,6 +51,12 @@ pub enum StartError {
     /// The snapshot of the summaries cannot be read or written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Runs, or the snapshot of the summaries, are not those of the days that are dropped.
+    #[error("days are dropped, and what is kept of them is wrong: {what}")]
+    Kept {
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// The clock is behind the journal.
     #[error(
         "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \

@@ -35,6 +35,7 @@ use crate::catalog::{self, Catalog, CatalogError, Changes, Mark, NotOpened};
 use crate::day::Day;
 use crate::disk::Disk;
 use crate::id::Watermark;
+use crate::index::run::FirstAnswers;
 use crate::summary::board::Shared;
 use crate::summary::checkpoint::{Closed, Closing, sorted_entries};
 use crate::summary::day_files::{ClosedDay, DayFiles};
@@ -484,6 +485,65 @@ impl Fold {
         Ok(hash.finalize().into())
     }
 
+    /// The first day of those asked for on which `other` has other figures. Actors past `actors_max`
+    /// depend on what was folded before: where there are some, all actors are compared together.
+    ///
+    /// # Errors
+    /// [`FoldError::DayFile`] where a closed day cannot be read.
+    pub fn differs_on(
+        &self,
+        other: &Self,
+        is_asked: impl Fn(Day) -> bool,
+    ) -> Result<Option<Day>, FoldError> {
+        let days = |fold: &Self| -> BTreeSet<Day> {
+            let state = fold.state();
+            state.open.keys().chain(state.closed.keys()).copied().collect()
+        };
+        for day in days(self).union(&days(other)).copied().filter(|day| is_asked(*day)) {
+            let (own, theirs) = (self.figures_on(day)?, other.figures_on(day)?);
+            let has_others = [&own, &theirs].into_iter().any(|figures| {
+                Role::ALL.into_iter().any(|role| figures.contains_key(&(role, ActorId::other())))
+            });
+            let is_same = if has_others { sums(&own) == sums(&theirs) } else { own == theirs };
+            if !is_same {
+                return Ok(Some(day));
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many declarations of a day were answered for the first time, by outcome.
+    ///
+    /// # Errors
+    /// [`FoldError::DayFile`] where it is closed and cannot be read.
+    pub fn first_answers_on(&self, day: Day) -> Result<FirstAnswers, FoldError> {
+        let sums = sums(&self.figures_on(day)?);
+        let all = sums.get(&Role::Declarant);
+        Ok(all.map_or_else(FirstAnswers::default, |all| FirstAnswers {
+            accepted: all.accepted,
+            rejected: all.rejected,
+            conflicts: all.conflicts,
+        }))
+    }
+
+    fn figures_on(&self, day: Day) -> Result<Figures, FoldError> {
+        let state = self.state();
+        if let Some(open) = state.open.get(&day) {
+            let sorted = sorted_entries(&state, &open.roles).into_iter();
+            return Ok(sorted.map(|(role, id, counters)| ((role, id), counters.clone())).collect());
+        }
+        let mut figures = Figures::new();
+        let Some(closed) = state.closed.get(&day) else { return Ok(figures) };
+        let file = self.shared.files.get(day, *closed)?;
+        for role in Role::ALL {
+            file.scan(role, None, |id, of_id| {
+                figures.insert((role, id), Counters::decode(of_id)?);
+                Some(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(figures)
+    }
+
     /// Reads and checks every file of a closed day, and tells how many there are. (The catalog was
     /// read and checked wholly when it was opened.)
     ///
@@ -570,6 +630,17 @@ fn restore(snapshot: &Snapshot, dropped: &Dropped, files: &DayFiles) -> Result<S
     }
     let state = snapshot.state();
     state.ok_or_else(|| "the snapshot in its stead names actors that it does not know".to_owned())
+}
+
+/// A day's figures.
+type Figures = BTreeMap<(Role, ActorId), Counters>;
+
+fn sums(figures: &Figures) -> BTreeMap<Role, Counters> {
+    let mut sums: BTreeMap<Role, Counters> = BTreeMap::new();
+    for ((role, _), counters) in figures {
+        sums.entry(*role).or_default().merge(counters);
+    }
+    sums
 }
 
 fn hash_text(hash: &mut Sha256, text: &str) {

@@ -227,6 +227,8 @@ fn of_days_that_are_over_only_those_go_whose_records_are_kept_elsewhere() {
     let dropped = archive.drop_days(c, first.last).unwrap();
     assert_eq!(dropped.parts, 2, "the second set's records are not");
     assert_eq!(archive.dropped(), Some((first.last, b)));
+    assert!(archive.is_dropped(Ordinal(0), a) && !archive.is_dropped(Ordinal(0), b));
+    assert!(!archive.is_dropped(first.end_ordinal, b), "it is in the second set");
     assert!(!archive.is_due(c, first.last));
     assert!(archive.is_due(c, EVERYTHING));
 }

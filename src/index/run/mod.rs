@@ -11,7 +11,7 @@
 //!
 //! - `write`, `page`, `filter`: making one. `load`: opening it. `stream`: reading all of it.
 //! - `many`: looking up the keys of a batch together. `merged`: several as one.
-//! - `compare`: whether runs answer as others do. `folder`: those that there are at a start.
+//! - `compare`: whether runs answer as others do. `count`: of each day how many were answered how. `folder`: those that there are at a start.
 //!
 //! # Format, version 1
 //! Numbers are little endian. The file is made of pages of 4 KiB; each begins with its check, CRC32C
@@ -97,6 +97,7 @@
 //! the sections that the header counts.
 
 mod compare;
+mod count;
 mod filter;
 mod folder;
 mod load;
@@ -114,6 +115,7 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 pub use compare::difference;
+pub use count::{FirstAnswers, first_answers};
 pub use folder::{Folder, Found};
 pub(super) use merged::Merged;
 pub use read::Run;
