@@ -8,6 +8,7 @@
 //! of these days are truth: they are held against what is kept of the same records (`kept_days`), and the
 //! rest is derived from there on.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -565,6 +566,7 @@ impl Opened {
             until: snapshot.watermark(),
             archivist: Archivist::new(preparer, Arc::clone(&laws), mint),
             laws,
+            uncovered: BTreeMap::new(),
             found: KeptDays::default(),
         };
         checking.archived()?;
@@ -667,7 +669,7 @@ fn has_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     if !from.is_dir() {
         return Ok(());

@@ -7,7 +7,7 @@
 //!   with its answer.
 //! - Of each dropped day the runs must have as many declarations of each outcome as its summary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::archivist::Archivist;
@@ -21,7 +21,7 @@ use crate::day::Day;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Admission, Filed, Settled};
-use crate::index::run::{Run, first_answers};
+use crate::index::run::{FirstAnswers, Run, first_answers};
 use crate::index::settle::Settler;
 use crate::journal::{BoxError, Record};
 use crate::outcome::Outcome;
@@ -54,6 +54,8 @@ pub(super) struct Checking<'a> {
     pub(super) archivist: Archivist,
     /// Those of the archivist, none of them noted yet.
     pub(super) laws: Arc<Laws>,
+    /// What came after those runs, up to the snapshot: late batches of a dropped day may be among them.
+    pub(super) uncovered: BTreeMap<Day, FirstAnswers>,
     pub(super) found: KeptDays,
 }
 
@@ -84,6 +86,7 @@ impl Checking<'_> {
                 let filed = Filed::new(admission, draft);
                 self.found.problem = self.look_for(filed, &batch, &outcomes, settler);
             }
+            self.count_uncovered(batch.record, batch.day, &outcomes);
             self.apply(batch.record, &Event::Batch(delta))?;
         }
         others.try_for_each(|other| self.other(other.number, other.kind, &other.body))
@@ -147,10 +150,26 @@ impl Checking<'_> {
         if record.number > self.until {
             return Ok(());
         }
+        self.count_uncovered(record.number, batch.day, batch.outcomes);
         let mut rows = Rows::default();
         self.archivist.put(record.number, batch, &mut rows)?;
         let event = rows.delta.map_or(Event::Other, Event::Batch);
         Ok(self.apply(record.number, &event)?)
+    }
+
+    fn count_uncovered(&mut self, number: Watermark, day: Day, outcomes: &[u8]) {
+        if number <= self.covered || number > self.until {
+            return;
+        }
+        let of_day = self.uncovered.entry(day).or_default();
+        for outcome in outcomes.iter().filter_map(|byte| Settled::from_byte(*byte)) {
+            match outcome.outcome {
+                Outcome::Accepted => of_day.accepted += 1,
+                Outcome::Rejected => of_day.rejected += 1,
+                Outcome::Conflict => of_day.conflicts += 1,
+                Outcome::Replayed => {}
+            }
+        }
     }
 
     /// Records in between were dropped.
@@ -167,7 +186,7 @@ impl Checking<'_> {
     /// Holds `snapshot`, as it is at its watermark, and the `runs` that have what was dropped, against
     /// what was made.
     pub(super) fn end(self, snapshot: &Fold, runs: &[Run]) -> Result<KeptDays, StartError> {
-        let Self { archive, own, mut found, .. } = self;
+        let Self { archive, own, uncovered, mut found, .. } = self;
         if found.problem.is_some() {
             return Ok(found);
         }
@@ -179,18 +198,22 @@ impl Checking<'_> {
             return Ok(found);
         }
         let counted = first_answers(runs.iter())?;
-        // Of a day that is dropped in part, what is kept may be in no run yet.
-        let is_whole = |day: &&Day| parts().all(|part| part.day != **day || part.is_dropped);
-        for day in dropped.iter().filter(is_whole) {
+        for day in &dropped {
             let in_runs = counted.get(day).copied().unwrap_or_default();
             let summary = snapshot.first_answers_on(*day)?;
-            if in_runs != summary {
+            let later = uncovered.get(day).copied().unwrap_or_default();
+            let expected = FirstAnswers {
+                accepted: summary.accepted.saturating_sub(later.accepted),
+                rejected: summary.rejected.saturating_sub(later.rejected),
+                conflicts: summary.conflicts.saturating_sub(later.conflicts),
+            };
+            if in_runs != expected {
                 found.problem = Some(format!(
                     "of {day}, which is dropped, the summary has {} accepted, {} rejected and {} in \
                      conflict, and the runs {}, {} and {}",
-                    summary.accepted,
-                    summary.rejected,
-                    summary.conflicts,
+                    expected.accepted,
+                    expected.rejected,
+                    expected.conflicts,
                     in_runs.accepted,
                     in_runs.rejected,
                     in_runs.conflicts

@@ -5,10 +5,12 @@ use super::world::World;
 use super::{Met, folder, run_seeds};
 
 /// What a whole run must meet, and how often at least.
-const LEAST: [(&str, u64); 9] = [
+const LEAST: [(&str, u64); 11] = [
     ("days_dropped", 250),
     ("failed_drops", 30),
     ("dropped_and_answered", 2_000),
+    ("kept_checked", 30),
+    ("dropped_counted", 300),
     ("from_snapshot", 40),
     ("snapshots_lost", 40),
     ("catalogs_lost", 100),
