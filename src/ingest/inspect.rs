@@ -8,15 +8,12 @@
 //! of these days are truth: they are held against what is kept of the same records (`kept_days`), and the
 //! rest is derived from there on.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::archivist::Archivist;
 use super::engine::{self, StartError, folders};
-use super::kept_days::{Checking, KeptDays, end_of};
 use super::kept_runs::KeptRuns;
 use super::laws::Laws;
 use super::options;
@@ -27,12 +24,10 @@ use super::runs;
 use super::start_error::io;
 use crate::archive::{self, Archive, Checked};
 use crate::config::Config;
-use crate::day::Day;
 use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
 use crate::index::run::{self, Run};
 use crate::journal::{self, JournalError, Verified};
-use crate::mrn::Mint;
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
 use crate::summary::{Fold, FoldError, FoldOptions, SUMMARY_FOLDER, erase_derived};
@@ -178,8 +173,8 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     let from = fold.watermark();
     let checked = || {
         if archive.dropped().is_some() {
-            let found =
-                opened.check_kept(config, (&archive, &fold), &outside, &kept_runs, &of_runs)?;
+            let (own, folds) = (outside.0.join("kept"), (&archive, &fold));
+            let found = opened.check_kept(config, folds, &own, &kept_runs, &of_runs)?;
             let is_sound = found.is_sound;
             parts.push(found);
             if !is_sound {
@@ -340,8 +335,8 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let kept_runs = KeptRuns::of(&runs_folder, sealed.dropped())?;
     let mut of_kept = None;
     if sealed.dropped().is_some() {
-        let kept = (&sealed, &fold);
-        of_kept = Some(opened.check_kept(config, kept, &outside, &kept_runs, &runs_folder)?);
+        let (kept, own) = ((&sealed, &fold), outside.0.join("kept"));
+        of_kept = Some(opened.check_kept(config, kept, &own, &kept_runs, &runs_folder)?);
     }
     let boundaries = kept_runs.boundaries();
     let own_runs = opened.runs(&outside.0.join("runs"));
@@ -494,11 +489,11 @@ impl Opened {
         })
     }
 
-    fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
+    pub(super) fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
-    fn keys(&self) -> Keys {
+    pub(super) fn keys(&self) -> Keys {
         Keys::new(self.secrets.prf(), self.secrets.digest())
     }
 
@@ -532,65 +527,6 @@ impl Opened {
             copy(&from, &archive.join(SUMMARY_FOLDER)).map_err(io(from.display()))?;
         }
         Ok(Fold::open(&catalog, &archive, options, self.secrets.identity())?.0)
-    }
-
-    /// Holds `snapshot`, and the runs that have what was dropped, against what is kept.
-    fn check_kept(
-        &self,
-        config: &Config,
-        (archive, snapshot): (&Archive, &Fold),
-        outside: &Passing,
-        kept_runs: &KeptRuns,
-        folder: &run::Folder,
-    ) -> Result<Part, StartError> {
-        const NAME: &str = "retention";
-        for run in kept_runs.truth() {
-            if let Err(error) = run.verify() {
-                return Ok(Part::unsound(NAME, error.to_string()));
-            }
-        }
-        let (sizes, keys) = (config.check()?, self.keys());
-        let runs = kept_runs.truth_in(folder)?;
-        let index = runs::index(config, &sizes, keys.clone(), runs)?;
-        let own = outside.0.join("kept");
-        let options = FoldOptions::default();
-        let (own, ..) = Fold::open(&own, &own, &options, self.secrets.identity())?;
-        let laws = self.fresh_laws(config)?;
-        let preparer = Preparer::new(Bounds::NONE, options::calendar(config)?, keys);
-        let mint = Mint::new(self.secrets.bijection());
-        let mut checking = Checking {
-            archive,
-            index: &index,
-            covered: end_of(kept_runs.truth()).0,
-            own,
-            until: snapshot.watermark(),
-            archivist: Archivist::new(preparer, Arc::clone(&laws), mint),
-            laws,
-            uncovered: BTreeMap::new(),
-            found: KeptDays::default(),
-        };
-        checking.archived()?;
-        journal::verify(
-            &LocalDisk::new(),
-            &config.data_dir.join(folders::JOURNAL),
-            Some(self.secrets.identity()),
-            &mut |record| checking.journaled(&record),
-        )?;
-        let found = checking.end(snapshot, kept_runs.truth())?;
-        if let Some(problem) = found.problem {
-            let found = format!("{problem}: restore `runs` and `archive` from a backup");
-            return Ok(Part::unsound(NAME, found));
-        }
-        let day = archive.dropped().map_or(Day(0), |(_, day)| day);
-        Ok(Part::sound(
-            NAME,
-            format!(
-                "days up to {day} are dropped: the runs have {} declarations of them, by outcome as \
-                 many as the summaries; {} that are kept are in these runs, with their answers, and \
-                 make the summaries of their days",
-                found.dropped, found.looked_for
-            ),
-        ))
     }
 
     /// Reads archive and journal, changing nothing of them, into `fold`; tables that are full, or are

@@ -8,26 +8,96 @@
 //! - Of each dropped day the runs must have as many declarations of each outcome as its summary.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::archivist::Archivist;
+use super::engine::folders;
 use super::from_archive::Sealed;
+use super::inspect::{Opened, Part};
+use super::kept_runs::KeptRuns;
 use super::laws::Laws;
+use super::options;
+use super::prepare::{Bounds, Preparer};
 use super::record::Entry;
+use super::runs;
 use super::start_error::StartError;
 use crate::archive::{Archive, ArchiveError, BatchEntry, BatchRow, DeclarationRow, ReplayRow};
 use crate::archive::{Set, TakesRows};
+use crate::config::Config;
 use crate::day::Day;
+use crate::disk::LocalDisk;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Admission, Filed, Settled};
-use crate::index::run::{FirstAnswers, Run, first_answers};
+use crate::index::run::{self, FirstAnswers, Run, first_answers};
 use crate::index::settle::Settler;
-use crate::journal::{BoxError, Record};
+use crate::journal::{self, BoxError, Record};
+use crate::mrn::Mint;
 use crate::outcome::Outcome;
 use crate::rules::finding::{OwnFindings, Reason};
-use crate::summary::{Delta, Event, Facts, Fold, IossNumber};
+use crate::summary::{Delta, Event, Facts, Fold, FoldOptions, IossNumber};
 use crate::{id::Eori, wire::view::Lodger};
+
+impl Opened {
+    /// Holds `snapshot`, and the runs that have what was dropped, against what is kept.
+    pub(super) fn check_kept(
+        &self,
+        config: &Config,
+        (archive, snapshot): (&Archive, &Fold),
+        own: &Path,
+        kept_runs: &KeptRuns,
+        folder: &run::Folder,
+    ) -> Result<Part, StartError> {
+        const NAME: &str = "retention";
+        for run in kept_runs.truth() {
+            if let Err(error) = run.verify() {
+                return Ok(Part::unsound(NAME, error.to_string()));
+            }
+        }
+        let (sizes, keys) = (config.check()?, self.keys());
+        let runs = kept_runs.truth_in(folder)?;
+        let index = runs::index(config, &sizes, keys.clone(), runs)?;
+        let options = FoldOptions::default();
+        let (own, ..) = Fold::open(own, own, &options, self.secrets.identity())?;
+        let laws = self.fresh_laws(config)?;
+        let preparer = Preparer::new(Bounds::NONE, options::calendar(config)?, keys);
+        let mint = Mint::new(self.secrets.bijection());
+        let mut checking = Checking {
+            archive,
+            index: &index,
+            covered: end_of(kept_runs.truth()).0,
+            own,
+            until: snapshot.watermark(),
+            archivist: Archivist::new(preparer, Arc::clone(&laws), mint),
+            laws,
+            uncovered: BTreeMap::new(),
+            found: KeptDays::default(),
+        };
+        checking.archived()?;
+        journal::verify(
+            &LocalDisk::new(),
+            &config.data_dir.join(folders::JOURNAL),
+            Some(self.secrets.identity()),
+            &mut |record| checking.journaled(&record),
+        )?;
+        let found = checking.end(snapshot, kept_runs.truth())?;
+        if let Some(problem) = found.problem {
+            let found = format!("{problem}: restore `runs` and `archive` from a backup");
+            return Ok(Part::unsound(NAME, found));
+        }
+        let day = archive.dropped().map_or(Day(0), |(_, day)| day);
+        Ok(Part::sound(
+            NAME,
+            format!(
+                "days up to {day} are dropped: the runs have {} declarations of them, by outcome as \
+                 many as the summaries; {} that are kept are in these runs, with their answers, and \
+                 make the summaries of their days",
+                found.dropped, found.looked_for
+            ),
+        ))
+    }
+}
 
 /// What was checked.
 #[derive(Debug, Default)]

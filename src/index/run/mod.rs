@@ -4,7 +4,8 @@
 //! table, sorted, so that one read of 4 KiB answers one probe. A filter in memory before it keeps
 //! keys that it does not have from being read for at all (one in 65,536 is).
 //!
-//! A run is derived: the journal makes it again. What it answers follows from the order of the records
+//! A run is derived: the journal makes it again, or the archive does, until a day is dropped there whose
+//! keys it has. What it answers follows from the order of the records
 //! alone. Its bytes follow from that and from where tables were frozen, whatever was merged before it:
 //! of a key that was rejected in one table and lodged again in a later one it has both entries, where
 //! one table would remember the older under a key of its own.
