@@ -165,7 +165,7 @@ impl World<'_> {
         archive.dropped().map_or(0, |(through, _)| through.0)
     }
 
-    fn lose_catalog(&mut self) {
+    pub(super) fn lose_catalog(&mut self) {
         let snapshot = Snapshot::read(&self.disk, Path::new(ARCHIVE), &IDENTITY).unwrap();
         let (catalog, days) = (self.outer.join(folders::CATALOG), self.outer.join(ARCHIVE));
         erase_derived(&catalog, &days, snapshot.as_ref()).unwrap();

@@ -316,7 +316,7 @@ impl World<'_> {
     }
 
     /// The merging thread.
-    fn merge(&mut self, server: &mut Server) -> Done {
+    pub(super) fn merge(&mut self, server: &mut Server) -> Done {
         while let Some(merge) = server.index.next_merge(server.folded.get()) {
             let merged = match server.sealer.retention.before_merge() {
                 Ok(()) => merge.write(&server.runs, &|| true),
