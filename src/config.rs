@@ -103,11 +103,17 @@ pub struct Config {
     /// default, since they are private persons, and analysis seldom needs to know who they are:
     /// see [`crate::archive`].
     pub archive_personal_data: bool,
+    /// So many whole days before the newest are kept in the archive; older ones are dropped, but for
+    /// what keys and summaries hold of them. None: all are kept for ever.
+    pub retention_days: Option<u16>,
 }
 
 /// Fewer segments than this must not be all that may wait to be sealed: one is being written, one
 /// stands ready, and what is sealed at once, a quarter of all, begins and ends anywhere in one.
 const SEGMENTS_UNSEALED_MIN: u64 = 8;
+
+/// A hundred years: as good as for ever, and no day is before the first that can be written.
+const RETENTION_DAYS_MAX: u16 = 36_500;
 
 impl Default for Config {
     fn default() -> Self {
@@ -146,6 +152,7 @@ impl Default for Config {
             summary_reads_max: 8,
             summary_reads_waiting_max: 1_024,
             archive_personal_data: false,
+            retention_days: None,
         }
     }
 }
@@ -320,6 +327,13 @@ impl Config {
             if !(1..=most).contains(&value) {
                 return bound(field, &value, format!("must be 1 to {most}"));
             }
+        }
+        // With less, a day would be dropped to which batches may still come around midnight.
+        if let Some(days) = self.retention_days
+            && !(1..=RETENTION_DAYS_MAX).contains(&days)
+        {
+            let rule = format!("must be 1 to {RETENTION_DAYS_MAX}; leave it out to keep all days");
+            return bound("retention_days", &days, rule);
         }
         let segment_least = 4 * (self.batch_bytes_max.0 + MIB);
         if !(segment_least..=(4 << 30)).contains(&self.segment_bytes.0) {
@@ -552,6 +566,11 @@ mod tests {
         assert!(wrong(|c| c.time_zone = "Mars/Olympus".into()).contains("time_zone"));
         assert!(wrong(|c| c.workers = 1_025).contains("workers is 1025: must be 0 to 1024"));
         assert!(wrong(|c| c.drain_s_max = u64::MAX).contains("drain_s_max"));
+        assert!(
+            wrong(|c| c.retention_days = Some(0))
+                .contains("retention_days is 0: must be 1 to 36500")
+        );
+        assert!(wrong(|c| c.retention_days = Some(36_501)).contains("retention_days is 36501"));
         assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));
         assert!(wrong(|c| c.summary_reads_max = 257).contains("must be 1 to 256"));
         assert!(wrong(|c| c.summary_reads_waiting_max = 0).contains("summary_reads_waiting_max"));

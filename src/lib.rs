@@ -31,11 +31,14 @@
 //! so that it is not lost with what is only derived; and where a segment and a set have the same records
 //! either will do, so that a set need not end where a segment does.
 //!
+//! Days past their retention are dropped from the archive (`ingest::retention`). Runs and summaries, of which a
+//! snapshot is kept for that, are then no longer derived but truth.
+//!
 //! # What must always be true
 //! 1. An answer is durable, and so is all that it rests on.
 //! 2. Retrying is always safe: the first answer, every time.
 //! 3. (declarant, LRN) is accepted once at most.
-//! 4. A summary is exactly the fold of the journal up to its watermark.
+//! 4. A summary is exactly the fold of the journal up to its watermark, also where days are dropped.
 //! 5. Every verdict can be explained and repeated.
 //! 6. Every bound is explicit ([`config`]).
 //! 7. A failed write stops the server.

@@ -13,7 +13,7 @@
 //!
 //! A *set* is the files of one range of records and its set file, which names them all; its layout
 //! stands in `set.rs`. (The folder `summary` beside the tables is that of closed days of the summary,
-//! and not touched here; an export has no sets.)
+//! and not touched here, nor is `snapshot`, that of the summaries; an export has no sets.)
 //!
 //! # Life of a set
 //! [`Archive::begin`], rows, [`SetWriter::finish`], [`Archive::publish`]. Files are written under hidden

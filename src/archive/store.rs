@@ -169,19 +169,47 @@ impl Archive {
         Ok(())
     }
 
-    /// Drops all days before `before`: their retention is over. Set files are written anew first, so
-    /// that a crash leaves orphans at most.
+    /// The last record of days that are dropped, and its day; nothing where none is.
+    #[must_use]
+    pub fn dropped(&self) -> Option<(Watermark, Day)> {
+        let sets = self.inner.sets.load();
+        let parts = sets.iter().flat_map(|set| &set.parts).filter(|part| part.is_dropped);
+        parts.map(|part| (part.records.1, part.day)).max()
+    }
+
+    /// Whether the declaration placed as `ordinal` arrived on `day` and that is dropped, wherever else
+    /// it may stand still.
+    #[must_use]
+    pub fn is_dropped(&self, ordinal: Ordinal, day: Day) -> bool {
+        let has = |part: &super::Part| {
+            part.is_dropped
+                && part.day == day
+                && (part.ordinals.0..part.ordinals.1).contains(&ordinal)
+        };
+        self.inner.set_of(ordinal).is_some_and(|set| set.parts.iter().any(has))
+    }
+
+    /// Whether [`Self::drop_days`] would drop something.
+    #[must_use]
+    pub fn is_due(&self, before: Day, through: Watermark) -> bool {
+        let sets = self.inner.sets.load();
+        sets.iter().flat_map(|set| &set.parts).any(|part| is_over(part, before, through))
+    }
+
+    /// Drops all days before `before` whose records are not past `through`: their retention is over.
+    /// Of a set a day is dropped whole or not at all. Set files are written anew first, so that a crash
+    /// leaves orphans at most.
     ///
     /// # Errors
     /// Where files cannot be written or removed. What was not dropped then is when this is called
     /// again; files that were not removed are when the archive is opened.
-    pub fn drop_days(&self, before: Day) -> Result<DaysDropped, ArchiveError> {
+    pub fn drop_days(&self, before: Day, through: Watermark) -> Result<DaysDropped, ArchiveError> {
         let inner = &self.inner;
         let _changes = lock(&inner.changes);
         let mut dropped = DaysDropped::default();
         for place in 0..inner.sets.load().len() {
             let Some(set) = inner.sets.load().get(place).cloned() else { break };
-            let is_over = |part: &super::Part| !part.is_dropped && part.day < before;
+            let is_over = |part: &super::Part| is_over(part, before, through);
             if !set.parts.iter().any(is_over) {
                 continue;
             }
@@ -206,6 +234,10 @@ impl Archive {
         }
         Ok(dropped)
     }
+}
+
+fn is_over(part: &super::Part, before: Day, through: Watermark) -> bool {
+    !part.is_dropped && part.day < before && part.records.1 <= through
 }
 
 fn next(sets: &[Arc<Set>]) -> (Watermark, Ordinal) {

@@ -88,6 +88,9 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
             (Some(first), Some(last)) => format!("days {first} to {last}"),
             _ => "nothing arrived on these days".to_owned(),
         };
+        if let Some(day) = &exported.dropped_through {
+            writeln!(out, "days up to {day} are dropped, and not in it (retention_days)")?;
+        }
         let to = args.to.join(WHOLE);
         writeln!(out, "{days}; watermark {}; told in {}", exported.records, to.display())
     })

@@ -25,7 +25,8 @@ use super::prepare::{Bounds, Preparer};
 use super::record::{self, SettingsRecord};
 use super::recover::Progress;
 use super::refusal::Refusal;
-use super::resume::{Resumed, Resuming};
+use super::resume::{self, Resumed, Resuming};
+use super::retention::Retention;
 use super::runs;
 use super::sealing::{SET_LINES_MAX, Sealer};
 pub use super::start_error::StartError;
@@ -41,7 +42,7 @@ use crate::journal::{self, Journal, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
-use crate::summary::{Board, Event, Fold, FoldOptions};
+use crate::summary::{Board, Event, Fold};
 use crate::wire::digest::Keys;
 use crate::wire::normalise::normalise_id;
 use crate::wire::reader;
@@ -159,21 +160,23 @@ impl Engine {
             return Err(StartError::NoJournal { folder: journal_folder });
         }
         let laws = Arc::new(Laws::over(shelf));
-        let (fold, board, opened) = Fold::open(
-            &folder(folders::CATALOG),
-            &folder(folders::ARCHIVE),
-            &FoldOptions::default(),
-            secrets.identity(),
-        )?;
+        let archive_folder = folder(folders::ARCHIVE);
+        let identity = secrets.identity();
+        let archive_options = options::archive_options(config, &secrets);
+        let archive = resume::open_archive(&disk, &archive_folder, archive_options)?;
+        let fold_options = resume::fold_options(&*disk, &archive_folder, &archive, &identity)?;
+        let catalog_folder = folder(folders::CATALOG);
+        let (fold, board, opened) =
+            Fold::open(&catalog_folder, &archive_folder, &fold_options, identity)?;
+        let snapshots = fold.snapshots(Arc::clone(&disk), archive_folder, identity);
         let runs_folder =
             run::Folder::new(Arc::clone(&disk), &folder(folders::RUNS), secrets.identity());
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
         let resuming = Resuming {
             disk: Arc::clone(&disk),
             journal_folder,
-            archive_folder: folder(folders::ARCHIVE),
             runs_folder: runs_folder.clone(),
-            archive: options::archive_options(config, &secrets),
+            archive,
             journal: options::journal_options(config, secrets.identity()),
             laws: Arc::clone(&laws),
             preparers: (0..config.worker_count()).map(|_| preparer(Bounds::NONE)).collect(),
@@ -183,6 +186,9 @@ impl Engine {
         let resumed = resuming.resume(fold, index)?;
         let Resumed { archive, index, mut journal, recovery, recovered } = resumed;
         let mut fold = recovered.fold;
+        let has_snapshot = fold_options.snapshot.is_some();
+        let retention =
+            Retention::begin(config.retention_days, archive.clone(), snapshots, has_snapshot)?;
         let mut last = recovered.last;
         check_clock(config, &calendar, &clock, recovered.newest)?;
 
@@ -300,13 +306,15 @@ impl Engine {
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
         let durable_fold = folder.durable();
-        spawn("merge", Box::new(move || merger.run(&durable_fold)))?;
+        let of_merger = retention.clone();
+        spawn("merge", Box::new(move || merger.run(&durable_fold, &of_merger)))?;
         let sealer = Sealer {
             oldest,
             archive,
             archivist: Archivist::new(preparer(Bounds::NONE), Arc::clone(&laws), mint),
             index: Arc::clone(&index),
             folded: folder.durable(),
+            retention,
             derived: Watermark(0),
             set_lines_max: SET_LINES_MAX,
             pace,

@@ -43,6 +43,8 @@ pub struct Export {
     pub first_day: Option<String>,
     /// And the last.
     pub last_day: Option<String>,
+    /// Days up to this one were dropped, having been past their retention: they are missing here.
+    pub dropped_through: Option<String>,
     /// Names and streets of private persons stand in clear.
     pub personal_data: bool,
     /// What was written, table by table.
@@ -141,6 +143,7 @@ pub fn export(
         records: records.0,
         first_day: export.days().map(|(first, _)| day(first)),
         last_day: export.days().map(|(_, last)| day(last)),
+        dropped_through: archive.dropped().map(|(_, dropped)| day(dropped)),
         personal_data: are_clear,
         tables: export.totals().clone(),
     };

@@ -8,7 +8,7 @@
 use super::record::Entry;
 use super::recover::{RecoverError, Recoverer};
 use crate::archive::Entry as Row;
-use crate::archive::{Archive, BatchEntry, DeclarationEntry, Records, Set};
+use crate::archive::{Archive, BatchEntry, DeclarationEntry, Part, Records, Set};
 use crate::day::When;
 use crate::id::{Eori, Watermark};
 use crate::index::filed::{Admission, Draft, DraftFallback, Filed, Placing, Quoted, Settled};
@@ -23,10 +23,10 @@ use crate::wire::digest::{Key, Keys, MemoryKind};
 const SEALED: Position = Position { segment: 0, page: 0, offset: 0 };
 
 /// A batch as the archive has it, on its way into the index and the summaries.
-struct Sealed {
-    draft: Draft,
-    outcomes: Vec<u8>,
-    delta: Delta,
+pub(super) struct Sealed {
+    pub(super) draft: Draft,
+    pub(super) outcomes: Vec<u8>,
+    pub(super) delta: Delta,
 }
 
 impl Recoverer {
@@ -49,8 +49,10 @@ impl Recoverer {
             if set.last.0 < next || set.first >= before {
                 continue;
             }
-            if let Some(part) = set.parts.iter().find(|part| part.is_dropped) {
-                return Err(RecoverError::Dropped { day: part.day });
+            let is_gone = |part: &&Part| part.is_dropped && part.records.1.0 >= next;
+            if let Some(part) = set.parts.iter().find(is_gone) {
+                let why = format!("they end before record {next}");
+                return Err(RecoverError::Dropped { day: part.day, why });
             }
             self.read_set(archive, set, Watermark(next)..before)?;
         }
@@ -113,7 +115,11 @@ impl Recoverer {
 }
 
 impl Sealed {
-    fn read(keys: &Keys, batch: &BatchEntry, records: &mut Records) -> Result<Self, RecoverError> {
+    pub(super) fn read(
+        keys: &Keys,
+        batch: &BatchEntry,
+        records: &mut Records,
+    ) -> Result<Self, RecoverError> {
         let representative = Eori::parse(&batch.representative);
         let mut sealed = Self {
             draft: Draft::with_capacity(batch.declarations as usize),

@@ -3,6 +3,10 @@
 //! Both read the whole journal and judge every batch again, as recovery does: outcomes that come
 //! out otherwise than they stand there are damage. `verify` changes nothing in the folder: it folds
 //! into a folder of its own, and opens a copy of the catalog, since opening one may mend it.
+//!
+//! Where days of the archive are dropped, the snapshot of the summaries and the runs that have the keys
+//! of these days are truth: they are held against what is kept of the same records (`kept_days`), and the
+//! rest is derived from there on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,11 +26,11 @@ use crate::archive::{self, Archive, Checked};
 use crate::config::Config;
 use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
-use crate::index::run;
+use crate::index::run::{self, Run};
 use crate::journal::{self, JournalError, Verified};
 use crate::rules::Shelf;
 use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Fold, FoldOptions, SUMMARY_FOLDER, erase_derived};
+use crate::summary::{Fold, FoldError, FoldOptions, SUMMARY_FOLDER, erase_derived};
 use crate::wire::digest::Keys;
 
 /// What was looked at, and what was found.
@@ -97,6 +101,22 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Err(error) => Part::unsound("rules", error.to_string()),
     });
 
+    let archive = match opened.open_archive(config) {
+        Ok(archive) => archive,
+        Err(StartError::Archive(error)) => {
+            parts.push(Part::unsound("archive", error.to_string()));
+            return Ok(Inspection::of_unsound(parts));
+        }
+        Err(error) => return Err(error),
+    };
+    let options = opened.fold_options(config, &archive)?;
+    if let Some(dropped) = options.dropped.as_ref().filter(|_| options.snapshot.is_none()) {
+        let why = &dropped.without_snapshot;
+        let found = format!("{why}; the next start takes it again, where the catalog is whole");
+        parts.push(Part::unsound("snapshot", found));
+        return Ok(Inspection::of_unsound(parts));
+    }
+
     let outside = Passing::new()?;
     let folder = |name: &str| config.data_dir.join(name);
     let copies = [outside.0.join("catalog"), outside.0.join("archive")];
@@ -108,41 +128,75 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         copy(&from, &to).map_err(io(from.display()))?;
     }
     // After a kill in the first seconds there may be no catalog, or no checkpoint in it.
-    let [catalog, archive] = &copies;
+    let [of_catalog, of_archive] = &copies;
     let had = has_files(&folder(folders::CATALOG));
-    let kept = Fold::open(catalog, archive, &FoldOptions::default(), opened.secrets.identity());
+    let kept = Fold::open(of_catalog, of_archive, &options, opened.secrets.identity());
+    // What was read is a copy; the user looks for the file in the data folder.
+    let named = |error: String| {
+        let (copy, original) = (outside.0.display().to_string(), config.data_dir.display());
+        error.replace(&copy, &original.to_string())
+    };
     let (watermark, kept) = match kept {
         Ok((fold, _, kept)) => (kept.watermark, Kept::of(&fold, kept, had)),
+        Err(error @ FoldError::Lost { .. }) => {
+            parts.push(Part::unsound("catalog", named(error.to_string())));
+            return Ok(Inspection::of_unsound(parts));
+        }
         Err(error) => (Watermark(0), Kept::Unusable(error.to_string())),
     };
     if let Kept::DayUnreadable(error) = &kept {
-        // What was read is a copy; the user looks for the file in the data folder.
-        let (copy, original) = (outside.0.display().to_string(), config.data_dir.display());
-        let error = error.replace(&copy, &original.to_string());
+        let error = named(error.clone());
         parts.push(Part::unsound("archive", format!("{error}; `waag rebuild` makes it again")));
     }
 
-    let own = outside.0.join("own");
-    let (fold, ..) = Fold::open(&own, &own, &FoldOptions::default(), opened.secrets.identity())?;
-    let kept_runs = KeptRuns::of(opened.runs(&folder(folders::RUNS)))?;
+    let fold = opened.own_fold(config, &outside, &options)?;
+    let of_runs = opened.runs(&folder(folders::RUNS));
+    let kept_runs = match KeptRuns::of(&of_runs, archive.dropped()) {
+        Ok(kept_runs) => kept_runs,
+        Err(StartError::Recover(error)) => {
+            parts.push(Part::unsound("runs", error.to_string()));
+            return Ok(Inspection::of_unsound(parts));
+        }
+        Err(error) => return Err(error),
+    };
     let own_runs = opened.runs(&outside.0.join("runs"));
     let boundaries = kept_runs.boundaries();
     let mark = (watermark.0 > 0).then_some(watermark);
-    let archive = match opened.check_archive(config) {
-        Ok((archive, part)) => {
-            parts.push(part);
-            archive
-        }
+    match check_archive(&archive) {
+        Ok(part) => parts.push(part),
         Err(StartError::Archive(error)) => {
             parts.push(Part::unsound("archive", error.to_string()));
             return Ok(Inspection::of_unsound(parts));
         }
         Err(error) => return Err(error),
+    }
+    let from = fold.watermark();
+    let checked = || {
+        if archive.dropped().is_some() {
+            let (own, folds) = (outside.0.join("kept"), (&archive, &fold));
+            let found = opened.check_kept(config, folds, &own, &kept_runs, &of_runs)?;
+            let is_sound = found.is_sound;
+            parts.push(found);
+            if !is_sound {
+                return Ok(None);
+            }
+        }
+        let digest = fold.digest()?;
+        let runs = (own_runs.clone(), boundaries, kept_runs.truth_in(&of_runs)?);
+        opened.recover(config, &archive, fold, mark, runs).map(|found| Some((digest, found)))
     };
-    match opened.recover(config, &archive, fold, mark, (own_runs.clone(), boundaries)) {
-        Ok((recovered, verified)) => {
+    match checked() {
+        Ok(None) => Ok(Inspection::of_unsound(parts)),
+        Ok(Some((digest, (mut recovered, verified)))) => {
             parts.push(Part::sound("journal", tell(&verified, &recovered)));
-            parts.extend(kept.part(watermark, &recovered));
+            if watermark == from {
+                recovered.digest_at_mark = Some(digest);
+            }
+            if watermark < from {
+                parts.push(kept.before_snapshot(watermark, from));
+            } else {
+                parts.extend(kept.part(watermark, &recovered));
+            }
             parts.push(kept_runs.part(&own_runs, &opened.keys())?);
             Ok(inspection(parts, &recovered)?)
         }
@@ -173,6 +227,26 @@ impl Kept {
             (Some(reason), _) => Self::Unusable(reason),
             (None, Err(error)) => Self::DayUnreadable(error.to_string()),
             (None, Ok(digest)) => Self::Folded(digest),
+        }
+    }
+
+    /// The catalog is behind the snapshot, as after a kill soon after that was taken: what is folded up
+    /// to there cannot be made again to compare it.
+    fn before_snapshot(self, watermark: Watermark, snapshot: Watermark) -> Part {
+        const NAME: &str = "catalog";
+        match self {
+            Self::Unusable(reason) => Part::unsound(
+                NAME,
+                format!("{reason}; the next start goes on from the snapshot in its stead"),
+            ),
+            Self::DayUnreadable(error) => Part::unsound(NAME, error),
+            Self::Unwritten | Self::Folded(_) => Part::sound(
+                NAME,
+                format!(
+                    "has folded {} records, every value whole; the snapshot has {}",
+                    watermark.0, snapshot.0
+                ),
+            ),
         }
     }
 
@@ -236,11 +310,18 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let opened = Opened::of(config)?;
     let (catalog, archive) =
         (config.data_dir.join(folders::CATALOG), config.data_dir.join(folders::ARCHIVE));
-    let options = FoldOptions::default();
     let identity = opened.secrets.identity();
 
     // Archive and journal first, into a folder of its own: damage must not cost the catalog.
-    let (sealed, archive_part) = opened.check_archive(config)?;
+    let sealed = opened.open_archive(config)?;
+    let archive_part = check_archive(&sealed)?;
+    let options = opened.fold_options(config, &sealed)?;
+    if let Some(dropped) = options.dropped.as_ref().filter(|_| options.snapshot.is_none()) {
+        let (day, why) = (dropped.day, dropped.without_snapshot.clone());
+        let reason =
+            "they would be thrown away; start the server once, which takes a snapshot".into();
+        return Err(FoldError::Lost { reason, day, why }.into());
+    }
     let outside = Passing::new()?;
     let had = has_files(&catalog);
     // A closed day that cannot be read makes what stands there unusable, as anything else would.
@@ -249,29 +330,48 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         .filter(|(.., kept)| kept.rebuilt_because.is_none())
         .and_then(|(fold, ..)| Some((fold.watermark(), fold.digest().ok()?)));
     let mark = before.map(|(watermark, _)| watermark);
-    let own = outside.0.join("own");
-    let (fold, ..) = Fold::open(&own, &own, &options, identity)?;
+    let fold = opened.own_fold(config, &outside, &options)?;
     let runs_folder = opened.runs(&config.data_dir.join(folders::RUNS));
-    let kept_runs = KeptRuns::of(runs_folder.clone())?;
+    let kept_runs = KeptRuns::of(&runs_folder, sealed.dropped())?;
+    let mut of_kept = None;
+    if sealed.dropped().is_some() {
+        let (kept, own) = ((&sealed, &fold), outside.0.join("kept"));
+        of_kept = Some(opened.check_kept(config, kept, &own, &kept_runs, &runs_folder)?);
+    }
     let boundaries = kept_runs.boundaries();
     let own_runs = opened.runs(&outside.0.join("runs"));
-    let (checked, _) =
-        opened.recover(config, &sealed, fold, mark, (own_runs.clone(), boundaries.clone()))?;
+    let (from, digest) = (fold.watermark(), fold.digest()?);
+    let runs = (own_runs.clone(), boundaries.clone(), kept_runs.truth_in(&runs_folder)?);
+    let (checked, _) = opened.recover(config, &sealed, fold, mark, runs)?;
     drop(checked.fold);
     let runs_before = kept_runs.part(&own_runs, &opened.keys())?;
+    if let Some(part) = of_kept.as_ref().filter(|part| !part.is_sound) {
+        // What is truth is wrong: nothing that is made of it would be right.
+        return Err(StartError::Kept { what: part.found.clone() });
+    }
 
-    erase_derived(&catalog, &archive).map_err(crate::summary::FoldError::from)?;
+    let named = options.snapshot.as_deref().filter(|_| options.dropped.is_some());
+    erase_derived(&catalog, &archive, named)?;
     let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
-    runs_folder.clear()?;
+    let truth: Vec<_> = kept_runs.truth().iter().map(|run| run.path().to_owned()).collect();
+    runs_folder.clear_but(&truth)?;
     let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
-    let (mut recovered, verified) =
-        again.recover(config, &sealed, fold, mark, (runs_folder.clone(), boundaries))?;
+    let runs = (runs_folder.clone(), boundaries, kept_runs.truth_in(&runs_folder)?);
+    let (mut recovered, verified) = again.recover(config, &sealed, fold, mark, runs)?;
+    if mark == Some(from) && from.0 > 0 {
+        recovered.digest_at_mark = Some(digest);
+    }
     recovered.fold.checkpoint()?;
     if let Some(newest) = recovered.fold.newest_day() {
         recovered.fold.close_days(newest)?;
     }
     let mut parts = vec![Part::sound("journal", tell(&verified, &recovered)), archive_part];
+    parts.extend(of_kept);
     parts.push(match before {
+        Some((watermark, _)) if watermark < from => Part::sound(
+            "catalog",
+            format!("made again from the snapshot of the first {} records", from.0),
+        ),
         Some((_, digest)) if Some(digest) == recovered.digest_at_mark => {
             Part::sound("catalog", "made again, the same bit for bit")
         }
@@ -282,7 +382,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         None if had => Part::sound("catalog", "made again; what stood there was unusable"),
         None => Part::sound("catalog", "made; there was none"),
     });
-    let made = runs_folder.open()?.whole.len();
+    let made = runs_folder.open()?.whole.len() - truth.len();
     parts.push(if runs_before.is_sound {
         Part::sound("runs", format!("{made} made again"))
     } else {
@@ -324,6 +424,22 @@ fn tell(verified: &Verified, recovered: &Recovered) -> String {
         recovered.seen.declarations,
         recovered.seen.accepted
     )
+}
+
+/// Checks all of the archive.
+fn check_archive(archive: &Archive) -> Result<Part, StartError> {
+    let (mut sets, mut all) = (0, Checked::default());
+    for set in archive.sets().iter() {
+        all += archive.check(set)?;
+        sets += 1;
+    }
+    let Checked { files, bytes, declarations, goods_items, findings, replays, .. } = all;
+    let found = format!(
+        "{sets} sets of {files} files ({bytes} bytes), every block whole and the tables in \
+         agreement: {declarations} declarations with {goods_items} goods items and {findings} \
+         findings, {replays} replays"
+    );
+    Ok(Part::sound("archive", found))
 }
 
 /// A data folder, locked, with what is needed to read it.
@@ -373,11 +489,11 @@ impl Opened {
         })
     }
 
-    fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
+    pub(super) fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
         Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
     }
 
-    fn keys(&self) -> Keys {
+    pub(super) fn keys(&self) -> Keys {
         Keys::new(self.secrets.prf(), self.secrets.digest())
     }
 
@@ -385,39 +501,49 @@ impl Opened {
         run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
     }
 
-    /// Opens the archive, changing nothing, and checks all of it.
-    fn check_archive(&self, config: &Config) -> Result<(Archive, Part), StartError> {
+    /// Opens the archive, changing nothing.
+    fn open_archive(&self, config: &Config) -> Result<Archive, StartError> {
         let options = options::archive_options(config, &self.secrets);
         let options = archive::Options { look_only: true, ..options };
         let root = config.data_dir.join(folders::ARCHIVE);
-        let (archive, _) = Archive::open(Arc::new(LocalDisk::new()), &root, options)?;
-        let (mut sets, mut all) = (0, Checked::default());
-        for set in archive.sets().iter() {
-            all += archive.check(set)?;
-            sets += 1;
+        Ok(Archive::open(Arc::new(LocalDisk::new()), &root, options)?.0)
+    }
+
+    fn fold_options(&self, config: &Config, archive: &Archive) -> Result<FoldOptions, StartError> {
+        let root = config.data_dir.join(folders::ARCHIVE);
+        resume::fold_options(&LocalDisk::new(), &root, archive, &self.secrets.identity())
+    }
+
+    /// A fold of nothing in `outside` or, where days are dropped, of what the snapshot has.
+    fn own_fold(
+        &self,
+        config: &Config,
+        outside: &Passing,
+        options: &FoldOptions,
+    ) -> Result<Fold, StartError> {
+        let (catalog, archive) = (outside.0.join("own-catalog"), outside.0.join("own"));
+        if options.dropped.is_some() {
+            let from = config.data_dir.join(folders::ARCHIVE).join(SUMMARY_FOLDER);
+            copy(&from, &archive.join(SUMMARY_FOLDER)).map_err(io(from.display()))?;
         }
-        let Checked { files, bytes, declarations, goods_items, findings, replays, .. } = all;
-        let found = format!(
-            "{sets} sets of {files} files ({bytes} bytes), every block whole and the tables in \
-             agreement: {declarations} declarations with {goods_items} goods items and {findings} \
-             findings, {replays} replays"
-        );
-        Ok((archive, Part::sound("archive", found)))
+        Ok(Fold::open(&catalog, &archive, options, self.secrets.identity())?.0)
     }
 
     /// Reads archive and journal, changing nothing of them, into `fold`; tables that are full, or are
-    /// at one of the `boundaries`, are written into `runs`, a folder without any.
+    /// at one of the `boundaries`, are written into `runs`, a folder with none but `truth`: those that
+    /// have what was dropped.
     fn recover(
         &self,
         config: &Config,
         archive: &Archive,
         fold: Fold,
         mark: Option<Watermark>,
-        (runs, boundaries): (run::Folder, Vec<Watermark>),
+        (runs, boundaries, truth): (run::Folder, Vec<Watermark>, Vec<Run>),
     ) -> Result<(Recovered, Verified), StartError> {
         LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
         let keys = self.keys();
-        let index = runs::index(config, &config.check()?, keys.clone(), Vec::new())?;
+        let covers = truth.last().map(|run| run.covers().clone());
+        let index = runs::index(config, &config.check()?, keys.clone(), truth)?;
         let calendar = options::calendar(config)?;
         let preparers = (0..config.worker_count())
             .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
@@ -431,6 +557,10 @@ impl Opened {
             (fold, runs),
             engine::report(),
         );
+        let recoverer = match &covers {
+            Some(covers) => recoverer.after(covers)?,
+            None => recoverer,
+        };
         let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
         let journal = config.data_dir.join(folders::JOURNAL);
         let extent = journal::extent(&LocalDisk::new(), &journal, &self.secrets.identity())?;
@@ -475,7 +605,7 @@ fn has_files(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
 }
 
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(to)?;
     if !from.is_dir() {
         return Ok(());

@@ -186,7 +186,7 @@ impl Lookup {
         let key = self.preparer.keys().key_of(&declarant, lrn);
         let index = Arc::clone(&self.index);
         match index.under(key).map_err(|error| LookupError::Damaged(error.to_string()))? {
-            Some(first) => self.show(&first),
+            Some(first) => self.show(&first, &Asked { declarant: declarant.as_str(), lrn }),
             None => Ok(None),
         }
     }
@@ -204,11 +204,13 @@ impl Lookup {
         let Some(ordinal) = self.mint.ordinal(mrn) else { return Ok(None) };
         let first = index.at(ordinal).map_err(|error| LookupError::Damaged(error.to_string()))?;
         let Some(first) = first else { return Ok(None) };
-        let found = self.show(&first)?;
+        // Only what was accepted has an MRN. One that nobody was given stands for a declaration that is
+        // there once in 10^8 at most.
+        let found = self.show(&first, &Asked::default())?;
         Ok(found.filter(|found| found.mrn.is_some_and(|given| given.as_str() == mrn)))
     }
 
-    fn show(&mut self, first: &First) -> Result<Option<Found>, LookupError> {
+    fn show(&mut self, first: &First, asked: &Asked<'_>) -> Result<Option<Found>, LookupError> {
         // In flight: not lodged yet, as far as anybody has been told.
         let Some(placing) = first.placing() else { return Ok(None) };
         let place = first.index();
@@ -222,10 +224,15 @@ impl Lookup {
             waits += 1;
             std::thread::sleep(WAIT);
         }
+        // The journal may have it still, in a segment that has later records as well.
+        let ordinal = Ordinal(placing.first_ordinal.0 + place as u64);
+        if self.archive.is_dropped(ordinal, first.admission().day) {
+            return self.dropped(first, placing, asked).map(Some);
+        }
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
         let record = match self.reader.read(placing.position) {
             Ok(record) => record,
-            Err(error) if is_gone(&error) => return self.sealed(first, placing),
+            Err(error) if is_gone(&error) => return self.sealed(first, placing, asked),
             Err(error) => return Err(damaged(&error)),
         };
         let entry = Entry::read(record.kind, &record.body).map_err(|error| damaged(&error))?;
@@ -265,13 +272,54 @@ impl Lookup {
         }))
     }
 
+    /// What the runs have of a declaration whose day is dropped.
+    fn dropped(
+        &self,
+        first: &First,
+        placing: Placing,
+        asked: &Asked<'_>,
+    ) -> Result<Found, LookupError> {
+        let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
+        let admission = first.admission();
+        let law = self.laws.law(admission.law).map_err(|error| damaged(&error))?;
+        let law = law.on(first.judged_under().0).map_err(|error| damaged(&error))?;
+        // It is not known where it was asked for by its MRN, which only an accepted one has.
+        let outcome = first.outcome().unwrap_or(Outcome::Accepted);
+        let mrn = (outcome == Outcome::Accepted)
+            .then(|| self.mint.mrn_of(admission.day, placing.first_ordinal, first.index()));
+        let mut findings = Findings::default();
+        let found = findings.close(0);
+        Ok(Found {
+            outcome,
+            mrn,
+            judgement: Judgement::default(),
+            findings,
+            found,
+            law,
+            declarant: asked.declarant.to_owned(),
+            judged_at: admission.at,
+            lrn: asked.lrn.to_owned(),
+            declaration: None,
+            is_withheld: true,
+        })
+    }
+
     /// What the archive has of a declaration whose segment has gone.
-    fn sealed(&self, first: &First, placing: Placing) -> Result<Option<Found>, LookupError> {
+    fn sealed(
+        &self,
+        first: &First,
+        placing: Placing,
+        asked: &Asked<'_>,
+    ) -> Result<Option<Found>, LookupError> {
         let damaged = |error: &dyn std::fmt::Display| LookupError::Damaged(error.to_string());
         let ordinal = Ordinal(placing.first_ordinal.0 + first.index() as u64);
         let found = self.archive.declaration(ordinal).map_err(|error| damaged(&error))?;
-        let archive::Found::Declaration(sealed) = found else {
-            return Err(damaged(&format!("declaration {} is not in the archive", ordinal.0)));
+        let sealed = match found {
+            archive::Found::Declaration(sealed) => sealed,
+            archive::Found::Dropped => return self.dropped(first, placing, asked).map(Some),
+            archive::Found::NotHere => {
+                return Err(damaged(&format!("declaration {} is not in the archive", ordinal.0)));
+            }
         };
         let law = self.laws.law(sealed.law).map_err(|error| damaged(&error))?;
         let law = law.on(sealed.law_day).map_err(|error| damaged(&error))?;
@@ -295,6 +343,13 @@ impl Lookup {
             is_withheld,
         }))
     }
+}
+
+/// What was asked for by declarant and LRN; by MRN nothing.
+#[derive(Debug, Default)]
+struct Asked<'a> {
+    declarant: &'a str,
+    lrn: &'a str,
 }
 
 /// Whether the segment of a record was removed: what it had is in the archive.

@@ -27,9 +27,11 @@
 //! - [`offline`]: judging without lodging. [`options`]: what the settings come to.
 //! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
+//! - `retention`: days of the archive that are dropped, and what outlives them.
 //! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.
+//!   `kept_days`: and with summaries, where days are dropped.
 
 pub mod again;
 pub mod answer;
@@ -54,11 +56,13 @@ mod commit;
 mod deltas;
 mod folding;
 mod from_archive;
+mod kept_days;
 mod kept_runs;
 mod pace;
 mod placed;
 mod recover_error;
 mod resume;
+mod retention;
 mod runs;
 mod sealing;
 mod start_error;

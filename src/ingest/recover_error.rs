@@ -80,14 +80,17 @@ pub enum RecoverError {
     /// The archive cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// What would have to be made again is past its retention.
+    /// Runs would have to be made again of what is past its retention.
     #[error(
-        "runs or summaries would have to be made again, and the archive has dropped {day}, from which \
-         they were made: restore `runs` and `catalog` from a backup"
+        "the archive has dropped days up to {day}, and runs must have their keys, which cannot be made \
+         again: {why}. Restore `runs` from a backup; without them what was lodged then would be \
+         accepted a second time"
     )]
     Dropped {
-        /// The day.
+        /// The last day that is dropped.
         day: Day,
+        /// What is wrong with the runs.
+        why: String,
     },
     /// The fold failed.
     #[error(transparent)]

@@ -1,7 +1,7 @@
 //! What a start goes on from: archive, runs and journal, opened in an order in which nothing is relied
 //! on that a power cut could still take back, and recovered from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::engine;
@@ -15,7 +15,7 @@ use crate::disk::Disk;
 use crate::id::Watermark;
 use crate::index::{Index, run};
 use crate::journal::{self, Journal};
-use crate::summary::Fold;
+use crate::summary::{Dropped, Fold, FoldOptions, Snapshot, SnapshotError, snapshot_path};
 
 /// That the journal follows on what is sealed. Returns the last record of that.
 pub(super) fn check_beginning(
@@ -31,13 +31,48 @@ pub(super) fn check_beginning(
     }
 }
 
+/// Opens the archive in `folder`, of which the rest is read later: whether days are dropped must be
+/// known before the summaries are opened.
+pub(super) fn open_archive(
+    disk: &Arc<dyn Disk>,
+    folder: &Path,
+    options: archive::Options,
+) -> Result<Archive, StartError> {
+    let (archive, opened) = Archive::open(Arc::clone(disk), folder, options)?;
+    if opened.orphans_removed > 0 {
+        tracing::info!(
+            files = opened.orphans_removed,
+            "what a crash left of records on their way into the archive is removed"
+        );
+    }
+    Snapshot::tidy(&**disk, folder)?;
+    Ok(archive)
+}
+
+/// How the fold beside `archive`, which is in `folder`, is opened.
+pub(super) fn fold_options(
+    disk: &dyn Disk,
+    folder: &Path,
+    archive: &Archive,
+    identity: &[u8; 16],
+) -> Result<FoldOptions, StartError> {
+    let (snapshot, without_snapshot) = match Snapshot::read(disk, folder, identity) {
+        Ok(Some(snapshot)) => (Some(Arc::new(snapshot)), String::new()),
+        Ok(None) => (None, format!("{} is missing", snapshot_path(folder).display())),
+        Err(error @ SnapshotError::Damaged { .. }) => (None, error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
+    let dropped = archive.dropped();
+    let dropped = dropped.map(|(through, day)| Dropped { through, day, without_snapshot });
+    Ok(FoldOptions { snapshot, dropped, ..FoldOptions::default() })
+}
+
 /// Where a start finds what is durable, and how that is read.
 pub(super) struct Resuming {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) journal_folder: PathBuf,
-    pub(super) archive_folder: PathBuf,
     pub(super) runs_folder: run::Folder,
-    pub(super) archive: archive::Options,
+    pub(super) archive: Archive,
     pub(super) journal: journal::Options,
     /// Without any law as yet.
     pub(super) laws: Arc<Laws>,
@@ -55,29 +90,21 @@ pub(super) struct Resumed {
 }
 
 impl Resuming {
-    /// Opens archive, runs and journal, and recovers from them what `fold` and the runs do not know;
+    /// Opens runs and journal, and recovers from them what `fold` and the runs do not know;
     /// `index` makes the index that goes on after these runs.
     pub(super) fn resume(
         self,
         fold: Fold,
         index: impl FnOnce(Vec<run::Run>) -> Result<Arc<Index>, StartError>,
     ) -> Result<Resumed, StartError> {
-        let Self { disk, journal_folder, laws, preparers, .. } = self;
-        let (archive, opened) =
-            Archive::open(Arc::clone(&disk), &self.archive_folder, self.archive)?;
-        if opened.orphans_removed > 0 {
-            tracing::info!(
-                files = opened.orphans_removed,
-                "what a crash left of records on their way into the archive is removed"
-            );
-        }
+        let Self { disk, journal_folder, archive, laws, preparers, .. } = self;
         // A segment that the last process removed may come back as long as that is not durable, and
         // what is made here of its records in the archive says that it is gone.
         disk.sync_dir(&journal_folder).map_err(io(journal_folder.display()))?;
         let extent = journal::extent(&*disk, &journal_folder, &self.journal.identity)?;
         let sealed = check_beginning(&archive, extent)?;
         let first_record = extent.map_or(Watermark(1), |extent| extent.first_record);
-        let runs = runs::usable(&self.runs_folder, fold.watermark(), extent)?;
+        let runs = runs::usable(&self.runs_folder, fold.watermark(), extent, archive.dropped())?;
         // The last process may have ended before the names it gave were durable, and what is sealed
         // from here on rests on these runs.
         let runs_dir = self.runs_folder.dir();

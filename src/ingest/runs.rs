@@ -9,13 +9,16 @@ use tokio::sync::watch;
 
 use super::carried::Carried;
 use super::folding::DurableFold;
+use super::recover::RecoverError;
+use super::retention::Retention;
 use super::start_error::StartError;
 use crate::config::{Config, Sizes};
+use crate::day::Day;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::frozen::Frozen;
 use crate::index::merge::Merge;
-use crate::index::run::{Covers, Folder, Run, RunError};
+use crate::index::run::{self, Covers, Folder, Run, RunError};
 use crate::journal::{Extent, Placed};
 
 /// Between two attempts to write a run to a disk that is full.
@@ -61,8 +64,8 @@ struct Stopper {
 }
 
 impl Stopper {
-    fn stop(&self, what: &str, error: &RunError) {
-        tracing::error!(error = error as &dyn std::error::Error, "{what}: stopping");
+    fn stop(&self, what: &str, error: &(dyn std::error::Error + 'static)) {
+        tracing::error!(error, "{what}: stopping");
         self.failed.store(true, Ordering::Release);
         self.stop.send_replace(Some(format!("{what}: {error}")));
     }
@@ -155,7 +158,7 @@ pub(super) struct Merger {
 
 impl Merger {
     /// Runs until the writer has ended; gives up what it is at then.
-    pub(super) fn run(self, folded: &DurableFold) {
+    pub(super) fn run(self, folded: &DurableFold, retention: &Retention) {
         let _ = rustix::process::nice(MERGING_NICER);
         let mut not_before = Instant::now();
         loop {
@@ -166,6 +169,16 @@ impl Merger {
             while Instant::now() >= not_before
                 && let Some(merge) = self.index.next_merge(folded.get())
             {
+                match retention.before_merge() {
+                    Ok(()) => {}
+                    Err(error) if error.is_disk_full() => {
+                        not_before = Instant::now() + MERGE_AGAIN_WAIT;
+                        continue;
+                    }
+                    Err(error) => {
+                        return self.stopper.stop("no snapshot of the summaries", &error);
+                    }
+                }
                 match self.merge(merge) {
                     Ok(()) => {}
                     Err(RunError::GivenUp) => return,
@@ -201,14 +214,24 @@ impl Merger {
 }
 
 /// The runs that a start goes on from, oldest first: those of which the catalog, at `watermark`, has
-/// folded every record. Others are removed: the journal makes them again.
+/// folded every record. Others are removed: the journal makes them again, or the archive does. Where
+/// that has `dropped` days up to a record, runs must have the keys of all of them, or nothing is changed.
 pub(super) fn usable(
     folder: &Folder,
     watermark: Watermark,
     journal: Option<Extent>,
+    dropped: Option<(Watermark, Day)>,
 ) -> Result<Vec<Run>, StartError> {
-    folder.tidy()?;
     let found = folder.open()?;
+    if let Some((through, day)) = dropped {
+        let of_use = found.whole.iter().take_while(|run| is_of_use(run, watermark, journal));
+        let newest = of_use.last().map_or(Watermark(0), |run| run.covers().last_record);
+        if newest < through {
+            let why = why_lost(&found, newest, watermark);
+            return Err(RecoverError::Dropped { day, why }.into());
+        }
+    }
+    folder.tidy()?;
     for path in &found.parts {
         tracing::info!(run = %path.display(), "a run was merged into another: it is removed");
         folder.remove(path)?;
@@ -221,7 +244,7 @@ pub(super) fn usable(
     let mut is_over = false;
     for run in found.whole {
         let covers = run.covers();
-        is_over |= covers.last_record > watermark || Carried::from_bytes(&covers.carried).is_none();
+        is_over |= !is_folded(&run, watermark);
         if is_over {
             tracing::info!(
                 run = %run.path().display(),
@@ -234,14 +257,42 @@ pub(super) fn usable(
             runs.push(run);
         }
     }
-    let reaches = |newest: &Run| {
-        journal.is_some_and(|journal| newest.covers().position.segment <= journal.last_segment)
-    };
-    if runs.last().is_some_and(|newest| !reaches(newest)) {
+    if runs.last().is_some_and(|newest| !is_in(newest, journal)) {
         // The journal is not what it was: reading all of it tells what is missing.
         return Ok(Vec::new());
     }
     Ok(runs)
+}
+
+fn is_folded(run: &Run, watermark: Watermark) -> bool {
+    let covers = run.covers();
+    covers.last_record <= watermark && Carried::from_bytes(&covers.carried).is_some()
+}
+
+/// Whether the journal reaches as far as the run says.
+fn is_in(run: &Run, journal: Option<Extent>) -> bool {
+    journal.is_some_and(|journal| run.covers().position.segment <= journal.last_segment)
+}
+
+fn is_of_use(run: &Run, watermark: Watermark, journal: Option<Extent>) -> bool {
+    is_folded(run, watermark) && is_in(run, journal)
+}
+
+/// Why the runs after `newest` are of no use.
+pub(super) fn why_lost(found: &run::Found, newest: Watermark, watermark: Watermark) -> String {
+    let next = found.whole.iter().find(|run| run.covers().last_record > newest);
+    match (next, found.others.first()) {
+        (Some(run), _) if run.covers().last_record > watermark => format!(
+            "{} has records up to {}, of which the summaries know {}",
+            run.path().display(),
+            run.covers().last_record.0,
+            watermark.0
+        ),
+        (Some(run), _) => format!("the journal ends before {} does", run.path().display()),
+        (None, Some((path, why))) if why.contains(&*path.to_string_lossy()) => why.clone(),
+        (None, Some((path, why))) => format!("{}: {why}", path.display()),
+        (None, None) => format!("there is no run of record {} and those after it", newest.0 + 1),
+    }
 }
 
 /// An index that goes on after `runs`.

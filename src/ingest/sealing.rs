@@ -8,6 +8,8 @@
 //! 3. Segments of which every record is in the archive, in a run and in the catalog are removed, the
 //!    oldest first.
 //!
+//! 4. Days past their retention are dropped (see `retention`).
+//!
 //! After a crash at any step a start finds what is next to be sealed by what the archive holds: a set
 //! that stands is not made again, one that does not leaves nothing behind, and a segment whose records
 //! are all sealed is removed by the first round. Nothing is read from the archive but what no segment
@@ -27,11 +29,13 @@ use super::archivist::Archivist;
 use super::folding::DurableFold;
 use super::pace::Pace;
 use super::record::Entry;
+use super::retention::Retention;
 use crate::archive::{Archive, ArchiveError, Set};
 use crate::disk::is_disk_full;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::journal::{BoxError, JournalError, Oldest};
+use crate::summary::SnapshotError;
 
 /// Goods items of a set: some 150 MB of files. Past it, files gain nothing by being longer, and what a
 /// crash makes do again costs more.
@@ -51,6 +55,7 @@ pub(super) struct Sealer {
     pub(super) archivist: Archivist,
     pub(super) index: Arc<Index>,
     pub(super) folded: DurableFold,
+    pub(super) retention: Retention,
     /// The last record of the newest run of which the catalog has folded all; 0 before one was seen.
     pub(super) derived: Watermark,
     /// Once a set has so many goods items, it ends with the batch that has the last of them.
@@ -72,6 +77,8 @@ pub(super) enum SealError {
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 /// What ends the reading of records before the last one.
@@ -137,6 +144,7 @@ impl Sealer {
         if segments > 0 {
             tracing::debug!(segments, "sealed segments are removed");
         }
+        self.retention.drop_past(last)?;
         Ok(is_more)
     }
 

@@ -7,7 +7,7 @@ use crate::index::run::RunError;
 use crate::journal::{JournalError, PushError};
 use crate::rules::LawError;
 use crate::secrets::SecretsError;
-use crate::summary::FoldError;
+use crate::summary::{FoldError, SnapshotError};
 
 use super::laws::LawsError;
 use super::recover::RecoverError;
@@ -48,6 +48,15 @@ pub enum StartError {
     /// The archive is damaged or cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// The snapshot of the summaries cannot be read or written.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// Runs, or the snapshot of the summaries, are not those of the days that are dropped.
+    #[error("days are dropped, and what is kept of them is wrong: {what}")]
+    Kept {
+        /// What is wrong, and what to do.
+        what: String,
+    },
     /// The clock is behind the journal.
     #[error(
         "the clock shows {now}, {behind_s} s before the newest record ({newest}); at most \

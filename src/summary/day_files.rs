@@ -3,12 +3,13 @@
 //! A file appears whole (written beside, synced, renamed, folder synced) or not at all. Which of
 //! a day's generations counts is said by the catalog; one that it does not name is left alone
 //! until a later generation of that day has been closed and checkpointed. So neither a crash nor a
-//! rebuild that stops half-way deletes anything before its successor stands.
+//! rebuild that stops half-way deletes anything before its successor stands. One that a snapshot
+//! names stays until another snapshot has taken its place.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::day::Day;
 use crate::summary::day_file::{DayFile, DayFileError, Identity, Writer};
@@ -35,12 +36,20 @@ pub(crate) struct DayFiles {
     data_folder: [u8; 16],
     /// The most recently used first.
     open: Mutex<VecDeque<Opened>>,
+    /// Generations of days that a snapshot names: they stay.
+    named: Mutex<BTreeSet<(Day, u32)>>,
 }
 
 impl DayFiles {
     /// Over the folder `root`, which is made when first written to.
     pub(crate) fn new(root: PathBuf, data_folder: [u8; 16]) -> Self {
-        Self { root, data_folder, open: Mutex::new(VecDeque::new()) }
+        let (open, named) = (Mutex::default(), Mutex::default());
+        Self { root, data_folder, open, named }
+    }
+
+    /// What a snapshot names; while this is held nothing is removed.
+    pub(crate) fn named(&self) -> MutexGuard<'_, BTreeSet<(Day, u32)>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The file of `day` as the catalog knows it.
@@ -87,7 +96,9 @@ impl DayFiles {
 
     /// Removes the files of `day` older than `generation`, and what was left half-written.
     pub(crate) fn remove_older(&self, day: Day, generation: u32) -> Result<(), DayFileError> {
-        for older in self.generations(day)?.into_iter().filter(|older| *older < generation) {
+        let named = self.named();
+        let is_older = |older: &u32| *older < generation && !named.contains(&(day, *older));
+        for older in self.generations(day)?.into_iter().filter(is_older) {
             let path = self.path(day, older);
             fs::remove_file(&path).map_err(|error| DayFileError::io("remove", &path, error))?;
         }
@@ -95,6 +106,23 @@ impl DayFiles {
         for name in file_names(&folder)?.iter().filter(|name| name.ends_with(".part")) {
             let path = folder.join(name);
             fs::remove_file(&path).map_err(|error| DayFileError::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes all files but these generations.
+    pub(crate) fn keep_only(&self, kept: &BTreeSet<(Day, u32)>) -> Result<(), DayFileError> {
+        for name in file_names(&self.root)? {
+            let day = name.strip_prefix("day=").and_then(Day::parse);
+            let folder = self.root.join(&name);
+            for file in file_names(&folder)? {
+                let is_kept = day.zip(generation_of(&file)).is_some_and(|it| kept.contains(&it));
+                if !is_kept {
+                    let path = folder.join(file);
+                    let removed = fs::remove_file(&path);
+                    removed.map_err(|error| DayFileError::io("remove", &path, error))?;
+                }
+            }
         }
         Ok(())
     }
@@ -127,10 +155,7 @@ impl DayFiles {
 
     fn generations(&self, day: Day) -> Result<Vec<u32>, DayFileError> {
         let names = file_names(&self.folder(day))?;
-        let generation = |name: &String| {
-            name.strip_prefix("summary-")?.strip_suffix(".waag")?.parse::<u32>().ok()
-        };
-        Ok(names.iter().filter_map(generation).collect())
+        Ok(names.iter().filter_map(|name| generation_of(name)).collect())
     }
 
     fn take_open(&self, key: (Day, ClosedDay)) -> Option<Arc<DayFile>> {
@@ -144,6 +169,10 @@ impl DayFiles {
         open.push_front((key, Arc::clone(file)));
         open.truncate(OPEN_MAX);
     }
+}
+
+fn generation_of(name: &str) -> Option<u32> {
+    name.strip_prefix("summary-")?.strip_suffix(".waag")?.parse().ok()
 }
 
 /// The names in `folder`; none where there is no such folder.

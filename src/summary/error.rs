@@ -1,6 +1,7 @@
 //! What can go wrong in folding and in reading.
 
 use crate::catalog::CatalogError;
+use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::DayFileError;
 
@@ -15,6 +16,20 @@ pub enum FoldError {
     /// A file of a closed day failed.
     #[error(transparent)]
     DayFile(#[from] DayFileError),
+    /// It cannot be made again.
+    #[error(
+        "the summaries are lost ({reason}), and cannot be made again: the archive has dropped days up to \
+         {day}, and {why}. Restore `catalog` and `archive/summary`, or `archive/snapshot` and \
+         `archive/summary`, from a backup"
+    )]
+    Lost {
+        /// What is wrong with the catalog.
+        reason: String,
+        /// The last day that is dropped.
+        day: Day,
+        /// What is wrong with the snapshot.
+        why: String,
+    },
     /// A checkpoint was to be made while another is being written: a defect of the caller.
     #[error("a checkpoint was to be made while another was under way")]
     UnderWay,

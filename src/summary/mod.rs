@@ -6,6 +6,8 @@
 //! - [`Fold`] merges deltas in journal order, keeps open days in the catalog and writes each
 //!   closed day to a file of its own. One thread owns it; a [`Checkpoint`] that it prepared may be
 //!   written by another, while it goes on merging.
+//! - A [`Snapshot`] of the fold is kept where days of the archive are dropped, of which it could not be
+//!   made again.
 //! - [`Board`] is what everyone else reads. A read sees the fold at exactly one watermark.
 //!
 //! ```text
@@ -35,6 +37,7 @@ mod facts;
 mod fold;
 mod indicators;
 mod page_token;
+mod snapshot;
 mod state;
 mod stored;
 #[cfg(test)]
@@ -48,9 +51,10 @@ pub use day_file::DayFileError;
 pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
-pub use fold::{Fold, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
+pub use fold::{Dropped, Fold, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use indicators::{Indicator, indicators, wilson_95};
 pub use page_token::{read_token, write_token};
+pub use snapshot::{SNAPSHOT_FOLDER, Snapshot, SnapshotError, Snapshots, snapshot_path};
 
 /// How many ids of a role get figures of their own until the journal says otherwise. Bounds the
 /// fold's memory: an entry takes about 0.5 KiB, so that an open day has at most 3 × 100,000 × 0.5

@@ -212,7 +212,7 @@ impl World<'_> {
         let newest = batch(self.maker.record.max(1)).0;
         let before = Day(newest.0.saturating_sub(self.chance.below(4) as u16));
         self.dropping = self.dropping.max(before);
-        match archive.drop_days(before) {
+        match archive.drop_days(before, Watermark(u64::MAX)) {
             Ok(dropped) => {
                 self.met.dropped += dropped.parts;
                 self.dropped = self.dropped.max(before);

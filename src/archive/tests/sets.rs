@@ -7,6 +7,8 @@ use super::*;
 use crate::disk::Disk;
 
 const ROOT: &str = "data/archive";
+/// Past every record.
+const EVERYTHING: Watermark = Watermark(u64::MAX);
 
 fn days() -> [Day; 4] {
     ["2026-12-30", "2026-12-31", "2027-01-01", "2027-01-09"].map(day)
@@ -182,9 +184,9 @@ fn dropped_days_are_told_from_what_never_was() {
     let (disk, archive) = new_archive();
     let sets = two_sets(&archive, (0..18).map(small).collect());
     let [a, b, c, _] = days();
-    assert_eq!(archive.drop_days(a).unwrap(), DaysDropped::default());
+    assert_eq!(archive.drop_days(a, EVERYTHING).unwrap(), DaysDropped::default());
     let before = disk.paths().len();
-    let dropped = archive.drop_days(c).unwrap();
+    let dropped = archive.drop_days(c, EVERYTHING).unwrap();
     assert_eq!(dropped.parts, 3, "{dropped:?}");
     assert_eq!(disk.paths().len(), before - 15);
     assert!(
@@ -203,12 +205,32 @@ fn dropped_days_are_told_from_what_never_was() {
         }
     }
     // A set of which nothing is left keeps its set file.
-    archive.drop_days(Day(u16::MAX)).unwrap();
+    archive.drop_days(Day(u16::MAX), EVERYTHING).unwrap();
     let (reopened, opened) = open(&disk).unwrap();
     assert_eq!(opened.sets, 2);
     assert_eq!(disk.paths().len(), 2);
     assert!(matches!(reopened.declaration(Ordinal(0)).unwrap(), Found::Dropped));
     assert_eq!(reopened.next(), archive.next());
+}
+
+#[test]
+fn of_days_that_are_over_only_those_go_whose_records_are_kept_elsewhere() {
+    let (_, archive) = new_archive();
+    let [a, b, c, _] = days();
+    let batches = [(a, small(0)), (b, small(1))];
+    let mut maker = Maker::new();
+    let (first, _) = write_set(&archive, &mut maker, &batches).unwrap();
+    write_set(&archive, &mut maker, &[(b, small(2)), (c, small(3))]).unwrap();
+    assert_eq!(archive.dropped(), None);
+    assert!(!archive.is_due(a, EVERYTHING));
+    assert!(archive.is_due(c, first.last));
+    let dropped = archive.drop_days(c, first.last).unwrap();
+    assert_eq!(dropped.parts, 2, "the second set's records are not");
+    assert_eq!(archive.dropped(), Some((first.last, b)));
+    assert!(archive.is_dropped(Ordinal(0), a) && !archive.is_dropped(Ordinal(0), b));
+    assert!(!archive.is_dropped(first.end_ordinal, b), "it is in the second set");
+    assert!(!archive.is_due(c, first.last));
+    assert!(archive.is_due(c, EVERYTHING));
 }
 
 /// Look-ups go on while days are dropped and sets are published, and never meet an error.
@@ -237,7 +259,7 @@ fn look_ups_see_a_declaration_or_that_its_day_is_dropped() {
                 while looked.load(Ordering::Relaxed) < before + 2 {
                     std::thread::yield_now();
                 }
-                archive.drop_days(Day(20_000 + n)).unwrap();
+                archive.drop_days(Day(20_000 + n), EVERYTHING).unwrap();
                 write_set(&archive, &mut maker, &[(Day(20_100), small(0))]).unwrap();
             }
             is_over.store(true, Ordering::Relaxed);
@@ -252,7 +274,7 @@ fn a_look_up_with_the_list_of_before_a_drop_goes_by_the_set_file() {
     let batches = [(days()[0], small(0)), (days()[1], small(1))];
     let (set, _) = write_set(&before, &mut Maker::new(), &batches).unwrap();
     // Another list of the same sets, so that the first one stays as it was.
-    open(&disk).unwrap().0.drop_days(days()[1]).unwrap();
+    open(&disk).unwrap().0.drop_days(days()[1], EVERYTHING).unwrap();
     assert!(matches!(before.declaration(Ordinal(0)).unwrap(), Found::Dropped));
     assert!(matches!(before.declaration(Ordinal(1)).unwrap(), Found::Declaration(_)));
     let refused = before.read(&set).unwrap_err();

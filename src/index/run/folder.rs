@@ -59,6 +59,15 @@ impl Folder {
     /// # Errors
     /// I/O, and a run of a newer format, which another program can use.
     pub fn open(&self) -> Result<Found, RunError> {
+        self.open_after((Watermark(0), Ordinal(0)))
+    }
+
+    /// The same of runs that follow on others, which are elsewhere and end with this record and before
+    /// this ordinal.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_after(&self, before: (Watermark, Ordinal)) -> Result<Found, RunError> {
         let mut found = Found::default();
         let entries = match self.disk.list(&self.dir) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
@@ -78,7 +87,7 @@ impl Folder {
         }
         // Of those that begin together the longest first: it was made of the others.
         intact.sort_by_key(|run| (run.covers().first_record, Reverse(run.covers().last_record)));
-        let (mut next, mut ordinal) = (Watermark(1), Ordinal(0));
+        let (mut next, mut ordinal) = (Watermark(before.0.0 + 1), before.1);
         for run in intact {
             let covers = run.covers();
             if covers.first_record == next
@@ -111,18 +120,16 @@ impl Folder {
         Ok(())
     }
 
-    /// Removes all runs.
+    /// Removes all runs but those at these paths.
     ///
     /// # Errors
     /// As the disk gives them.
-    pub fn clear(&self) -> Result<(), RunError> {
-        let listed = match self.disk.list(&self.dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            listed => listed.map_err(io("listing", &self.dir))?,
-        };
-        for entry in listed {
-            if entry.name.ends_with(SUFFIX) || entry.name.ends_with(PREPARING_SUFFIX) {
-                self.remove(&self.dir.join(entry.name))?;
+    pub fn clear_but(&self, kept: &[PathBuf]) -> Result<(), RunError> {
+        for entry in self.disk.list(&self.dir).map_err(io("listing", &self.dir))? {
+            let path = self.dir.join(&entry.name);
+            let is_run = entry.name.ends_with(SUFFIX) || entry.name.ends_with(PREPARING_SUFFIX);
+            if is_run && !kept.contains(&path) {
+                self.remove(&path)?;
             }
         }
         self.disk.sync_dir(&self.dir).map_err(io("syncing", &self.dir))

@@ -4,14 +4,15 @@
 //! table, sorted, so that one read of 4 KiB answers one probe. A filter in memory before it keeps
 //! keys that it does not have from being read for at all (one in 65,536 is).
 //!
-//! A run is derived: the journal makes it again. What it answers follows from the order of the records
+//! A run is derived: the journal makes it again, or the archive does, until a day is dropped there whose
+//! keys it has. What it answers follows from the order of the records
 //! alone. Its bytes follow from that and from where tables were frozen, whatever was merged before it:
 //! of a key that was rejected in one table and lodged again in a later one it has both entries, where
 //! one table would remember the older under a key of its own.
 //!
 //! - `write`, `page`, `filter`: making one. `load`: opening it. `stream`: reading all of it.
 //! - `many`: looking up the keys of a batch together. `merged`: several as one.
-//! - `compare`: whether runs answer as others do. `folder`: those that there are at a start.
+//! - `compare`: whether runs answer as others do. `count`: of each day how many were answered how. `folder`: those that there are at a start.
 //!
 //! # Format, version 1
 //! Numbers are little endian. The file is made of pages of 4 KiB; each begins with its check, CRC32C
@@ -97,6 +98,7 @@
 //! the sections that the header counts.
 
 mod compare;
+mod count;
 mod filter;
 mod folder;
 mod load;
@@ -114,6 +116,7 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 pub use compare::difference;
+pub use count::{FirstAnswers, first_answers};
 pub use folder::{Folder, Found};
 pub(super) use merged::Merged;
 pub use read::Run;

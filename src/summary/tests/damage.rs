@@ -147,7 +147,7 @@ fn a_damaged_block_of_a_day_file_is_reported_and_never_served() {
 
     // The rebuild that its report asks for.
     kept.open = None;
-    erase_derived(&kept.catalog(), &kept.archive()).unwrap();
+    erase_derived(&kept.catalog(), &kept.archive(), None).unwrap();
     kept.reopen(&journal());
     assert_eq!(kept.digest(), Kept::with(&journal()).digest());
 }

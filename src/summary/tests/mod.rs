@@ -4,6 +4,7 @@
 mod damage;
 mod model;
 mod reading;
+mod snapshot;
 
 use std::path::PathBuf;
 

@@ -1,28 +1,33 @@
 //! What must be so after every start, and after every round of the sealer.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use prost::Message;
 
+use super::faults::records_of;
 use super::lodging::{self, IDENTITY};
 use super::starting::runs_folder;
 use super::world::{Server, World};
-use super::{ARCHIVE, JOURNAL, RUNS};
-use crate::archive::{Archive, Entry, Set};
+use super::{ARCHIVE, JOURNAL, RUNS, folder};
+use crate::archive::{Archive, Entry, Found, Set};
 use crate::disk::Disk;
 use crate::id::Watermark;
+use crate::index::Index;
 use crate::index::filed::{Filed, Placing, Settled};
 use crate::ingest::answer::Framing;
+use crate::ingest::archivist::Archivist;
 use crate::ingest::engine::folders;
+use crate::ingest::inspect;
+use crate::ingest::kept_days::{Checking, KeptDays, end_of};
 use crate::ingest::laws::Laws;
 use crate::ingest::record;
 use crate::ingest::recover::Progress;
-use crate::ingest::resume::Resumed;
+use crate::ingest::resume::{self, Resumed};
 use crate::journal::{self, Extent, Position};
 use crate::proto::v1::{Outcome, SubmitBatchResponse};
-use crate::summary::{Fold, FoldOptions};
+use crate::summary::{Fold, FoldOptions, SUMMARY_FOLDER, snapshot_path};
 
 const TABLES: [&str; 5] = ["batches", "declarations", "goods_items", "findings", "replays"];
 
@@ -57,9 +62,8 @@ impl World<'_> {
         let (fold, ..) = Fold::open(&folder, &days, &FoldOptions::default(), IDENTITY).unwrap();
         assert!(fold.watermark().0 <= durable, "{:?} is folded of {durable}", fold.watermark());
         for run in self.run_files() {
-            let last =
-                run.to_string_lossy()[run.to_string_lossy().len() - 24..][..20].parse::<u64>();
-            assert!(last.unwrap() <= durable, "{} is of more than {durable}", run.display());
+            let (_, last) = records_of(&run);
+            assert!(last <= durable, "{} is of more than {durable}", run.display());
         }
     }
 
@@ -84,6 +88,9 @@ impl World<'_> {
         assert_eq!(recovered.fold.digest().unwrap(), plain.digest(), "the summaries differ");
         let first = self.check_journal();
         self.check_archive(archive, first);
+        if self.has_snapshot && self.chance.hits(20) {
+            self.check_kept(archive);
+        }
         self.check_runs(index.runs_cover());
     }
 
@@ -140,7 +147,60 @@ impl World<'_> {
         }
         let mut files = self.disk.paths();
         files.retain(|path| path.starts_with(ARCHIVE));
+        let snapshot = snapshot_path(Path::new(ARCHIVE));
+        if self.drops && files.contains(&snapshot) {
+            expected.insert(snapshot);
+        }
         assert_eq!(files.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+
+    /// As `waag verify` holds snapshot and runs against what is kept of the same records.
+    pub(super) fn check_kept(&mut self, archive: &Archive) {
+        let Some((through, _)) = archive.dropped() else { return };
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let root = Path::new(ARCHIVE);
+        let options = resume::fold_options(&*disk, root, archive, &IDENTITY).unwrap();
+        let outside = folder();
+        let own = |name: &str| outside.path().join(name);
+        inspect::copy(
+            &self.outer.join(ARCHIVE).join(SUMMARY_FOLDER),
+            &own("snapshot").join(SUMMARY_FOLDER),
+        )
+        .unwrap();
+        let (snapshot, ..) =
+            Fold::open(&own("catalog"), &own("snapshot"), &options, IDENTITY).unwrap();
+        let (kept, ..) =
+            Fold::open(&own("kept"), &own("kept"), &FoldOptions::default(), IDENTITY).unwrap();
+        let runs = || {
+            let mut runs = runs_folder(&disk).open().unwrap().whole;
+            runs.retain(|run| run.covers().first_record <= through);
+            runs
+        };
+        let covered = end_of(&runs()).0;
+        assert!(covered >= through);
+        let laws = lodging::laws(&self.outer.join(folders::RULES));
+        let index = Arc::new(Index::with_runs(lodging::keys(), self.memory, runs()).unwrap());
+        let preparer = lodging::preparer();
+        let mut checking = Checking {
+            archive,
+            index: &index,
+            covered,
+            own: kept,
+            until: snapshot.watermark(),
+            archivist: Archivist::new(preparer, Arc::clone(&laws), lodging::mint()),
+            laws,
+            uncovered: BTreeMap::new(),
+            found: KeptDays::default(),
+        };
+        checking.archived().unwrap();
+        journal::verify(&self.disk, Path::new(JOURNAL), Some(IDENTITY), &mut |record| {
+            checking.journaled(&record)
+        })
+        .unwrap();
+        let found = checking.end(&snapshot, &runs()).unwrap();
+        assert_eq!(found.problem, None);
+        self.met.add("kept_checked", 1);
+        self.met.add("dropped_counted", found.dropped);
     }
 
     /// Every record of a set once, with what was answered.
@@ -247,5 +307,7 @@ impl World<'_> {
             }
         }
         assert_eq!(answer.verdicts, expected, "record {}", place + 1);
+        let found = server.sealer.archive.declaration(batch.first_ordinal).unwrap();
+        self.met.add("dropped_and_answered", u64::from(matches!(found, Found::Dropped)));
     }
 }

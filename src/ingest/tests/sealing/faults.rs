@@ -2,14 +2,18 @@
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::lodging::IDENTITY;
+use super::starting::archive_options;
 use super::world::World;
 use super::{ARCHIVE, RUNS};
+use crate::archive::{self, Archive};
 use crate::disk::simulated::Fault;
 use crate::disk::{Disk, is_disk_full};
 use crate::id::Watermark;
 use crate::ingest::engine::folders;
-use crate::summary::erase_derived;
+use crate::summary::{SNAPSHOT_FOLDER, Snapshot, erase_derived, snapshot_path};
 
 /// The server stops.
 #[derive(Debug)]
@@ -34,6 +38,13 @@ pub(super) fn is_io(error: &(dyn Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// The first and last record of a run, as its name says.
+pub(super) fn records_of(run: &Path) -> (u64, u64) {
+    let name = run.file_stem().unwrap().to_str().unwrap();
+    let (first, last) = name.split_once('-').unwrap();
+    (first.parse().unwrap(), last.parse().unwrap())
 }
 
 impl World<'_> {
@@ -78,10 +89,24 @@ impl World<'_> {
 
     /// Loses something that is derived, now and then.
     pub(super) fn lose(&mut self) {
-        if self.is_calm || self.keeps_derived || !self.chance.hits(30) {
+        if self.is_calm || self.keeps_derived || !self.chance.hits(if self.drops { 60 } else { 30 })
+        {
             return;
         }
-        let runs = self.run_files();
+        // What was dropped is in no other place any more.
+        let dropped = self.dropped();
+        let mut runs = self.run_files();
+        runs.retain(|run| records_of(run).0 > dropped);
+        let snapshot = snapshot_path(Path::new(ARCHIVE));
+        let has_snapshot = self.disk.paths().contains(&snapshot);
+        if has_snapshot && self.checkpointed.0 > 0 && self.chance.hits(30) {
+            // Not both of it and the catalog, before a start has made the other again.
+            return self.lose_snapshot(&snapshot);
+        }
+        let is_durable = Snapshot::read(&self.disk, Path::new(ARCHIVE), &IDENTITY).is_ok();
+        if dropped > 0 && !(has_snapshot && is_durable) {
+            return;
+        }
         let which = self.chance.below(6);
         match which {
             0 | 1 => self.remove(&runs),
@@ -122,8 +147,28 @@ impl World<'_> {
         }
     }
 
-    fn lose_catalog(&mut self) {
-        erase_derived(&self.outer.join(folders::CATALOG), &self.outer.join(ARCHIVE)).unwrap();
+    fn lose_snapshot(&mut self, path: &Path) {
+        if self.chance.hits(50) {
+            self.disk.remove(path).unwrap();
+            self.disk.sync_dir(&Path::new(ARCHIVE).join(SNAPSHOT_FOLDER)).unwrap();
+        } else {
+            assert!(self.disk.flip(path, 8 * 40 + self.chance.below(64)));
+        }
+        self.met.add("snapshots_lost", 1);
+    }
+
+    /// The last record that is dropped.
+    fn dropped(&self) -> u64 {
+        let options = archive::Options { look_only: true, ..archive_options() };
+        let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        let (archive, _) = Archive::open(disk, Path::new(ARCHIVE), options).unwrap();
+        archive.dropped().map_or(0, |(through, _)| through.0)
+    }
+
+    pub(super) fn lose_catalog(&mut self) {
+        let snapshot = Snapshot::read(&self.disk, Path::new(ARCHIVE), &IDENTITY).unwrap();
+        let (catalog, days) = (self.outer.join(folders::CATALOG), self.outer.join(ARCHIVE));
+        erase_derived(&catalog, &days, snapshot.as_ref()).unwrap();
         self.checkpointed = Watermark(0);
     }
 }

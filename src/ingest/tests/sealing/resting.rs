@@ -26,7 +26,7 @@ impl World<'_> {
     }
 
     /// All that was lodged is written, and folded durably.
-    fn derive_all(&mut self, server: &mut Server) {
+    pub(super) fn derive_all(&mut self, server: &mut Server) {
         let _ = server.index.close();
         self.commit(server).unwrap();
         if let Some(frozen) = server.frozen.take() {
@@ -84,7 +84,7 @@ impl World<'_> {
     }
 
     /// One batch.
-    fn lodge_and_place(&mut self, server: &mut Server) {
+    pub(super) fn lodge_and_place(&mut self, server: &mut Server) {
         self.lodge(server).unwrap();
         while !server.waiting.is_empty() {
             self.place(server).unwrap();

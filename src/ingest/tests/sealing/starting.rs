@@ -25,11 +25,12 @@ use crate::ingest::folding::DurableFold;
 use crate::ingest::laws::Laws;
 use crate::ingest::pace::Pace;
 use crate::ingest::recover::Progress;
-use crate::ingest::resume::{Resumed, Resuming};
+use crate::ingest::resume::{self, Resumed, Resuming};
+use crate::ingest::retention::Retention;
 use crate::ingest::sealing::Sealer;
 use crate::ingest::start_error::{StartError, io};
 use crate::journal;
-use crate::summary::{Fold, FoldOptions};
+use crate::summary::{Fold, Snapshots};
 
 /// Segments of a few groups each.
 fn journal_options() -> journal::Options {
@@ -42,7 +43,7 @@ fn journal_options() -> journal::Options {
     }
 }
 
-fn archive_options() -> archive::Options {
+pub(super) fn archive_options() -> archive::Options {
     let pseudonyms = Pseudonyms::new([3; 16]);
     archive::Options {
         identity: IDENTITY,
@@ -91,17 +92,23 @@ impl World<'_> {
             disk.create_dir(Path::new(folder)).map_err(io(folder))?;
         }
         let (catalog, days) = (self.outer.join(folders::CATALOG), self.outer.join(ARCHIVE));
-        let (fold, ..) = Fold::open(&catalog, &days, &FoldOptions::default(), IDENTITY)?;
+        let archive = resume::open_archive(&disk, Path::new(ARCHIVE), archive_options())?;
+        let options = resume::fold_options(&*disk, Path::new(ARCHIVE), &archive, &IDENTITY)?;
+        let dropped = archive.dropped().map_or(0, |(through, _)| through.0);
+        self.has_snapshot = options.snapshot.is_some();
+        let (fold, _, opened) = Fold::open(&catalog, &days, &options, IDENTITY)?;
         let folded = fold.watermark();
         assert!(folded >= self.checkpointed, "the catalog has lost what was durable");
+        assert!(folded.0 >= dropped, "what was dropped is not folded");
+        let is_from_snapshot = opened.rebuilt_because.is_some() && folded.0 > 0;
+        self.checkpointed = fold.checkpointed();
         let first = journal::extent(&*disk, Path::new(JOURNAL), &IDENTITY)?;
         let first = first.map_or(1, |extent| extent.first_record.0);
         let resuming = Resuming {
             disk: Arc::clone(&disk),
             journal_folder: JOURNAL.into(),
-            archive_folder: ARCHIVE.into(),
             runs_folder: runs_folder(&disk),
-            archive: archive_options(),
+            archive,
             journal: journal_options(),
             laws: Arc::clone(laws),
             preparers: vec![lodging::preparer()],
@@ -118,6 +125,7 @@ impl World<'_> {
             Index::with_runs(lodging::keys(), memory, runs).map(Arc::new).map_err(io("memory"))
         })?;
         self.met.add("from_archive", u64::from(from_archive));
+        self.met.add("from_snapshot", u64::from(is_from_snapshot));
         self.met.add("folded_from_archive", u64::from(folded.0 + 1 < first));
         self.met.add("from_runs", u64::from(from_runs));
         Ok(found)
@@ -151,6 +159,10 @@ impl World<'_> {
     /// As the engine goes on after it has recovered.
     fn server(&mut self, found: Resumed, laws: Arc<Laws>) -> Server {
         let Resumed { archive, index, journal, recovery: _, recovered } = found;
+        let snapshots = self.snapshots(&recovered.fold);
+        let has_snapshot = self.has_snapshot;
+        let days = self.drops.then_some(3);
+        let retention = Retention::begin(days, archive.clone(), snapshots, has_snapshot).unwrap();
         put_newest_in_force(&laws);
         if self.chance.hits(20) {
             self.actors_max = 3 + self.chance.below(3) as u32;
@@ -173,6 +185,7 @@ impl World<'_> {
             archivist,
             index: Arc::clone(&index),
             folded: folded.clone(),
+            retention,
             derived: Watermark(0),
             set_lines_max: 8 + self.chance.below(60),
             pace: Arc::new(Pace::new(&Config::default())),
@@ -199,6 +212,10 @@ impl World<'_> {
             next_ordinal: recovered.next_ordinal,
             waiting: Vec::new(),
         }
+    }
+
+    pub(super) fn snapshots(&self, fold: &Fold) -> Snapshots {
+        fold.snapshots(Arc::new(self.disk.clone()), ARCHIVE.into(), IDENTITY)
     }
 
     /// A life of the server: from a start to an end of some kind.

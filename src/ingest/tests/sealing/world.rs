@@ -55,8 +55,12 @@ pub(super) struct World<'a> {
     pub(super) set_calls: u64,
     /// Nothing goes wrong of itself.
     pub(super) is_calm: bool,
-    /// Nothing that is derived is ever lost, and days go past their retention.
+    /// Nothing that is derived is ever lost.
     pub(super) keeps_derived: bool,
+    /// Days go past their retention.
+    pub(super) drops: bool,
+    /// The last start found a snapshot of the summaries.
+    pub(super) has_snapshot: bool,
     /// Runs or catalog were lost in this world.
     pub(super) has_lost: bool,
     /// How many sets were published.
@@ -98,6 +102,10 @@ type Done = Result<(), Down>;
 impl World<'_> {
     /// One thing that a thread does.
     pub(super) fn act(&mut self, server: &mut Server) -> Done {
+        if self.drops && self.chance.hits(6) {
+            self.faulty(30, 15);
+            return self.drop_days(server);
+        }
         match self.chance.below(100) {
             0..28 => self.lodge(server),
             28..54 => self.place(server),
@@ -106,14 +114,19 @@ impl World<'_> {
                 self.commit(server)
             }
             65..71 => {
-                // Where it cannot be, it is not.
-                let _ = server.index.close();
+                // Where it cannot be, it is not; a server does so only after something was lodged.
+                let covered = server.index.covered().map(|covers| covers.last_record);
+                if server.last.map(|last| last.number) > covered {
+                    let _ = server.index.close();
+                }
                 self.place_all(server)?;
                 self.commit(server)
             }
             71..79 => {
                 self.faulty(20, 12);
-                self.write_run(server)
+                self.write_run(server)?;
+                self.faulty(10, 20);
+                self.merge(server)
             }
             79..82 => {
                 self.fold(server);
@@ -128,10 +141,6 @@ impl World<'_> {
                 self.seal(server)
             }
             97 => self.change_law(server),
-            _ if self.keeps_derived => {
-                self.faulty(30, 15);
-                self.drop_days(server)
-            }
             _ => self.commit(server),
         }
     }
@@ -306,6 +315,25 @@ impl World<'_> {
         Ok(())
     }
 
+    /// The merging thread.
+    pub(super) fn merge(&mut self, server: &mut Server) -> Done {
+        while let Some(merge) = server.index.next_merge(server.folded.get()) {
+            let merged = match server.sealer.retention.before_merge() {
+                Ok(()) => merge.write(&server.runs, &|| true),
+                Err(error) if error.is_disk_full() => return Ok(()),
+                Err(error) => return Err(Down::of(&error)),
+            };
+            match merged {
+                Ok(merged) => server.index.publish_merged(&merge, merged),
+                Err(error) if error.is_disk_full() => return Ok(()),
+                Err(error) => return Err(Down::of(&error)),
+            }
+            self.met.add("merged", 1);
+            merge.remove_inputs(&server.runs).map_err(|error| Down::of(&error))?;
+        }
+        Ok(())
+    }
+
     /// The fold thread: some of what is durable.
     fn fold(&mut self, server: &mut Server) {
         for _ in 0..self.chance.below(16) {
@@ -369,10 +397,14 @@ impl World<'_> {
     fn drop_days(&mut self, server: &mut Server) -> Done {
         let today = lodging::calendar().day(self.now).0;
         let before = Day(today - self.chance.below(3) as u16);
-        match server.sealer.archive.drop_days(before) {
-            Ok(dropped) => self.met.add("days_dropped", dropped.parts),
-            Err(error) if error.is_disk_full() => {}
-            Err(error) => return Err(Down::of(&error)),
+        let Sealer { retention, derived, .. } = &server.sealer;
+        match retention.drop_before(before, *derived) {
+            Ok(dropped) => self.met.add("days_dropped", dropped),
+            Err(error) if is_full(&error) => self.met.add("failed_drops", 1),
+            Err(error) => {
+                self.met.add("failed_drops", 1);
+                return Err(Down::of(&error));
+            }
         }
         Ok(())
     }
