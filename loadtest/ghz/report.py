@@ -53,7 +53,8 @@ def fields(data, at, end):
 
 def sizes(path):
     """Batches, declarations and goods items of a file of length-delimited batches."""
-    data = memoryview(open(path, "rb").read())
+    with open(path, "rb") as file:
+        data = memoryview(file.read())
     at = batches = declarations = lines = 0
     while at < len(data):
         length, at = varint(data, at)
@@ -66,19 +67,24 @@ def sizes(path):
     return batches, declarations, lines
 
 
+def json_lines(path):
+    with open(path) as file:
+        return [json.loads(line) for line in file]
+
+
 def counted(path):
     """Declarations by outcome, and accepted lines, over all declarants."""
     names = {**{name: name for name in OUTCOMES}, "accepted_lines": "acceptedLines"}
     sums = dict.fromkeys(names, 0)
-    for line in open(path):
-        summary = json.loads(line)
+    for summary in json_lines(path):
         for name, field in names.items():
-            sums[name] += int(summary.get(field, summary.get(name, 0)))
+            sums[name] += int(summary.get(field, 0))
     return sums
 
 
 def call(name, ghz, data, before, after):
-    ghz = json.load(open(ghz))
+    with open(ghz) as file:
+        ghz = json.load(file)
     before, after = counted(before), counted(after)
     grown = {key: after[key] - before[key] for key in after}
     batches, declarations, lines = sizes(data)
@@ -136,7 +142,7 @@ def tell(report):
 
 
 def all_calls(is_json, path):
-    reports = [json.loads(line) for line in open(path)]
+    reports = json_lines(path)
     if is_json:
         print(json.dumps({"calls": reports, "limits": LIMITS}))
     else:
@@ -155,7 +161,7 @@ def main(arguments):
         case ["batches", data]:
             print(sizes(data)[0])
         case ["actors", path]:
-            ids = [json.loads(line)["actor"]["id"] for line in open(path)]
+            ids = [summary["actor"]["id"] for summary in json_lines(path)]
             requests = [{"actor": {"role": "ACTOR_ROLE_DECLARANT", "id": actor}} for actor in ids]
             print(json.dumps(requests))
         case ["call", name, ghz, data, before, after]:
