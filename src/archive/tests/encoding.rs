@@ -54,3 +54,30 @@ fn a_full_disk_is_told_and_nothing_remains() {
         write_set(&archive, &mut Maker::new(), &batches()).unwrap();
     }
 }
+
+#[test]
+fn what_fails_while_rows_come_is_told_to_those_that_follow() {
+    for encode_beside in [false, true] {
+        let disk = SimulatedDisk::new(1, u64::MAX);
+        let archive = archive_on(&disk, encode_beside);
+        let mut set = archive.begin(Watermark(1), Ordinal(0)).unwrap();
+        let day = day("2026-12-30");
+        set.begin(Watermark(1), day).unwrap();
+        disk.set_capacity(0);
+        // A row group is written once it has 2^17 rows; of numbers that are not alike, so that there is
+        // more of it than a buffer takes.
+        // Of what is handed on 4,096 at a time, six wait at most.
+        let mut chance = crate::disk::simulated::Chance(1);
+        let mut told = Ok(());
+        for index in 0..170_000 {
+            let first_ordinal = Ordinal(chance.below(1 << 40));
+            let row = ReplayRow { index, first_ordinal, ..replay(1) };
+            told = told.and_then(|()| set.replay(day, &row));
+        }
+        let error = told.unwrap_err();
+        let ArchiveError::Io { source, .. } = &error else { panic!("{error:?}") };
+        assert!(crate::disk::is_disk_full(source), "{error:?}");
+        drop(set);
+        assert!(disk.paths().is_empty(), "{:?}", disk.paths());
+    }
+}
