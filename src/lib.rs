@@ -66,6 +66,7 @@ pub mod command;
 pub mod config;
 pub mod day;
 pub mod disk;
+mod fields;
 pub mod generate;
 pub mod id;
 pub mod index;

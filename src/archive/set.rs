@@ -54,6 +54,7 @@ use crc32c::crc32c;
 use super::error::ArchiveError;
 use super::tables::TABLES;
 use crate::day::Day;
+use crate::fields::Fields;
 use crate::id::{Ordinal, Watermark};
 
 /// The newest format that is read, and the one that is written.
@@ -249,7 +250,7 @@ impl Set {
             return Err(damaged("its check fails"));
         }
         let version = from.u32().unwrap_or(0);
-        if from.take() != Some(MAGIC) {
+        if from.array() != Some(MAGIC) {
             return Err(damaged("this is not a set file"));
         }
         if version > FORMAT_VERSION {
@@ -259,7 +260,7 @@ impl Set {
         if version != FORMAT_VERSION {
             return Err(damaged("there is no such format version"));
         }
-        if from.take() != Some(*identity) {
+        if from.array() != Some(*identity) {
             return Err(damaged("it belongs to another data folder"));
         }
         let (set, checks) = from.set().ok_or_else(|| damaged("it is cut short"))?;
@@ -274,28 +275,11 @@ impl Set {
     }
 }
 
-/// What is left to be read of a set file.
-struct Fields<'a>(&'a [u8]);
-
 impl Fields<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
     fn set(&mut self) -> Option<(Set, Vec<[BlockChecks; 5]>)> {
         let (first, last) = (Watermark(self.u64()?), Watermark(self.u64()?));
         let (first_ordinal, end_ordinal) = (Ordinal(self.u64()?), Ordinal(self.u64()?));
-        let [personal, normaliser, pseudonyms, _] = self.take()?;
+        let [personal, normaliser, pseudonyms, _] = self.array()?;
         let count = self.u32()? as usize;
         // No more than there are bytes for.
         if count > self.0.len() / PART_BYTES {
@@ -335,16 +319,15 @@ impl Fields<'_> {
     }
 
     fn other(&mut self) -> Option<OtherRecord> {
-        let (number, [kind]) = (Watermark(self.u64()?), self.take()?);
+        let (number, [kind]) = (Watermark(self.u64()?), self.array()?);
         let length = self.u32()? as usize;
-        let (body, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let body = self.take(length)?;
         Some(OtherRecord { number, kind, body: body.to_vec() })
     }
 
     fn part(&mut self) -> Option<Part> {
-        let day = Day(u16::from_le_bytes(self.take()?));
-        let [is_dropped, _] = self.take()?;
+        let day = Day(self.u16()?);
+        let [is_dropped, _] = self.array()?;
         let number = self.u32()?;
         let records = (Watermark(self.u64()?), Watermark(self.u64()?));
         let ordinals = (Ordinal(self.u64()?), Ordinal(self.u64()?));

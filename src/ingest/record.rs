@@ -26,6 +26,7 @@
 //! (4), and the name of the time zone in which days are counted, which never changes.
 
 use crate::day::{Day, Moment};
+use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::index::filed::Settled;
 use crate::index::settle::Decided;
@@ -176,21 +177,6 @@ impl LawRecord {
     }
 }
 
-/// Reads bytes off the front.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-}
-
 impl<'a> Entry<'a> {
     /// Reads a record.
     ///
@@ -198,42 +184,41 @@ impl<'a> Entry<'a> {
     /// Where kind, version or lengths are not those of this version.
     pub fn read(kind: u8, body: &'a [u8]) -> Result<Self, RecordError> {
         let wrong = |what| RecordError { kind, length: body.len(), what };
-        let mut cursor = Cursor(body);
+        let mut fields = Fields(body);
         match kind {
             BATCH => {
-                let [layout, normaliser] = cursor.array::<2>().ok_or(wrong("cut short"))?;
+                let [layout, normaliser] = fields.array::<2>().ok_or(wrong("cut short"))?;
                 if layout != LAYOUT {
                     return Err(wrong("its layout is of another version than 2"));
                 }
                 if normaliser != NORMALISER_VERSION {
                     return Err(wrong("it was normalised by another version than 1"));
                 }
-                Self::batch(&mut cursor).ok_or(wrong("its lengths do not add up"))
+                Self::batch(&mut fields).ok_or(wrong("its lengths do not add up"))
             }
-            LAW => Self::law(&mut cursor).ok_or(wrong("its length is not 68")),
+            LAW => Self::law(&mut fields).ok_or(wrong("its length is not 68")),
             SETTINGS => {
-                let actors_max = cursor.array().ok_or(wrong("cut short"))?;
-                let time_zone = std::str::from_utf8(cursor.0)
+                let actors_max = fields.u32().ok_or(wrong("cut short"))?;
+                let time_zone = std::str::from_utf8(fields.0)
                     .map_err(|_| wrong("the name of its time zone is not UTF-8"))?;
-                let actors_max = u32::from_le_bytes(actors_max);
                 Ok(Self::Settings(SettingsRecord { actors_max, time_zone }))
             }
             _ => Err(wrong("a kind that this version does not know")),
         }
     }
 
-    fn batch(cursor: &mut Cursor<'a>) -> Option<Self> {
-        let day = Day(u16::from_le_bytes(cursor.array()?));
-        let law = u32::from_le_bytes(cursor.array()?);
-        let at = Moment(i64::from_le_bytes(cursor.array()?));
-        let first_ordinal = Ordinal(u64::from_le_bytes(cursor.array()?));
-        let declarations = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
-        let length = usize::try_from(u32::from_le_bytes(cursor.array()?)).ok()?;
-        let outcomes = cursor.take(declarations)?;
+    fn batch(fields: &mut Fields<'a>) -> Option<Self> {
+        let day = Day(fields.u16()?);
+        let law = fields.u32()?;
+        let at = Moment(i64::from_le_bytes(fields.array()?));
+        let first_ordinal = Ordinal(fields.u64()?);
+        let declarations = usize::try_from(fields.u32()?).ok()?;
+        let length = usize::try_from(fields.u32()?).ok()?;
+        let outcomes = fields.take(declarations)?;
         let replays = outcomes.iter().filter(|outcome| is_replay(**outcome)).count();
-        let firsts = cursor.take(replays.checked_mul(FIRST_BYTES)?)?;
-        let message = cursor.take(length)?;
-        cursor.0.is_empty().then_some(Self::Batch(BatchRecord {
+        let firsts = fields.take(replays.checked_mul(FIRST_BYTES)?)?;
+        let message = fields.take(length)?;
+        fields.0.is_empty().then_some(Self::Batch(BatchRecord {
             law,
             day,
             at,
@@ -244,10 +229,10 @@ impl<'a> Entry<'a> {
         }))
     }
 
-    fn law(cursor: &mut Cursor<'a>) -> Option<Self> {
-        let number = u32::from_le_bytes(cursor.array()?);
-        let (rules_hash, reference_hash) = (cursor.array()?, cursor.array()?);
-        cursor.0.is_empty().then_some(Self::Law(LawRecord { number, rules_hash, reference_hash }))
+    fn law(fields: &mut Fields<'a>) -> Option<Self> {
+        let number = fields.u32()?;
+        let (rules_hash, reference_hash) = (fields.array()?, fields.array()?);
+        fields.0.is_empty().then_some(Self::Law(LawRecord { number, rules_hash, reference_hash }))
     }
 }
 

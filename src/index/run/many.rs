@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
-use super::page::{BATCH_BYTES, Cursor, Page, items, read_batch};
+use super::page::{BATCH_BYTES, Page, items, read_batch};
 use super::{Entry, Kind, Run, RunError};
 use crate::disk::AlignedBuffer;
+use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::index::filed::FiledFallback;
 use crate::index::first::{First, RunBatch};
@@ -147,7 +148,7 @@ impl Run {
         let (count, all) = items(page);
         let batch = |place: usize| {
             let bytes = all.0.get(place * BATCH_BYTES..).unwrap_or_default();
-            let batch = read_batch(&mut Cursor(bytes));
+            let batch = read_batch(&mut Fields(bytes));
             batch.ok_or_else(|| self.damaged(number, "a batch cannot be read"))
         };
         let (mut low, mut high) = (0, count);

@@ -6,6 +6,7 @@ use crc32c::{crc32c, crc32c_append};
 use super::{Covers, Entry, FORMAT_VERSION, Kind, MAGIC};
 use crate::day::{Day, Moment};
 use crate::disk::PAGE_BYTES;
+use crate::fields::Fields;
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::{Admission, FiledFallback, Placing, Quoted};
 use crate::index::first::RunBatch;
@@ -71,29 +72,7 @@ impl Bytes {
     }
 }
 
-/// Bytes taken from the front.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
-
-impl<'a> Cursor<'a> {
-    pub(super) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    pub(super) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    pub(super) fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
+impl Fields<'_> {
     fn ordinal(&mut self, first: Ordinal) -> Option<Ordinal> {
         let mut bytes = [0; 8];
         let five = self.array::<5>()?;
@@ -111,9 +90,9 @@ impl<'a> Cursor<'a> {
 }
 
 /// How many items a page has, and their bytes.
-pub(super) fn items(page: &Page) -> (usize, Cursor<'_>) {
+pub(super) fn items(page: &Page) -> (usize, Fields<'_>) {
     let count = page.get(4..6).and_then(|b| b.try_into().ok()).map_or(0, u16::from_le_bytes);
-    (usize::from(count), Cursor(page.get(ITEMS_AT..).unwrap_or_default()))
+    (usize::from(count), Fields(page.get(ITEMS_AT..).unwrap_or_default()))
 }
 
 pub(super) fn write_entry(entry: &Entry, first: Ordinal, bytes: &mut Bytes) {
@@ -126,11 +105,11 @@ pub(super) fn write_entry(entry: &Entry, first: Ordinal, bytes: &mut Bytes) {
         .put(&[entry.kind as u8 | (entry.outcome as u8) << 2 | rare]);
 }
 
-pub(super) fn read_entry(cursor: &mut Cursor<'_>, first: Ordinal) -> Option<Entry> {
-    let key = Key(cursor.u64()?, cursor.u64()?);
-    let digest = cursor.digest()?;
-    let ordinal = cursor.ordinal(first)?;
-    let [marks] = cursor.array()?;
+pub(super) fn read_entry(fields: &mut Fields<'_>, first: Ordinal) -> Option<Entry> {
+    let key = Key(fields.u64()?, fields.u64()?);
+    let digest = fields.digest()?;
+    let ordinal = fields.ordinal(first)?;
+    let [marks] = fields.array()?;
     let kind = match marks & 3 {
         0 => Kind::UnderLrn,
         1 => Kind::Rejection,
@@ -154,14 +133,14 @@ pub(super) fn write_batch(batch: &RunBatch, bytes: &mut Bytes) {
         .put(&law.to_le_bytes());
 }
 
-pub(super) fn read_batch(cursor: &mut Cursor<'_>) -> Option<RunBatch> {
-    let number = Watermark(cursor.u64()?);
-    let position = cursor.position()?;
-    let first_ordinal = Ordinal(cursor.u64()?);
-    let declarations = cursor.u32()?;
-    let at = Moment(i64::from_le_bytes(cursor.array()?));
-    let day = Day(u16::from_le_bytes(cursor.array()?));
-    let law = cursor.u32()?;
+pub(super) fn read_batch(fields: &mut Fields<'_>) -> Option<RunBatch> {
+    let number = Watermark(fields.u64()?);
+    let position = fields.position()?;
+    let first_ordinal = Ordinal(fields.u64()?);
+    let declarations = fields.u32()?;
+    let at = Moment(i64::from_le_bytes(fields.array()?));
+    let day = Day(u16::from_le_bytes(fields.array()?));
+    let law = fields.u32()?;
     Some(RunBatch {
         admission: Admission { at, day, law },
         placing: Placing { number, position, first_ordinal },
@@ -196,18 +175,18 @@ pub(super) fn write_rare(
 
 /// The next rare part, with its ordinal; its index in its batch is not in it, and left 0.
 pub(super) fn read_rare(
-    cursor: &mut Cursor<'_>,
+    fields: &mut Fields<'_>,
     first: Ordinal,
 ) -> Option<(Ordinal, FiledFallback)> {
-    let ordinal = cursor.ordinal(first)?;
-    let digest = cursor.digest()?;
-    let law_day = Day(u16::from_le_bytes(cursor.array()?));
-    let [check, length] = cursor.array()?;
+    let ordinal = fields.ordinal(first)?;
+    let digest = fields.digest()?;
+    let law_day = Day(u16::from_le_bytes(fields.array()?));
+    let [check, length] = fields.array()?;
     let quoted = if length == NOTHING_QUOTED {
         None
     } else {
-        let lodged_at_ms = i64::from_le_bytes(cursor.array()?);
-        let reference = std::str::from_utf8(cursor.take(usize::from(length))?).ok()?.into();
+        let lodged_at_ms = i64::from_le_bytes(fields.array()?);
+        let reference = std::str::from_utf8(fields.take(usize::from(length))?).ok()?.into();
         Some(Quoted { reference, lodged_at_ms })
     };
     let check = FallbackCheck::from_bits(check);
@@ -270,13 +249,13 @@ impl Header {
     }
 
     pub(super) fn read(page: &Page) -> Result<Self, BadHeader> {
-        let mut cursor = Cursor(page);
-        let _check = cursor.u32();
-        let version = cursor.u32().unwrap_or(0);
-        if cursor.array() != Some(MAGIC) {
+        let mut fields = Fields(page);
+        let _check = fields.u32();
+        let version = fields.u32().unwrap_or(0);
+        if fields.array() != Some(MAGIC) {
             return Err(BadHeader::Damaged("it does not begin as a run does"));
         }
-        let header = Self::after_magic(cursor).ok_or(BadHeader::Damaged("the header is cut"))?;
+        let header = Self::after_magic(fields).ok_or(BadHeader::Damaged("the header is cut"))?;
         // The check keeps its place and covers bytes that keep theirs; what it starts with is the
         // number of the first record, which a newer version may keep elsewhere.
         if version > FORMAT_VERSION {
@@ -291,23 +270,23 @@ impl Header {
         Ok(header)
     }
 
-    fn after_magic(mut cursor: Cursor<'_>) -> Option<Self> {
+    fn after_magic(mut fields: Fields<'_>) -> Option<Self> {
         Some(Self {
-            identity: cursor.array()?,
-            first_record: Watermark(cursor.u64()?),
-            last_record: Watermark(cursor.u64()?),
-            first_ordinal: Ordinal(cursor.u64()?),
-            end_ordinal: Ordinal(cursor.u64()?),
-            position: cursor.position()?,
-            entries: cursor.u64()?,
-            batches: cursor.u64()?,
-            entry_pages: cursor.u32()?,
-            batch_pages: cursor.u32()?,
-            rare_pages: cursor.u32()?,
-            loaded_pages: cursor.u32()?,
-            loaded_bytes: cursor.u64()?,
-            carried_bytes: cursor.u32()?,
-            filter_bits: cursor.u32()?,
+            identity: fields.array()?,
+            first_record: Watermark(fields.u64()?),
+            last_record: Watermark(fields.u64()?),
+            first_ordinal: Ordinal(fields.u64()?),
+            end_ordinal: Ordinal(fields.u64()?),
+            position: fields.position()?,
+            entries: fields.u64()?,
+            batches: fields.u64()?,
+            entry_pages: fields.u32()?,
+            batch_pages: fields.u32()?,
+            rare_pages: fields.u32()?,
+            loaded_pages: fields.u32()?,
+            loaded_bytes: fields.u64()?,
+            carried_bytes: fields.u32()?,
+            filter_bits: fields.u32()?,
         })
     }
 

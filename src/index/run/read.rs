@@ -7,12 +7,12 @@ use std::sync::Arc;
 use super::filter::Filters;
 use super::load::Loaded;
 use super::page::{
-    BadHeader, Cursor, ENTRIES_PER_PAGE, ENTRY_BYTES, Header, Page, is_intact, items, read_entry,
-    read_rare,
+    BadHeader, ENTRIES_PER_PAGE, ENTRY_BYTES, Header, Page, is_intact, items, read_entry, read_rare,
 };
 use super::stream::{Pages, WINDOW_PAGES};
 use super::{Covers, Entry, Kind, PAGE, RunError, damaged, io};
 use crate::disk::{Access, AlignedBuffer, Disk, DiskFile};
+use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::index::filed::FiledFallback;
 use crate::index::first::{First, Holder};
@@ -175,8 +175,8 @@ impl Run {
         let (count, all) = items(page);
         let count = count.min(ENTRIES_PER_PAGE);
         let entry = |place: usize| {
-            let mut cursor = Cursor(all.0.get(place * ENTRY_BYTES..).unwrap_or_default());
-            read_entry(&mut cursor, self.first_ordinal())
+            let mut fields = Fields(all.0.get(place * ENTRY_BYTES..).unwrap_or_default());
+            read_entry(&mut fields, self.first_ordinal())
                 .ok_or_else(|| self.damaged(number, "an entry cannot be read"))
         };
         let (mut low, mut high) = (0, count);
@@ -238,9 +238,9 @@ impl Run {
         number: u64,
         page: &Page,
     ) -> Result<Vec<(Ordinal, FiledFallback)>, RunError> {
-        let (count, mut cursor) = items(page);
+        let (count, mut fields) = items(page);
         let rares: Option<_> =
-            (0..count).map(|_| read_rare(&mut cursor, self.first_ordinal())).collect();
+            (0..count).map(|_| read_rare(&mut fields, self.first_ordinal())).collect();
         rares.ok_or_else(|| self.damaged(number, "a rare part cannot be read"))
     }
 
