@@ -12,7 +12,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{CLOCK, Server, Start, batch, declaration, folder, summary, waag};
+use common::{CLOCK, Server, Start, batch, copy, declaration, folder, summary, waag};
 use waag::proto::v1::{self, SubmitBatchResponse};
 
 /// Lodges a few batches, a rejection and a replay among them; gives the last answer.
@@ -48,19 +48,6 @@ fn written(path: &Path) -> usize {
     let content = std::fs::read(path).unwrap();
     let used = content.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     used.next_multiple_of(4096)
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 #[tokio::test]

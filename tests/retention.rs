@@ -8,8 +8,8 @@ mod common;
 use std::path::Path;
 
 use common::{
-    SETTINGS, Server, Start, batch, declaration, fallback, folder, gift, summaries, waag, waag_ok,
-    wait_until, with_value,
+    SETTINGS, Server, Start, batch, copy, declaration, folder, lodge, one_of_each, summaries, waag,
+    waag_ok, wait_until, with_value,
 };
 use waag::proto::v1::{
     ActorRole, ActorSummary, GetDeclarationRequest, GetDeclarationResponse, LocalReference,
@@ -31,25 +31,12 @@ fn start<'a>(data: &'a Path, settings: &'a str, clock: &'a str) -> Start<'a> {
 
 /// One of each kind, and what is told of it.
 fn kinds() -> SubmitBatchRequest {
-    let declarations = vec![
-        declaration("GOOD"),
-        with_value("DEAR", 15_001),
-        gift("GIFT"),
-        fallback("LATE", 30),
-        fallback("TOO-LATE", 31 * 24),
-        declaration("  "),
-        with_value("CORRECTED", 15_001),
-        declaration("CORRECTED"),
-        with_value("GOOD", 1_000),
-    ];
+    let mut declarations = one_of_each();
+    declarations.extend([declaration("CORRECTED"), with_value("GOOD", 1_000)]);
     batch("kinds", declarations)
 }
 
 const LRNS: [&str; 6] = ["GOOD", "DEAR", "GIFT", "LATE", "TOO-LATE", "CORRECTED"];
-
-async fn lodge(server: &Server, request: SubmitBatchRequest) -> SubmitBatchResponse {
-    server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
-}
 
 /// Lodges more of another declarant, in so many batches: 30 fill a segment of the journal.
 async fn lodge_more(server: &Server, name: &str, batches: u32) {
@@ -84,19 +71,6 @@ fn wait_until_dropped(data: &Path) {
             .all(|table| !data.join(format!("archive/{table}/day={FIRST_DAY}")).exists())
             && has_day(data, "2026-11-06")
     });
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 fn verified(data: &Path) -> (bool, String) {

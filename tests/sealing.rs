@@ -8,8 +8,8 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{
-    CLOCK, SETTINGS, Server, Start, batch, declaration, fallback, folder, gift, summaries, waag,
-    waag_ok, wait_until, with_value, withheld,
+    CLOCK, SETTINGS, Server, Start, batch, declaration, folder, lodge, one_of_each, summaries,
+    waag, waag_ok, wait_until, with_value, withheld,
 };
 use waag::proto::v1::{
     ActorRole, ActorSummary, GetDeclarationRequest, GetDeclarationResponse, LocalReference,
@@ -34,15 +34,7 @@ fn start_later<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
 
 /// One of each kind, and what conflicts with and corrects them.
 fn kinds() -> [SubmitBatchRequest; 2] {
-    let first = vec![
-        declaration("GOOD"),
-        with_value("DEAR", 15_001),
-        gift("GIFT"),
-        fallback("LATE", 30),
-        fallback("TOO-LATE", 31 * 24),
-        declaration("  "),
-        with_value("CORRECTED", 15_001),
-    ];
+    let first = one_of_each();
     let second = vec![
         declaration("GOOD"),
         with_value("GOOD", 1_000),
@@ -55,10 +47,6 @@ fn kinds() -> [SubmitBatchRequest; 2] {
 }
 
 const LRNS: [&str; 7] = ["GOOD", "DEAR", "GIFT", "LATE", "TOO-LATE", "NEW", "CORRECTED"];
-
-async fn lodge(server: &Server, request: SubmitBatchRequest) -> SubmitBatchResponse {
-    server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
-}
 
 /// Fills segments, so that the first ones are full; returns the last watermark.
 async fn fill(server: &Server, name: &str) -> u64 {

@@ -313,6 +313,19 @@ pub fn fallback(lrn: &str, hours: i64) -> v1::Declaration {
     v1::Declaration { fallback, ..declaration(lrn) }
 }
 
+/// One for each way in which a declaration is answered first.
+pub fn one_of_each() -> Vec<v1::Declaration> {
+    vec![
+        declaration("GOOD"),
+        with_value("DEAR", 15_001),
+        gift("GIFT"),
+        fallback("LATE", 30),
+        fallback("TOO-LATE", 31 * 24),
+        declaration("  "),
+        with_value("CORRECTED", 15_001),
+    ]
+}
+
 /// A declaration as an archive without personal data has it.
 pub fn withheld(mut declaration: v1::Declaration) -> v1::Declaration {
     let is_gift = declaration.goods_items[0].additional_procedures == ["C08"];
@@ -331,6 +344,24 @@ pub fn batch(id: &str, declarations: Vec<v1::Declaration>) -> SubmitBatchRequest
         declarant: "NL810000003".into(),
         declarations,
         ..SubmitBatchRequest::default()
+    }
+}
+
+pub async fn lodge(server: &Server, request: SubmitBatchRequest) -> v1::SubmitBatchResponse {
+    server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 
