@@ -1,10 +1,10 @@
-//! `waag rebuild`: throws the catalog away and makes it again from the journal.
+//! `waag rebuild`: throws catalog and runs away and makes them again from archive and journal.
 
 use clap::Args;
 
 use super::Failure;
 use super::verify::FolderArgs;
-use crate::ingest::inspect;
+use crate::ingest::rebuild::rebuild;
 
 /// Flags of `waag rebuild`.
 #[derive(Debug, Args)]
@@ -18,5 +18,5 @@ pub struct RebuildArgs {
 /// # Errors
 /// Where the journal is damaged, or the catalog cannot be written.
 pub fn run(args: &RebuildArgs) -> Result<(), Failure> {
-    args.folder.run(inspect::rebuild)
+    args.folder.run(rebuild)
 }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::archivist::Archivist;
+use super::data_folder::DataFolder;
 use super::engine::folders;
-use super::inspect::Opened;
 use super::laws::Laws;
 use super::options;
 use super::prepare::{Bounds, Preparer};
@@ -90,7 +90,7 @@ pub fn export(
     days: (Day, Day),
     mut progress: Box<dyn FnMut(&Progress) + Send>,
 ) -> Result<Export, ExportError> {
-    let opened = Opened::of(config)?;
+    let opened = DataFolder::of(config)?;
     make_empty(to, &config.data_dir)?;
     let secrets = &opened.secrets;
     let disk: Arc<dyn Disk> = Arc::new(LocalDisk::new());
@@ -193,7 +193,7 @@ fn note(laws: &Laws, number: Watermark, kind: u8, body: &[u8]) -> Result<(), Box
     Ok(())
 }
 
-fn archivist(config: &Config, opened: &Opened) -> Result<Archivist, StartError> {
+fn archivist(config: &Config, opened: &DataFolder) -> Result<Archivist, StartError> {
     let secrets = &opened.secrets;
     let keys = Keys::new(secrets.prf(), secrets.digest());
     Ok(Archivist::new(

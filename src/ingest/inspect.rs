@@ -1,37 +1,25 @@
-//! Looking at a data folder that no server holds: `waag verify` and `waag rebuild`.
+//! `waag verify`: looking at a data folder that no server holds.
 //!
-//! Both read the whole journal and judge every batch again, as recovery does: outcomes that come
-//! out otherwise than they stand there are damage. `verify` changes nothing in the folder: it folds
-//! into a folder of its own, and opens a copy of the catalog, since opening one may mend it.
+//! The whole journal is read and every batch judged again, as recovery does: outcomes that come
+//! out otherwise than they stand there are damage. Nothing is changed in the folder: what is folded goes
+//! into a folder of its own, and a copy of the catalog is opened, since opening one may mend it.
 //!
 //! Where days of the archive are dropped, the snapshot of the summaries and the runs that have the keys
 //! of these days are truth: they are held against what is kept of the same records (`kept_days`), and the
 //! rest is derived from there on.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use serde::Serialize;
 
-use super::engine::{self, StartError, folders};
+use super::data_folder::{DataFolder, Passing, copy, has_files};
+use super::engine::{StartError, folders};
 use super::kept_runs::KeptRuns;
-use super::laws::Laws;
-use super::options;
-use super::prepare::{Bounds, Preparer};
-use super::recover::{RecoverError, Recovered, Recoverer};
-use super::resume;
-use super::runs;
+use super::recover::{RecoverError, Recovered};
 use super::start_error::io;
-use crate::archive::{self, Archive, Checked};
+use crate::archive::{Archive, Checked};
 use crate::config::Config;
-use crate::disk::{Disk as _, FolderLock, LocalDisk};
 use crate::id::Watermark;
-use crate::index::run::{self, Run};
-use crate::journal::{self, JournalError, Verified};
-use crate::rules::Shelf;
-use crate::secrets::{Secrets, SecretsError};
-use crate::summary::{Fold, FoldError, FoldOptions, SUMMARY_FOLDER, erase_derived};
-use crate::wire::digest::Keys;
+use crate::journal::{JournalError, Verified};
+use crate::summary::{Fold, FoldError, SUMMARY_FOLDER};
 
 /// What was looked at, and what was found.
 #[derive(Debug, Serialize)]
@@ -90,8 +78,14 @@ impl Part {
 /// # Errors
 /// Where a check could not be made. What a check found is in the [`Inspection`].
 pub fn verify(config: &Config) -> Result<Inspection, StartError> {
-    let opened = Opened::of(config)?;
-    let mut parts = vec![opened.secrets_part.clone_part()];
+    let opened = DataFolder::of(config)?;
+    let mut parts = vec![match &opened.secrets_damage {
+        None => Part::sound("secrets", "two whole files of the same keys"),
+        Some(reason) => Part::unsound(
+            "secrets",
+            format!("{reason}; the next start mends it from the other file"),
+        ),
+    }];
     parts.push(match opened.shelf.verify() {
         Ok(report) if report.problems.is_empty() => Part::sound(
             "rules",
@@ -301,97 +295,11 @@ fn is_damage(error: &StartError) -> bool {
     }
 }
 
-/// Throws catalog and runs away and makes them again.
-///
-/// # Errors
-/// Where the journal cannot be read to its end, or the catalog not be written: nothing is thrown
-/// away before the journal has been read.
-pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
-    let opened = Opened::of(config)?;
-    let (catalog, archive) =
-        (config.data_dir.join(folders::CATALOG), config.data_dir.join(folders::ARCHIVE));
-    let identity = opened.secrets.identity();
-
-    // Archive and journal first, into a folder of its own: damage must not cost the catalog.
-    let sealed = opened.open_archive(config)?;
-    let archive_part = check_archive(&sealed)?;
-    let options = opened.fold_options(config, &sealed)?;
-    if let Some(dropped) = options.dropped.as_ref().filter(|_| options.snapshot.is_none()) {
-        let (day, why) = (dropped.day, dropped.without_snapshot.clone());
-        let reason =
-            "they would be thrown away; start the server once, which takes a snapshot".into();
-        return Err(FoldError::Lost { reason, day, why }.into());
-    }
-    let outside = Passing::new()?;
-    let had = has_files(&catalog);
-    // A closed day that cannot be read makes what stands there unusable, as anything else would.
-    let before = Fold::open(&catalog, &archive, &options, identity)
-        .ok()
-        .filter(|(.., kept)| kept.rebuilt_because.is_none())
-        .and_then(|(fold, ..)| Some((fold.watermark(), fold.digest().ok()?)));
-    let mark = before.map(|(watermark, _)| watermark);
-    let fold = opened.own_fold(config, &outside, &options)?;
-    let runs_folder = opened.runs(&config.data_dir.join(folders::RUNS));
-    let kept_runs = KeptRuns::of(&runs_folder, sealed.dropped())?;
-    let mut of_kept = None;
-    if sealed.dropped().is_some() {
-        let (kept, own) = ((&sealed, &fold), outside.0.join("kept"));
-        of_kept = Some(opened.check_kept(config, kept, &own, &kept_runs, &runs_folder)?);
-    }
-    let boundaries = kept_runs.boundaries();
-    let own_runs = opened.runs(&outside.0.join("runs"));
-    let (from, digest) = (fold.watermark(), fold.digest()?);
-    let runs = (own_runs.clone(), boundaries.clone(), kept_runs.truth_in(&runs_folder)?);
-    let (checked, _) = opened.recover(config, &sealed, fold, mark, runs)?;
-    drop(checked.fold);
-    let runs_before = kept_runs.part(&own_runs, &opened.keys())?;
-    if let Some(part) = of_kept.as_ref().filter(|part| !part.is_sound) {
-        // What is truth is wrong: nothing that is made of it would be right.
-        return Err(StartError::Kept { what: part.found.clone() });
-    }
-
-    let named = options.snapshot.as_deref().filter(|_| options.dropped.is_some());
-    erase_derived(&catalog, &archive, named)?;
-    let (fold, ..) = Fold::open(&catalog, &archive, &options, identity)?;
-    let truth: Vec<_> = kept_runs.truth().iter().map(|run| run.path().to_owned()).collect();
-    runs_folder.clear_but(&truth)?;
-    let again = Opened { laws: opened.fresh_laws(config)?, ..opened };
-    let runs = (runs_folder.clone(), boundaries, kept_runs.truth_in(&runs_folder)?);
-    let (mut recovered, verified) = again.recover(config, &sealed, fold, mark, runs)?;
-    if mark == Some(from) && from.0 > 0 {
-        recovered.digest_at_mark = Some(digest);
-    }
-    recovered.fold.checkpoint()?;
-    if let Some(newest) = recovered.fold.newest_day() {
-        recovered.fold.close_days(newest)?;
-    }
-    let mut parts = vec![Part::sound("journal", tell(&verified, &recovered)), archive_part];
-    parts.extend(of_kept);
-    parts.push(match before {
-        Some((watermark, _)) if watermark < from => Part::sound(
-            "catalog",
-            format!("made again from the snapshot of the first {} records", from.0),
-        ),
-        Some((_, digest)) if Some(digest) == recovered.digest_at_mark => {
-            Part::sound("catalog", "made again, the same bit for bit")
-        }
-        Some((watermark, _)) => Part::sound(
-            "catalog",
-            format!("made again; what stood there at watermark {} was wrong", watermark.0),
-        ),
-        None if had => Part::sound("catalog", "made again; what stood there was unusable"),
-        None => Part::sound("catalog", "made; there was none"),
-    });
-    let made = runs_folder.open()?.whole.len() - truth.len();
-    parts.push(if runs_before.is_sound {
-        Part::sound("runs", format!("{made} made again"))
-    } else {
-        Part::sound("runs", format!("{made} made again; what stood there was wrong"))
-    });
-    inspection(parts, &recovered)
-}
-
-fn inspection(parts: Vec<Part>, recovered: &Recovered) -> Result<Inspection, StartError> {
+/// What was found in `parts`, with what was recovered.
+pub(super) fn inspection(
+    parts: Vec<Part>,
+    recovered: &Recovered,
+) -> Result<Inspection, StartError> {
     let digest = recovered.fold.digest()?;
     Ok(Inspection {
         parts,
@@ -402,7 +310,8 @@ fn inspection(parts: Vec<Part>, recovered: &Recovered) -> Result<Inspection, Sta
     })
 }
 
-fn tell(verified: &Verified, recovered: &Recovered) -> String {
+/// What was read of the journal, in a sentence.
+pub(super) fn tell(verified: &Verified, recovered: &Recovered) -> String {
     let tail = match &verified.torn {
         Some(torn) => format!(
             "the last group ({} bytes at byte {} of {}) was not completely written, and no answer \
@@ -427,7 +336,7 @@ fn tell(verified: &Verified, recovered: &Recovered) -> String {
 }
 
 /// Checks all of the archive.
-fn check_archive(archive: &Archive) -> Result<Part, StartError> {
+pub(super) fn check_archive(archive: &Archive) -> Result<Part, StartError> {
     let (mut sets, mut all) = (0, Checked::default());
     for set in archive.sets().iter() {
         all += archive.check(set)?;
@@ -440,184 +349,4 @@ fn check_archive(archive: &Archive) -> Result<Part, StartError> {
          findings, {replays} replays"
     );
     Ok(Part::sound("archive", found))
-}
-
-/// A data folder, locked, with what is needed to read it.
-pub(super) struct Opened {
-    pub(super) secrets: Secrets,
-    secrets_part: SecretsPart,
-    shelf: Shelf,
-    pub(super) laws: Arc<Laws>,
-    _lock: Arc<FolderLock>,
-}
-
-struct SecretsPart(Option<String>);
-
-impl SecretsPart {
-    fn clone_part(&self) -> Part {
-        match &self.0 {
-            None => Part::sound("secrets", "two whole files of the same keys"),
-            Some(reason) => Part::unsound(
-                "secrets",
-                format!("{reason}; the next start mends it from the other file"),
-            ),
-        }
-    }
-}
-
-impl Opened {
-    pub(super) fn of(config: &Config) -> Result<Self, StartError> {
-        config.check()?;
-        let journal = config.data_dir.join(folders::JOURNAL);
-        if !journal.is_dir() {
-            let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-            return Err(io(if config.data_dir.join(folders::SECRETS).is_dir() {
-                format!("{}: the journal is missing", journal.display())
-            } else {
-                format!("{}: no data folder", config.data_dir.display())
-            })(source));
-        }
-        let lock = FolderLock::take(&config.data_dir)?;
-        let (secrets, damaged) = Secrets::check(&config.data_dir.join(folders::SECRETS))?;
-        let rules = config.data_dir.join(folders::RULES);
-        Ok(Self {
-            secrets,
-            secrets_part: SecretsPart(damaged),
-            shelf: Shelf::open(&rules)?,
-            laws: Arc::new(Laws::over(Shelf::open(&rules)?)),
-            _lock: Arc::new(lock),
-        })
-    }
-
-    pub(super) fn fresh_laws(&self, config: &Config) -> Result<Arc<Laws>, StartError> {
-        Ok(Arc::new(Laws::over(Shelf::open(&config.data_dir.join(folders::RULES))?)))
-    }
-
-    pub(super) fn keys(&self) -> Keys {
-        Keys::new(self.secrets.prf(), self.secrets.digest())
-    }
-
-    fn runs(&self, dir: &Path) -> run::Folder {
-        run::Folder::new(Arc::new(LocalDisk::new()), dir, self.secrets.identity())
-    }
-
-    /// Opens the archive, changing nothing.
-    fn open_archive(&self, config: &Config) -> Result<Archive, StartError> {
-        let options = options::archive_options(config, &self.secrets);
-        let options = archive::Options { look_only: true, ..options };
-        let root = config.data_dir.join(folders::ARCHIVE);
-        Ok(Archive::open(Arc::new(LocalDisk::new()), &root, options)?.0)
-    }
-
-    fn fold_options(&self, config: &Config, archive: &Archive) -> Result<FoldOptions, StartError> {
-        let root = config.data_dir.join(folders::ARCHIVE);
-        resume::fold_options(&LocalDisk::new(), &root, archive, &self.secrets.identity())
-    }
-
-    /// A fold of nothing in `outside` or, where days are dropped, of what the snapshot has.
-    fn own_fold(
-        &self,
-        config: &Config,
-        outside: &Passing,
-        options: &FoldOptions,
-    ) -> Result<Fold, StartError> {
-        let (catalog, archive) = (outside.0.join("own-catalog"), outside.0.join("own"));
-        if options.dropped.is_some() {
-            let from = config.data_dir.join(folders::ARCHIVE).join(SUMMARY_FOLDER);
-            copy(&from, &archive.join(SUMMARY_FOLDER)).map_err(io(from.display()))?;
-        }
-        Ok(Fold::open(&catalog, &archive, options, self.secrets.identity())?.0)
-    }
-
-    /// Reads archive and journal, changing nothing of them, into `fold`; tables that are full, or are
-    /// at one of the `boundaries`, are written into `runs`, a folder with none but `truth`: those that
-    /// have what was dropped.
-    fn recover(
-        &self,
-        config: &Config,
-        archive: &Archive,
-        fold: Fold,
-        mark: Option<Watermark>,
-        (runs, boundaries, truth): (run::Folder, Vec<Watermark>, Vec<Run>),
-    ) -> Result<(Recovered, Verified), StartError> {
-        LocalDisk::new().create_dir(runs.dir()).map_err(io(runs.dir().display()))?;
-        let keys = self.keys();
-        let covers = truth.last().map(|run| run.covers().clone());
-        let index = runs::index(config, &config.check()?, keys.clone(), truth)?;
-        let calendar = options::calendar(config)?;
-        let preparers = (0..config.worker_count())
-            .map(|_| Preparer::new(Bounds::NONE, calendar.clone(), keys.clone()))
-            .collect();
-        let laws = Arc::clone(&self.laws);
-        let recoverer = Recoverer::new(
-            index,
-            laws,
-            preparers,
-            &config.time_zone,
-            (fold, runs),
-            engine::report(),
-        );
-        let recoverer = match &covers {
-            Some(covers) => recoverer.after(covers)?,
-            None => recoverer,
-        };
-        let mut recoverer = recoverer.with_mark(mark).with_boundaries(boundaries);
-        let journal = config.data_dir.join(folders::JOURNAL);
-        let extent = journal::extent(&LocalDisk::new(), &journal, &self.secrets.identity())?;
-        resume::check_beginning(archive, extent)?;
-        if let Some(extent) = extent {
-            recoverer.read_archive(archive, extent.first_record)?;
-        }
-        let verified = journal::verify(
-            &LocalDisk::new(),
-            &journal,
-            Some(self.secrets.identity()),
-            &mut |record| recoverer.take(&record).map_err(Into::into),
-        )?;
-        Ok((recoverer.finish()?, verified))
-    }
-}
-
-/// A folder that goes when this does.
-struct Passing(PathBuf);
-
-impl Passing {
-    fn new() -> Result<Self, StartError> {
-        // A name that nobody can have taken before, left over or on purpose.
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(SecretsError::Random)?;
-        let name = format!("waag-inspect-{:016x}", u64::from_le_bytes(random));
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).map_err(io(path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Passing {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            tracing::warn!(folder = %self.0.display(), %error, "a passing folder was not removed");
-        }
-    }
-}
-
-fn has_files(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    if !from.is_dir() {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

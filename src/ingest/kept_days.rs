@@ -12,9 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::archivist::Archivist;
+use super::data_folder::DataFolder;
 use super::engine::folders;
 use super::from_archive::Sealed;
-use super::inspect::{Opened, Part};
+use super::inspect::Part;
 use super::kept_runs::KeptRuns;
 use super::laws::Laws;
 use super::options;
@@ -39,7 +40,7 @@ use crate::rules::finding::{OwnFindings, Reason};
 use crate::summary::{Delta, Event, Facts, Fold, FoldOptions, IossNumber};
 use crate::{id::Eori, wire::view::Lodger};
 
-impl Opened {
+impl DataFolder {
     /// Holds `snapshot`, and the runs that have what was dropped, against what is kept.
     pub(super) fn check_kept(
         &self,

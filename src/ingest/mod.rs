@@ -28,7 +28,7 @@
 //! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
 //! - `retention`: days of the archive that are dropped, and what outlives them.
-//! - [`inspect`]: `waag verify` and `waag rebuild`. [`export`]: `waag export`.
+//! - [`inspect`]: `waag verify`; [`rebuild`]: `waag rebuild`; [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.
 //!   `kept_days`: and with summaries, where days are dropped.
@@ -45,6 +45,7 @@ pub mod lookup;
 pub mod offline;
 pub mod options;
 pub mod prepare;
+pub mod rebuild;
 pub mod record;
 pub mod recover;
 pub mod refusal;
@@ -53,6 +54,7 @@ mod archivist;
 mod bunch;
 mod carried;
 mod commit;
+mod data_folder;
 mod deltas;
 mod folding;
 mod from_archive;

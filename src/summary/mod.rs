@@ -28,6 +28,7 @@
 mod actors;
 mod board;
 mod checkpoint;
+mod comparing;
 mod counters;
 mod day_file;
 mod day_files;
@@ -36,6 +37,7 @@ mod error;
 mod facts;
 mod fold;
 mod indicators;
+mod opening;
 mod page_token;
 mod snapshot;
 mod state;
@@ -51,8 +53,9 @@ pub use day_file::DayFileError;
 pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
-pub use fold::{Dropped, Fold, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
+pub use fold::Fold;
 pub use indicators::{Indicator, indicators, wilson_95};
+pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use page_token::{read_token, write_token};
 pub use snapshot::{SNAPSHOT_FOLDER, Snapshot, SnapshotError, Snapshots, snapshot_path};
 

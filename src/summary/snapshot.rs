@@ -33,6 +33,7 @@ use crc32c::crc32c;
 
 use crate::day::Day;
 use crate::disk::Disk;
+use crate::fields::Fields;
 use crate::id::Watermark;
 use crate::summary::board::Shared;
 use crate::summary::day_files::ClosedDay;
@@ -329,32 +330,7 @@ impl Snapshots {
     }
 }
 
-/// What is left to be read.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (front, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(front)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn u16(&mut self) -> Option<u16> {
-        self.array().map(u16::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
+impl Fields<'_> {
     fn snapshot(&mut self) -> Option<Snapshot> {
         let (watermark, actors_max, newest) = (self.u64()?, self.u32()?, self.u32()?);
         let newest = match newest.checked_sub(1) {

@@ -4,8 +4,8 @@
 use super::disk::records_of;
 use super::*;
 use crate::index::run;
-use crate::ingest::inspect;
 use crate::ingest::lookup::Found;
+use crate::ingest::{inspect, rebuild};
 use crate::secrets::Secrets;
 
 /// A batch of the most declarations, none of them in good order.
@@ -183,7 +183,7 @@ async fn what_no_longer_fits_a_table_is_answered_as_ever() {
     let told = before.parts.iter().find(|part| part.name == "runs").unwrap();
     assert!(told.found.contains("; the same as the journal makes"), "{told:?}");
     let files = run_files(&config);
-    let rebuilt = inspect::rebuild(&config).unwrap();
+    let rebuilt = rebuild::rebuild(&config).unwrap();
     assert!(rebuilt.is_sound(), "{rebuilt:?}");
     assert_eq!(rebuilt.summaries_digest, before.summaries_digest);
     assert_eq!(run_files(&config), files);
@@ -283,7 +283,7 @@ async fn runs_that_cannot_be_relied_on_are_made_again() {
         assert!(!told.is_sound(), "{damage}");
         let told = told.parts.iter().find(|part| !part.is_sound).unwrap();
         assert!(told.name == "runs" && told.found.contains(paths[1].to_str().unwrap()), "{told:?}");
-        assert!(inspect::rebuild(&config).unwrap().is_sound());
+        assert!(rebuild::rebuild(&config).unwrap().is_sound());
         assert!(sound(&config));
         if damage == 8 {
             // A start finds it too, and makes it again.

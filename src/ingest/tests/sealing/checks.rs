@@ -18,8 +18,8 @@ use crate::index::Index;
 use crate::index::filed::{Filed, Placing, Settled};
 use crate::ingest::answer::Framing;
 use crate::ingest::archivist::Archivist;
+use crate::ingest::data_folder;
 use crate::ingest::engine::folders;
-use crate::ingest::inspect;
 use crate::ingest::kept_days::{Checking, KeptDays, end_of};
 use crate::ingest::laws::Laws;
 use crate::ingest::record;
@@ -162,7 +162,7 @@ impl World<'_> {
         let options = resume::fold_options(&*disk, root, archive, &IDENTITY).unwrap();
         let outside = folder();
         let own = |name: &str| outside.path().join(name);
-        inspect::copy(
+        data_folder::copy(
             &self.outer.join(ARCHIVE).join(SUMMARY_FOLDER),
             &own("snapshot").join(SUMMARY_FOLDER),
         )
