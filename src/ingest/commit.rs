@@ -60,6 +60,8 @@ pub(super) struct Committer {
     pub(super) freezing: Freezing,
     /// How far sealing is.
     pub(super) pace: Arc<Pace>,
+    /// When the group before was durable, and what it had to wait for was waited for.
+    pub(super) paced: Instant,
     /// Dropped to tell the sealer that the server stops.
     pub(super) _sealing: Sender<()>,
     pub(super) laws: Arc<Laws>,
@@ -306,8 +308,10 @@ impl Committer {
         }
         self.freezing.wrote(group.bytes);
         if let Some(last) = self.last {
-            std::thread::sleep(self.pace.pause(last.position, group.bytes));
+            let took = self.paced.elapsed();
+            std::thread::sleep(self.pace.pause(last.position, group.bytes, took));
         }
+        self.paced = Instant::now();
         group.bytes = 0;
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam::channel::{Sender, bounded};
@@ -289,6 +289,7 @@ impl Engine {
             frozen,
             freezing: Freezing::new(config, if has_tail { recovery.bytes } else { 0 }),
             pace: Arc::clone(&pace),
+            paced: Instant::now(),
             _sealing: sealing,
             laws: Arc::clone(&laws),
             clock: Arc::clone(&clock),
