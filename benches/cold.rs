@@ -15,7 +15,7 @@ use waag::day::{Day, Moment};
 use waag::disk::{Disk, LocalDisk};
 use waag::id::{Ordinal, Watermark};
 use waag::index::filed::{Admission, Draft, Filed, Placing};
-use waag::index::run::{Covers, Folder};
+use waag::index::run::{Covers, Folder, Forgotten};
 use waag::index::settle::Settler;
 use waag::index::{Index, Memory};
 use waag::journal::Position;
@@ -57,6 +57,7 @@ static INDEX: LazyLock<Arc<Index>> = LazyLock::new(|| {
             position: Position::default(),
             first_ordinal: Ordinal(records * EACH),
             end_ordinal: Ordinal((records + BATCHES_PER_RUN) * EACH),
+            forgotten: Forgotten::default(),
             carried: Vec::new(),
         };
         assert!(index.close());

@@ -106,6 +106,9 @@ pub struct Config {
     /// So many whole days before the newest are kept in the archive; older ones are dropped, but for
     /// what keys and summaries hold of them. None: all are kept for ever.
     pub retention_days: Option<u16>,
+    /// So many whole days before the newest a key is known at least; what is sent again later may be
+    /// taken for new. None: all are known for ever.
+    pub key_retention_days: Option<u16>,
 }
 
 /// Fewer segments than this must not be all that may wait to be sealed: one is being written, one
@@ -153,6 +156,7 @@ impl Default for Config {
             summary_reads_waiting_max: 1_024,
             archive_personal_data: false,
             retention_days: None,
+            key_retention_days: None,
         }
     }
 }
@@ -334,6 +338,19 @@ impl Config {
         {
             let rule = format!("must be 1 to {RETENTION_DAYS_MAX}; leave it out to keep all days");
             return bound("retention_days", &days, rule);
+        }
+        if let Some(days) = self.key_retention_days {
+            let Some(least) = self.retention_days else {
+                let rule = "needs retention_days as well: what is kept must be known".into();
+                return bound("key_retention_days", &days, rule);
+            };
+            if !(least..=RETENTION_DAYS_MAX).contains(&days) {
+                let rule = format!(
+                    "must be {least} (retention_days) to {RETENTION_DAYS_MAX}; leave it out to know all \
+                     keys for ever"
+                );
+                return bound("key_retention_days", &days, rule);
+            }
         }
         let segment_least = 4 * (self.batch_bytes_max.0 + MIB);
         if !(segment_least..=(4 << 30)).contains(&self.segment_bytes.0) {
@@ -571,6 +588,15 @@ mod tests {
                 .contains("retention_days is 0: must be 1 to 36500")
         );
         assert!(wrong(|c| c.retention_days = Some(36_501)).contains("retention_days is 36501"));
+        let keys = |retention_days, days| {
+            let key_retention_days = Some(days);
+            let config = Config { retention_days, key_retention_days, ..Config::default() };
+            config.check().unwrap_err().to_string()
+        };
+        assert!(keys(None, 400).contains("key_retention_days is 400: needs retention_days"));
+        let told = keys(Some(30), 29);
+        assert!(told.contains("29: must be 30 (retention_days) to 36500"), "{told}");
+        assert!(keys(Some(30), 36_501).contains("key_retention_days is 36501"));
         assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));
         assert!(wrong(|c| c.summary_reads_max = 257).contains("must be 1 to 256"));
         assert!(wrong(|c| c.summary_reads_waiting_max = 0).contains("summary_reads_waiting_max"));

@@ -95,7 +95,7 @@ impl fmt::Debug for Eori {
 
 /// A declaration's place in the journal's order: how many were placed before it, of whatever
 /// outcome. Dense, from 0, never given twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ordinal(pub u64);
 
 /// How many records the journal holds up to and with some record: dense, from 1 for the first.

@@ -32,12 +32,13 @@
 //! either will do, so that a set need not end where a segment does.
 //!
 //! Days past their retention are dropped from the archive (`ingest::retention`). Runs and summaries, of which a
-//! snapshot is kept for that, are then no longer derived but truth.
+//! snapshot is kept for that, are then no longer derived but truth. Keys past theirs are forgotten from a
+//! record of the journal on (`ingest::forgetting`).
 //!
 //! # What must always be true
 //! 1. An answer is durable, and so is all that it rests on.
-//! 2. Retrying is always safe: the first answer, every time.
-//! 3. (declarant, LRN) is accepted once at most.
+//! 2. Retrying is always safe: the first answer, every time, as long as its key is not forgotten.
+//! 3. (declarant, LRN) is accepted once at most, over all keys that are not forgotten.
 //! 4. A summary is exactly the fold of the journal up to its watermark, also where days are dropped.
 //! 5. Every verdict can be explained and repeated.
 //! 6. Every bound is explicit ([`config`]).

@@ -259,3 +259,79 @@ async fn what_cannot_be_made_again_is_missed_by_name() {
     assert_eq!(server.stop().await, 0);
     verify(&data);
 }
+
+/// What is answered where a key is not known.
+async fn is_found(server: &Server, key: Key) -> bool {
+    let request = GetDeclarationRequest { key: Some(key) };
+    match server.lodgement().await.get_declaration(request).await {
+        Ok(_) => true,
+        Err(status) if status.code() == tonic::Code::NotFound => false,
+        Err(status) => panic!("{status}"),
+    }
+}
+
+fn outcomes(answer: &SubmitBatchResponse) -> Vec<Outcome> {
+    answer.verdicts.iter().map(Verdict::outcome).collect()
+}
+
+#[tokio::test]
+async fn what_is_forgotten_is_new_again() {
+    let (_outer, data) = folder();
+    let settings = format!("{}key_retention_days = 2\n", settings());
+    let known = dropped(&data, &settings, 1).await;
+    let mrn = Key::Mrn(known.answer.verdicts[0].mrn.clone());
+    let reference = || {
+        Key::LocalReference(LocalReference { declarant: "NL810000003".into(), lrn: "GOOD".into() })
+    };
+    let server = start(&data, &settings, "2026-11-07T14:00").run();
+    assert!(is_found(&server, mrn.clone()).await && is_found(&server, reference()).await);
+    assert_eq!(server.stop().await, 0);
+
+    // The first day is three before this one.
+    let server = start(&data, &settings, "2026-11-08T12:00").run();
+    for part in 0.. {
+        if server.log().contains("keys past their retention are forgotten") {
+            break;
+        }
+        assert!(part < 600, "{}", server.log());
+        lodge_more(&server, &format!("d{part}"), 1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(!is_found(&server, mrn.clone()).await && !is_found(&server, reference()).await);
+    let again = batch("again", vec![declaration("GOOD")]);
+    let answer = lodge(&server, again.clone()).await;
+    assert_eq!(outcomes(&answer), [Outcome::Accepted]);
+    let accepted = answer.verdicts[0].mrn.clone();
+    assert_ne!(Key::Mrn(accepted.clone()), mrn, "an MRN was given twice");
+    // Other content is in conflict with that, and what is a day younger is known.
+    let other = batch("other", vec![with_value("GOOD", 900)]);
+    assert_eq!(outcomes(&lodge(&server, other.clone()).await), [Outcome::Conflict]);
+    let younger = SubmitBatchRequest {
+        declarant: "NL810000027".into(),
+        ..batch("b", (0..1_000).map(|n| declaration(&format!("b-0-{n}"))).collect())
+    };
+    let replays = [Outcome::Replayed; 1_000];
+    assert_eq!(outcomes(&lodge(&server, younger.clone()).await), replays);
+    server.kill();
+
+    let check = async |clock: &str, what: &str| {
+        let server = start(&data, &settings, clock).run();
+        assert!(!is_found(&server, mrn.clone()).await, "{what}");
+        for batch in [&again, &other] {
+            let answer = lodge(&server, batch.clone()).await;
+            assert_eq!(outcomes(&answer), [Outcome::Replayed], "{what}");
+        }
+        let answer = lodge(&server, again.clone()).await;
+        assert_eq!(answer.verdicts[0].mrn, accepted, "{what}");
+        assert_eq!(outcomes(&lodge(&server, younger.clone()).await), replays, "{what}");
+        assert_eq!(server.stop().await, 0);
+        verify(&data);
+    };
+    check("2026-11-08T13:00", "after a kill").await;
+    std::fs::remove_dir_all(data.join("catalog")).unwrap();
+    check("2026-11-08T14:00", "after the loss of the catalog").await;
+    let told =
+        waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data.to_str().unwrap()]);
+    assert!(told.contains("the same bit for bit"), "{told}");
+    check("2026-11-08T15:00", "after a rebuild").await;
+}

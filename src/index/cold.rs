@@ -3,6 +3,9 @@
 //! What is cold never changes: a worker reads it once, before it claims, and the committer settles
 //! with what it read. It reads for the whole batch, part after part, since a part is asked faster for
 //! many keys than for one after another.
+//!
+//! What is forgotten is not seen, though runs may have it still. Of that nothing is in memory: only what is
+//! in runs is ever forgotten.
 
 use std::sync::Arc;
 
@@ -12,6 +15,7 @@ use super::first::{First, Holder};
 use super::frozen::Frozen;
 use super::generation::Generation;
 use super::run::{Entry, Kind, Run, RunError};
+use crate::id::Ordinal;
 use crate::outcome::Outcome;
 use crate::wire::digest::{Key, MemoryKind};
 
@@ -22,6 +26,8 @@ pub(super) struct State {
     pub(super) frozen: Option<Arc<Frozen>>,
     /// Newest first.
     pub(super) runs: Vec<Arc<Run>>,
+    /// Declarations before this one are forgotten.
+    pub(super) forgotten: Ordinal,
 }
 
 /// What the cold part knows of a declaration's LRN.
@@ -46,6 +52,12 @@ impl Cold {
 }
 
 impl State {
+    /// The same once more, to be changed.
+    pub(super) fn same(&self) -> Self {
+        let (hot, frozen) = (Arc::clone(&self.hot), self.frozen.clone());
+        Self { hot, frozen, runs: self.runs.clone(), forgotten: self.forgotten }
+    }
+
     /// Whether there is anything cold.
     pub(super) fn has_cold(&self) -> bool {
         self.frozen.is_some() || !self.runs.is_empty()
@@ -64,7 +76,7 @@ impl State {
             return Ok(Some(holder));
         }
         for run in &self.runs {
-            if let Some(holder) = run.under(key)? {
+            if let Some(holder) = run.under(key, self.forgotten)? {
                 return Ok(Some(holder));
             }
         }
@@ -78,7 +90,7 @@ impl State {
     /// was found. What stands under it below the newest was displaced by a later one: it was rejected,
     /// and is remembered in this way.
     pub(super) fn cold_of(&self, filed: &Filed) -> Result<Vec<(u16, Cold)>, RunError> {
-        let mut looked = Looked::of(filed);
+        let mut looked = Looked::of(filed, self.forgotten);
         if let Some(frozen) = &self.frozen {
             looked.keys_in_memory(&frozen.generation);
         }
@@ -100,6 +112,7 @@ impl State {
 /// A batch whose declarations are looked up in one part after another, from the newest on.
 struct Looked<'a> {
     filed: &'a Filed,
+    forgotten: Ordinal,
     /// By index; boxed, since of new data there is none.
     found: Vec<Option<Box<Cold>>>,
     /// Indices of those of which an older part may know more.
@@ -109,10 +122,10 @@ struct Looked<'a> {
 }
 
 impl<'a> Looked<'a> {
-    fn of(filed: &'a Filed) -> Self {
+    fn of(filed: &'a Filed, forgotten: Ordinal) -> Self {
         let count = filed.len().min(1 << 16);
         let found = std::iter::repeat_with(|| None).take(count).collect();
-        Self { filed, found, open: (0..count).collect(), memories: Vec::new() }
+        Self { filed, forgotten, found, open: (0..count).collect(), memories: Vec::new() }
     }
 
     /// Takes what stands under an LRN in the next older part. Whether that settles it: this very
@@ -144,7 +157,8 @@ impl<'a> Looked<'a> {
         let open = std::mem::take(&mut self.open);
         let keys =
             open.iter().filter_map(|index| Some((*self.filed.keys().get(*index)?, Kind::UnderLrn)));
-        let entries = run.find_each(&keys.collect::<Vec<_>>())?;
+        let mut entries = run.find_each(&keys.collect::<Vec<_>>())?;
+        entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
         // What was displaced is of use only where it is this very content.
         let mut newest = None;
         let of_use = entries.into_iter().filter_map(|(place, entry)| {
@@ -193,8 +207,12 @@ impl<'a> Looked<'a> {
         let Some(Some(found)) = self.found.get_mut(index) else { return };
         match kind {
             MemoryKind::Rejection => found.rejection = Some(first),
-            MemoryKind::Conflict => found.conflict = Some(first),
-            MemoryKind::Nameless => {}
+            // One from before was of what stood there once and is forgotten, and so is it: whether it is
+            // still seen must not hang on where tables end.
+            MemoryKind::Conflict if first.ordinal() > found.holder.first.ordinal() => {
+                found.conflict = Some(first);
+            }
+            MemoryKind::Conflict | MemoryKind::Nameless => {}
         }
     }
 
@@ -219,8 +237,9 @@ impl<'a> Looked<'a> {
                 (*memory, if is_conflict { Kind::Conflict } else { Kind::Rejection })
             })
             .collect();
-        let (places, entries): (Vec<usize>, Vec<Entry>) =
-            run.find_each(&asked)?.into_iter().unzip();
+        let mut entries = run.find_each(&asked)?;
+        entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
+        let (places, entries): (Vec<usize>, Vec<Entry>) = entries.into_iter().unzip();
         for (place, first) in places.iter().zip(run.firsts(&entries)?) {
             if let Some(&(index, kind, _)) = self.memories.get(*place) {
                 self.remember(index, kind, first);

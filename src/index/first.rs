@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::filed::{Admission, Filed, FiledFallback, Placing, Quoted};
 use super::run::Entry;
 use crate::day::Day;
+use crate::id::Ordinal;
 use crate::outcome::Outcome;
 use crate::rules::fallback::FallbackCheck;
 use crate::wire::digest::Digest;
@@ -35,6 +36,13 @@ pub struct RunBatch {
     pub placing: Placing,
     /// How many declarations it has.
     pub declarations: u32,
+}
+
+impl RunBatch {
+    /// The ordinal after its last declaration.
+    pub(super) fn end(&self) -> Ordinal {
+        Ordinal(self.placing.first_ordinal.0.saturating_add(self.declarations.into()))
+    }
 }
 
 impl First {
@@ -89,6 +97,12 @@ impl First {
         match &self.0 {
             Origin::Filed { index, .. } | Origin::Run { index, .. } => *index,
         }
+    }
+
+    /// Its ordinal; `None` while its batch is in flight.
+    #[must_use]
+    pub fn ordinal(&self) -> Option<Ordinal> {
+        Some(Ordinal(self.placing()?.first_ordinal.0 + self.index() as u64))
     }
 
     /// What was answered; `None` where it is not known without the journal.

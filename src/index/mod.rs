@@ -42,6 +42,12 @@
 //! the mark that there are others, since there may be, in any part. Of two parts that know a key the
 //! newer one counts. Merging changes none of that: see [`merge`].
 //!
+//! # Forgetting
+//! Keys of the oldest declarations may be forgotten, up to an ordinal that only grows, and only when
+//! one generation takes over from another ([`Index::freeze`]): so one batch in flight forgets what all
+//! do. Everything under an LRN goes with what stands there, later conflicts too. What is forgotten is in runs, and not seen
+//! there any more; it goes when they are merged, or when all of a run is.
+//!
 //! # Memory
 //! Two generations, of bounded size (see [`SLOTS_MAX`]), and what is loaded of the runs, 2.5 bytes a key;
 //! while runs are merged as much again for those. At 500 M keys that is 132 MiB, 1.16 GiB and up to
@@ -81,8 +87,9 @@ use gate::Gate;
 use generation::Generation;
 pub use memory::{Memory, SLOTS_MAX};
 use merge::Merge;
-use run::{Covers, Run, RunError};
+use run::{Covers, Forgotten, Run, RunError};
 
+use crate::day::Day;
 use crate::id::{Ordinal, Watermark};
 use crate::wire::digest::{Key, Keys};
 
@@ -100,6 +107,11 @@ const PLACE_BYTES: u64 = 2 * SLOT_BYTES;
 /// How long a look-up waits for a batch that is being placed: between settling and placing, the
 /// committer may have to write the group before.
 const PLACING_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What the newest of these runs covers.
+fn newest_of(runs: &[Arc<Run>]) -> Option<&Covers> {
+    runs.first().map(|run| run.covers())
+}
 
 /// Going on would accept declarations twice. What is durable is on disk: the process ends at once,
 /// and recovery looks at it anew.
@@ -148,8 +160,9 @@ impl Index {
         runs: Vec<Run>,
     ) -> std::io::Result<Self> {
         let hot = Arc::new(Generation::new(0, keys.clone(), slots)?);
-        let runs = runs.into_iter().rev().map(Arc::new).collect();
-        let state = ArcSwap::from_pointee(State { hot, frozen: None, runs });
+        let runs: Vec<_> = runs.into_iter().rev().map(Arc::new).collect();
+        let forgotten = newest_of(&runs).map_or(Ordinal(0), |covers| covers.forgotten.before);
+        let state = ArcSwap::from_pointee(State { hot, frozen: None, runs, forgotten });
         let (gate, merging) = (Gate::default(), Arc::default());
         Ok(Self { keys, state, gate, memory, merging })
     }
@@ -255,9 +268,55 @@ impl Index {
                     runs.push(Arc::clone(&merged));
                 }
             }
-            let (hot, frozen) = (Arc::clone(&state.hot), state.frozen.clone());
-            self.state.store(Arc::new(State { hot, frozen, runs }));
+            self.state.store(Arc::new(State { runs, ..state.same() }));
         });
+    }
+
+    /// What is not known any more.
+    #[must_use]
+    pub fn forgotten(&self) -> Forgotten {
+        self.covered().map_or(Forgotten::default(), |covers| covers.forgotten)
+    }
+
+    /// Takes the oldest runs away of which all was forgotten by record `through`; their files are to be
+    /// removed, the oldest first.
+    #[must_use]
+    pub fn take_forgotten(&self, through: Watermark) -> Vec<Arc<Run>> {
+        let mut taken = Vec::new();
+        self.gate.with(|| {
+            let state = self.state.load();
+            let by = state.runs.iter().find(|run| run.covers().last_record <= through);
+            let before = by.map_or(Ordinal(0), |run| run.covers().forgotten.before);
+            let mut runs = state.runs.clone();
+            // One tells where the others end. A run that has no declaration is forgotten with later ones.
+            while before > Ordinal(0)
+                && runs.len() > 1
+                && let Some(oldest) = runs.pop_if(|run| run.covers().end_ordinal <= before)
+            {
+                taken.push(oldest);
+            }
+            if !taken.is_empty() {
+                self.state.store(Arc::new(State { runs, ..state.same() }));
+            }
+        });
+        taken
+    }
+
+    /// The first declaration of a batch in runs that came on `day` or later, where that is past what is
+    /// forgotten; where there is none, the one after the last.
+    ///
+    /// # Errors
+    /// Where a run cannot be read.
+    pub fn first_since(&self, day: Day) -> Result<Ordinal, RunError> {
+        let state = self.state.load_full();
+        for run in state.runs.iter().rev() {
+            if run.covers().end_ordinal > state.forgotten
+                && let Some(first) = run.first_since(day, state.forgotten)?
+            {
+                return Ok(first);
+            }
+        }
+        Ok(newest_of(&state.runs).map_or(Ordinal(0), |covers| covers.end_ordinal))
     }
 
     /// The keys under which declarations are known here.
@@ -278,9 +337,9 @@ impl Index {
         self.gate.is_still()
     }
 
-    /// Freezes the hot generation, which covers what `covers` says, and opens the gate. For the
-    /// committer, with all durable that it has placed. What comes back is to be written, and then
-    /// handed to [`Self::publish`].
+    /// Freezes the hot generation, which covers what `covers` says, and opens the gate; what is forgotten
+    /// by that is not known from there on. For the committer, with all durable that it has placed. What
+    /// comes back is to be written, and then handed to [`Self::publish`].
     ///
     /// # Errors
     /// Where the system does not give the memory for another generation.
@@ -290,9 +349,10 @@ impl Index {
             let Some(slots) = self.next_slots(&state) else { return Ok(None) };
             let number = state.hot.number + 1;
             let hot = Arc::new(Generation::new(number, self.keys.clone(), slots)?);
+            let forgotten = covers.forgotten.before;
             let frozen = Arc::new(Frozen::new(Arc::clone(&state.hot), covers));
-            let runs = state.runs.clone();
-            self.state.store(Arc::new(State { hot, frozen: Some(Arc::clone(&frozen)), runs }));
+            let now = State { hot, frozen: Some(Arc::clone(&frozen)), forgotten, ..state.same() };
+            self.state.store(Arc::new(now));
             Ok(Some(frozen))
         })
     }
@@ -303,7 +363,7 @@ impl Index {
             let state = self.state.load();
             let mut runs = vec![Arc::new(run)];
             runs.extend(state.runs.iter().cloned());
-            self.state.store(Arc::new(State { hot: Arc::clone(&state.hot), frozen: None, runs }));
+            self.state.store(Arc::new(State { frozen: None, runs, ..state.same() }));
         });
     }
 
@@ -353,6 +413,9 @@ impl Index {
     /// Where what is cold cannot be read.
     pub fn at(&self, ordinal: Ordinal) -> Result<Option<First>, RunError> {
         let state = self.state.load_full();
+        if ordinal < state.forgotten {
+            return Ok(None);
+        }
         let in_memory = state.hot.at(ordinal);
         let in_memory = in_memory
             .or_else(|| state.frozen.as_ref().and_then(|frozen| frozen.generation.at(ordinal)));

@@ -76,6 +76,14 @@ impl Model {
         (Settled::first(Outcome::Accepted), None)
     }
 
+    /// Forgets what was answered before, and what came in conflict with what was accepted before.
+    fn forget(&mut self, before: usize) {
+        self.accepted.retain(|_, (_, ordinal)| *ordinal >= before);
+        self.rejected.retain(|_, ordinal| *ordinal >= before);
+        self.latest_rejected.retain(|_, ordinal| *ordinal >= before);
+        self.conflicts.retain(|(lrn, _), _| self.accepted.contains_key(lrn));
+    }
+
     fn under(&self, lrn: u8) -> Option<usize> {
         let accepted = self.accepted.get(&lrn).map(|(_, ordinal)| *ordinal);
         accepted.or_else(|| self.latest_rejected.get(&lrn).copied())

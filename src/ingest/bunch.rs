@@ -12,6 +12,7 @@ use super::recover::RecoverError;
 use crate::day::When;
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::Draft;
+use crate::index::run::Forgotten;
 use crate::index::settle::Decided;
 use crate::journal::{Position, Record};
 use crate::outcome::Outcome;
@@ -46,6 +47,7 @@ pub(super) enum WaitingEntry {
     },
     Law(LawRecord),
     ActorsMax(u32),
+    Forgotten(Forgotten),
 }
 
 type Judged = Result<Option<(Prepared, Draft)>, RecoverError>;

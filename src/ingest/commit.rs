@@ -15,6 +15,7 @@ use tokio::sync::{oneshot, watch};
 use super::carried::Carried;
 use super::clock::Clock;
 use super::deltas::Deltas;
+use super::forgetting::Due;
 use super::laws::Laws;
 use super::pace::Pace;
 use super::record::{self, BatchRecord};
@@ -25,6 +26,7 @@ use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Admission, Placing, Settled};
 use crate::index::frozen::Frozen;
+use crate::index::run::Forgotten;
 use crate::index::settle::Settler;
 use crate::journal::{self, Journal, JournalError, PushError, Reservation};
 use crate::outcome::Outcome;
@@ -58,6 +60,8 @@ pub(super) struct Committer {
     /// To the thread that writes runs.
     pub(super) frozen: Sender<Arc<Frozen>>,
     pub(super) freezing: Freezing,
+    /// What is to be forgotten when a table is frozen.
+    pub(super) due: Due,
     /// How far sealing is.
     pub(super) pace: Arc<Pace>,
     /// When the group before was durable, and what it had to wait for was waited for.
@@ -120,6 +124,8 @@ enum CommitError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Push(#[from] PushError),
+    #[error("keys are to be forgotten, and there is no memory for another table")]
+    NoTable,
 }
 
 /// What waits for the group to be durable.
@@ -164,7 +170,10 @@ impl Committer {
                 // Where the one before is being written still, another time.
                 let _ = self.index.close();
             }
-            self.freeze();
+            if let Err(error) = self.freeze() {
+                self.refuse(&error, work);
+                return;
+            }
         }
         if let Err(error) = self.journal.end() {
             tracing::error!(%error, "the journal could not be ended");
@@ -216,10 +225,15 @@ impl Committer {
 
     /// Has another table take over from one that is full, once all that has claimed in it is placed.
     /// What is placed is durable here, between two groups.
-    fn freeze(&mut self) {
-        let Some(last) = self.last.filter(|_| self.index.is_to_be_frozen()) else { return };
+    fn freeze(&mut self) -> Result<(), CommitError> {
+        if self.last.is_none() || !self.index.is_to_be_frozen() {
+            return Ok(());
+        }
+        let forgotten = self.forget()?;
+        let Some(last) = self.last else { return Ok(()) };
         self.carried.laws = self.laws.records();
-        let covers = runs::covers(&self.index, last, self.next_ordinal, &self.carried);
+        let next = self.next_ordinal;
+        let covers = runs::covers(&self.index, last, next, &self.carried, forgotten);
         match self.index.freeze(covers) {
             Ok(Some(frozen)) => {
                 tracing::debug!(last_record = last.number.0, "another table takes over");
@@ -227,10 +241,30 @@ impl Committer {
                 // Its thread has gone only where a run could not be written, and the server stops.
                 let _ = self.frozen.send(frozen);
             }
+            // The record is durable, and a start will heed it: so must this server.
+            Ok(None) | Err(_) if forgotten.is_some() => return Err(CommitError::NoTable),
             Ok(None) => {}
             // Batches are refused until there is memory.
             Err(error) => tracing::error!(%error, "the system gives no memory for another table"),
         }
+        Ok(())
+    }
+
+    /// Places the record of what is to be forgotten from here on, where something is due.
+    fn forget(&mut self) -> Result<Option<Forgotten>, CommitError> {
+        let Some(due) = self.due.take() else { return Ok(None) };
+        let body = due.body();
+        let Ok(reservation) = self.journal.room().reserve(body.len()) else {
+            // When the next table is frozen.
+            self.due.set(due);
+            return Ok(None);
+        };
+        let placed = self.push(record::FORGOTTEN, &[&body], reservation, &mut Group::default())?;
+        let durable = self.journal.commit()?;
+        self.durable.send_replace(durable.watermark);
+        self.fold.send(placed.number, Event::Other);
+        tracing::info!(before = %due.day, "keys past their retention are forgotten");
+        Ok(Some(due))
     }
 
     fn place(&mut self, batch: ToCommit, group: &mut Group) -> Result<(), CommitError> {

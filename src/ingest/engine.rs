@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::commit::{Committer, Freezing, Work};
 use super::deltas;
 use super::folding;
+use super::forgetting::{Due, Forgetting};
 use super::laws::Laws;
 use super::lookup::{Lookup, Lookups};
 use super::options;
@@ -280,6 +281,7 @@ impl Engine {
         // Of what was read, from the segment on in which the newest run ends: somewhat more than that.
         let has_tail = last.map(|last| last.number) > index.runs_cover();
         let pace = Arc::new(Pace::new(config));
+        let due = Due::default();
         let committer = Committer {
             journal,
             index: Arc::clone(&index),
@@ -287,6 +289,7 @@ impl Engine {
             last,
             carried,
             frozen,
+            due: due.clone(),
             freezing: Freezing::new(config, if has_tail { recovery.bytes } else { 0 }),
             pace: Arc::clone(&pace),
             paced: Instant::now(),
@@ -316,6 +319,7 @@ impl Engine {
             index: Arc::clone(&index),
             folded: folder.durable(),
             retention,
+            forgetting: Forgetting::new(config.key_retention_days, due),
             derived: Watermark(0),
             set_lines_max: SET_LINES_MAX,
             pace,

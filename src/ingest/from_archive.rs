@@ -92,6 +92,7 @@ impl Recoverer {
         let event = match entry {
             Entry::Law(law) => self.law(number, law)?,
             Entry::Settings(settings) => self.settings(settings)?,
+            Entry::Forgotten(forgotten) => self.forget(number, forgotten)?,
             Entry::Batch(_) => Event::Other,
         };
         self.applied(number, SEALED, &event)

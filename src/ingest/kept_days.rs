@@ -5,7 +5,8 @@
 //! - The figures of each kept day are made again, and must be those of the snapshot.
 //! - Every kept declaration is looked for in the runs, as if it came again, and must be found there
 //!   with its answer.
-//! - Of each dropped day the runs must have as many declarations of each outcome as its summary.
+//! - Of each dropped day of which no key is forgotten the runs must have as many declarations of each
+//!   outcome as its summary.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -185,11 +186,14 @@ impl Checking<'_> {
             };
             self.found.looked_for += 1;
             let first = decided.replays.iter().find(|(at, _)| usize::from(*at) == index);
+            // It may be of what is forgotten, and went with it.
+            if outcome == Outcome::Conflict && self.index.forgotten().before > Ordinal(0) {
+                continue;
+            }
             let Some((_, first)) = first else { return told(index, "not in the runs") };
-            let ordinal = first.placing().map(|it| it.first_ordinal.0 + first.index() as u64);
             let settled = decided.filed.settled(index);
-            let is_own = ordinal == Some(batch.first_ordinal.0 + index as u64);
-            if !is_own || settled != Some(Settled::replay_of(outcome)) {
+            let own = Ordinal(batch.first_ordinal.0 + index as u64);
+            if first.ordinal() != Some(own) || settled != Some(Settled::replay_of(outcome)) {
                 return told(index, "another one in the runs");
             }
         }
@@ -205,7 +209,7 @@ impl Checking<'_> {
                 Event::Other
             }
             Entry::Settings(settings) => Event::ActorsMax(settings.actors_max),
-            Entry::Batch(_) => Event::Other,
+            Entry::Batch(_) | Entry::Forgotten(_) => Event::Other,
         };
         self.apply(number, &event)
     }
@@ -269,7 +273,8 @@ impl Checking<'_> {
             return Ok(found);
         }
         let counted = first_answers(runs.iter())?;
-        for day in &dropped {
+        let known_from = runs.last().map_or(Day(0), |newest| newest.covers().forgotten.day);
+        for day in dropped.range(known_from..) {
             let in_runs = counted.get(day).copied().unwrap_or_default();
             let summary = snapshot.first_answers_on(*day)?;
             let later = uncovered.get(day).copied().unwrap_or_default();

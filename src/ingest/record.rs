@@ -23,12 +23,14 @@
 //!
 //! A law (kind 2), from here on in force: its number (4), the hash of its rules (32) and of its
 //! reference data (32). Settings that figures hang on (kind 3), from here on in force: `actors_max`
-//! (4), and the name of the time zone in which days are counted, which never changes.
+//! (4), and the name of the time zone in which days are counted, which never changes. What is forgotten
+//! (kind 4), from here on: keys of declarations before this ordinal (8), all of days before this one (2).
 
 use crate::day::{Day, Moment};
 use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::index::filed::Settled;
+use crate::index::run::Forgotten;
 use crate::index::settle::Decided;
 use crate::outcome::Outcome;
 use crate::wire::digest::NORMALISER_VERSION;
@@ -39,6 +41,8 @@ pub const BATCH: u8 = 1;
 pub const LAW: u8 = 2;
 /// Settings that hold from here on.
 pub const SETTINGS: u8 = 3;
+/// Keys that are forgotten from here on.
+pub const FORGOTTEN: u8 = 4;
 
 const LAYOUT: u8 = 2;
 /// Bytes of the ordinal of a first answer.
@@ -48,7 +52,7 @@ pub const BATCH_HEADER_BYTES: usize = 32;
 /// Bytes of a law record.
 pub const LAW_BYTES: usize = 68;
 
-/// A record of one of the three kinds.
+/// A record of one of the four kinds.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Entry<'a> {
     /// See [`BATCH`].
@@ -57,6 +61,8 @@ pub enum Entry<'a> {
     Law(LawRecord),
     /// See [`SETTINGS`].
     Settings(SettingsRecord<'a>),
+    /// See [`FORGOTTEN`].
+    Forgotten(Forgotten),
 }
 
 /// A batch as it stands in the journal.
@@ -169,6 +175,14 @@ impl SettingsRecord<'_> {
     }
 }
 
+impl Forgotten {
+    /// The record's body.
+    #[must_use]
+    pub fn body(&self) -> Vec<u8> {
+        [&self.before.0.to_le_bytes()[..], &self.day.0.to_le_bytes()].concat()
+    }
+}
+
 impl LawRecord {
     /// The record's body.
     #[must_use]
@@ -203,6 +217,7 @@ impl<'a> Entry<'a> {
                     .map_err(|_| wrong("the name of its time zone is not UTF-8"))?;
                 Ok(Self::Settings(SettingsRecord { actors_max, time_zone }))
             }
+            FORGOTTEN => Self::forgotten(&mut fields).ok_or(wrong("its length is not 10")),
             _ => Err(wrong("a kind that this version does not know")),
         }
     }
@@ -227,6 +242,11 @@ impl<'a> Entry<'a> {
             firsts,
             message,
         }))
+    }
+
+    fn forgotten(fields: &mut Fields<'a>) -> Option<Self> {
+        let forgotten = Forgotten { before: Ordinal(fields.u64()?), day: Day(fields.u16()?) };
+        fields.0.is_empty().then_some(Self::Forgotten(forgotten))
     }
 
     fn law(fields: &mut Fields<'a>) -> Option<Self> {
@@ -268,6 +288,9 @@ mod tests {
         assert_eq!(law.body().len(), LAW_BYTES);
         assert!(Entry::read(LAW, &law.body()[..67]).is_err());
         assert!(Entry::read(SETTINGS, &settings_body[..3]).is_err());
+        let forgotten = Forgotten { before: Ordinal(1 << 40), day: Day(20_000) };
+        assert_eq!(Entry::read(FORGOTTEN, &forgotten.body()).unwrap(), Entry::Forgotten(forgotten));
+        assert!(Entry::read(FORGOTTEN, &forgotten.body()[..9]).is_err());
         assert!(Entry::read(9, &[]).is_err());
     }
 }

@@ -21,7 +21,7 @@ use super::runs;
 use crate::day::{Moment, When};
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::{Draft, Filed, Placing, Settled};
-use crate::index::run::{Covers, Folder};
+use crate::index::run::{Covers, Folder, Forgotten};
 use crate::index::settle::{Claimed, Decided, Settler};
 use crate::index::{Index, Unclaimed, Why};
 use crate::journal::{self, Position, Record};
@@ -50,6 +50,8 @@ pub(crate) struct Recoverer {
     runs: Folder,
     /// After these records a table is frozen, full or not; the next one last.
     boundaries: Vec<Watermark>,
+    /// What is not known any more after the last record applied.
+    forgotten: Forgotten,
     /// The last record that the runs cover, and where it stands.
     covered: Option<(Watermark, Position)>,
     /// Laws up to the last record applied; those of the bunch are noted already.
@@ -119,6 +121,7 @@ impl Recoverer {
             digest_at_mark: None,
             runs,
             boundaries: Vec::new(),
+            forgotten: Forgotten::default(),
             covered: None,
             laws_applied: Vec::new(),
             last: None,
@@ -147,6 +150,7 @@ impl Recoverer {
         }
         self.laws_applied = carried.laws;
         self.next_ordinal = covers.end_ordinal;
+        self.forgotten = covers.forgotten;
         self.newest = carried.newest;
         self.actors_max = carried.actors_max;
         self.seen = Progress { judged: 0, ..carried.seen };
@@ -222,6 +226,7 @@ impl Recoverer {
                 self.check_zone(&settings)?;
                 WaitingEntry::ActorsMax(settings.actors_max)
             }
+            Entry::Forgotten(forgotten) => WaitingEntry::Forgotten(forgotten),
         };
         self.bunch.push(Waiting { number: record.number, position: record.position, entry });
         Ok(())
@@ -301,6 +306,7 @@ impl Recoverer {
                 self.laws_applied.push(law);
                 Event::Other
             }
+            (WaitingEntry::Forgotten(forgotten), _) => self.forget(number, forgotten)?,
             (WaitingEntry::Batch { .. }, _) => Event::Other,
         };
         self.applied(number, position, &event)
@@ -352,6 +358,28 @@ impl Recoverer {
         Ok(Event::ActorsMax(settings.actors_max))
     }
 
+    /// Keys that are forgotten from here on: a table is frozen here, as it was at first.
+    pub(super) fn forget(
+        &mut self,
+        number: Watermark,
+        forgotten: Forgotten,
+    ) -> Result<Event, RecoverError> {
+        let range = self.forgotten.before..=self.next_ordinal;
+        if !range.contains(&forgotten.before) {
+            return Err(RecoverError::Forgotten {
+                number: number.0,
+                found: forgotten.before.0,
+                least: range.start().0,
+                most: range.end().0,
+            });
+        }
+        self.forgotten = forgotten;
+        if self.boundaries.last() != Some(&number) {
+            self.boundaries.push(number);
+        }
+        Ok(Event::Other)
+    }
+
     fn check_zone(&self, settings: &SettingsRecord<'_>) -> Result<(), RecoverError> {
         if settings.time_zone == self.time_zone {
             return Ok(());
@@ -381,6 +409,9 @@ impl Recoverer {
             self.boundaries.pop();
             if self.index.close() {
                 self.freeze()?;
+            }
+            if self.index.forgotten() != self.forgotten {
+                return Err(RecoverError::NoTable { number: number.0 });
             }
         }
         Ok(())
@@ -415,7 +446,8 @@ impl Recoverer {
             time_zone: self.time_zone.clone(),
             laws: self.laws_applied.clone(),
         };
-        let covers = runs::covers(&self.index, last, self.next_ordinal, &carried);
+        let (forgotten, next) = (Some(self.forgotten), self.next_ordinal);
+        let covers = runs::covers(&self.index, last, next, &carried, forgotten);
         if let Some(frozen) = self.index.freeze(covers)? {
             let run = frozen.write(&self.runs)?;
             self.index.publish(run);

@@ -59,6 +59,27 @@ pub enum RecoverError {
         /// That of the settings.
         configured: String,
     },
+    /// What is forgotten was known before, or was never there.
+    #[error(
+        "record {number}: keys before declaration {found} are forgotten from there on, which must be \
+         from {least} to {most}"
+    )]
+    Forgotten {
+        /// The record's number.
+        number: u64,
+        /// What it says.
+        found: u64,
+        /// What was forgotten before.
+        least: u64,
+        /// How many declarations there were.
+        most: u64,
+    },
+    /// Where keys are forgotten another table takes over.
+    #[error("record {number}: there is no memory for another table: set memory_max higher")]
+    NoTable {
+        /// The record's number.
+        number: u64,
+    },
     /// There is no memory for another table, or nowhere to write one that is full.
     #[error("{0}: set memory_max higher")]
     Full(#[from] crate::index::NoRoom),

@@ -47,7 +47,7 @@ impl Retention {
     /// Drops what is past retention, of records up to `derived`, the last one of the newest run of which
     /// the catalog has folded all.
     pub(super) fn drop_past(&self, derived: Watermark) -> Result<(), SealError> {
-        let (Some(days), Some(newest)) = (self.days, self.snapshots.newest_day()) else {
+        let (Some(days), Some(newest)) = (self.days, self.newest_day()) else {
             return Ok(());
         };
         // Kept: the newest day and `days` before it. Of one before those no batch is in work any more.
@@ -69,6 +69,16 @@ impl Retention {
             "days past their retention are dropped"
         );
         Ok(dropped.parts)
+    }
+
+    /// The newest day of a batch.
+    pub(super) fn newest_day(&self) -> Option<Day> {
+        self.snapshots.newest_day()
+    }
+
+    /// The last record of days that are dropped.
+    pub(super) fn dropped_through(&self) -> Option<Watermark> {
+        self.archive.dropped().map(|(through, _)| through)
     }
 
     /// To be called before runs are merged of which the catalog has folded all.

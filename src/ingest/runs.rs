@@ -18,7 +18,7 @@ use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::frozen::Frozen;
 use crate::index::merge::Merge;
-use crate::index::run::{self, Covers, Folder, Run, RunError};
+use crate::index::run::{self, Covers, Folder, Forgotten, Run, RunError};
 use crate::journal::{Extent, Placed};
 
 /// Between two attempts to write a run to a disk that is full.
@@ -36,14 +36,17 @@ const MERGE_WAIT: Duration = Duration::from_secs(1);
 /// Before a disk that was full is tried again, for nothing but fewer look-ups.
 const MERGE_AGAIN_WAIT: Duration = Duration::from_secs(60);
 
-/// What the hot generation of `index` covers with `last` as the last record.
+/// What the hot generation of `index` covers with `last` as the last record; `forgotten` from there on,
+/// or what was before.
 pub(super) fn covers(
     index: &Index,
     last: Placed,
     end_ordinal: Ordinal,
     carried: &Carried,
+    forgotten: Option<Forgotten>,
 ) -> Covers {
     let before = index.covered();
+    let forgotten_before = before.as_ref().map_or(Forgotten::default(), |it| it.forgotten);
     let after = |before: &Covers| (Watermark(before.last_record.0 + 1), before.end_ordinal);
     let (first_record, first_ordinal) = before.as_ref().map_or((Watermark(1), Ordinal(0)), after);
     Covers {
@@ -52,6 +55,7 @@ pub(super) fn covers(
         position: last.position,
         first_ordinal,
         end_ordinal,
+        forgotten: forgotten.unwrap_or(forgotten_before),
         carried: carried.to_bytes(),
     }
 }
@@ -166,6 +170,11 @@ impl Merger {
             if self.written.recv_timeout(MERGE_WAIT) == Err(RecvTimeoutError::Disconnected) {
                 return;
             }
+            if let Some(through) = retention.dropped_through()
+                && let Err(error) = self.remove_forgotten(through)
+            {
+                return self.stopper.stop("a run cannot be removed", &error);
+            }
             while Instant::now() >= not_before
                 && let Some(merge) = self.index.next_merge(folded.get())
             {
@@ -190,6 +199,19 @@ impl Merger {
                 }
             }
         }
+    }
+
+    /// Removes the runs of which all is forgotten, where the archive has dropped days up to `through`.
+    fn remove_forgotten(&self, through: Watermark) -> Result<(), RunError> {
+        for run in self.index.take_forgotten(through) {
+            tracing::info!(
+                run = %run.path().display(),
+                entries = run.entries(),
+                "all keys of a run are forgotten: it is removed"
+            );
+            self.folder.remove_durably(run.path())?;
+        }
+        Ok(())
     }
 
     fn merge(&self, merge: Merge) -> Result<(), RunError> {

@@ -8,7 +8,8 @@
 //! 3. Segments of which every record is in the archive, in a run and in the catalog are removed, the
 //!    oldest first.
 //!
-//! 4. Days past their retention are dropped (see `retention`).
+//! 4. Days past their retention are dropped (see `retention`), and keys past theirs are due to be
+//!    forgotten (see `forgetting`).
 //!
 //! After a crash at any step a start finds what is next to be sealed by what the archive holds: a set
 //! that stands is not made again, one that does not leaves nothing behind, and a segment whose records
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 use super::archivist::Archivist;
 use super::folding::DurableFold;
+use super::forgetting::Forgetting;
 use super::pace::Pace;
 use super::record::Entry;
 use super::retention::Retention;
@@ -34,6 +36,7 @@ use crate::archive::{Archive, ArchiveError, Set};
 use crate::disk::is_disk_full;
 use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
+use crate::index::run::RunError;
 use crate::journal::{BoxError, JournalError, Oldest};
 use crate::summary::SnapshotError;
 
@@ -56,6 +59,7 @@ pub(super) struct Sealer {
     pub(super) index: Arc<Index>,
     pub(super) folded: DurableFold,
     pub(super) retention: Retention,
+    pub(super) forgetting: Forgetting,
     /// The last record of the newest run of which the catalog has folded all; 0 before one was seen.
     pub(super) derived: Watermark,
     /// Once a set has so many goods items, it ends with the batch that has the last of them.
@@ -79,6 +83,8 @@ pub(super) enum SealError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Run(#[from] RunError),
 }
 
 /// What ends the reading of records before the last one.
@@ -145,6 +151,8 @@ impl Sealer {
             tracing::debug!(segments, "sealed segments are removed");
         }
         self.retention.drop_past(last)?;
+        let newest = self.retention.newest_day();
+        self.forgetting.look(newest, (&self.index, &self.archive), last)?;
         Ok(is_more)
     }
 
@@ -170,7 +178,7 @@ impl Sealer {
                     lines += archivist.put(record.number, batch, &mut set)?;
                     end = Ordinal(batch.first_ordinal.0 + batch.outcomes.len() as u64);
                 }
-                Entry::Law(_) | Entry::Settings(_) => {
+                Entry::Law(_) | Entry::Settings(_) | Entry::Forgotten(_) => {
                     set.other(record.number, record.kind, record.body)?;
                 }
             }

@@ -31,7 +31,7 @@ pub fn difference(kept: &[Run], made: &[Run], keys: &Keys) -> Result<Option<Stri
         let both_none = kept.is_empty() && made.is_empty();
         return Ok((!both_none).then(|| "there are none of the same records".to_owned()));
     };
-    let of_end = |c: &super::Covers| (c.last_record, c.end_ordinal, c.carried.clone());
+    let of_end = |c: &super::Covers| (c.last_record, c.end_ordinal, c.forgotten, c.carried.clone());
     if of_end(&kept_ends) != of_end(&made_ends) {
         return Ok(Some(format!("what the newest says of record {}", kept_ends.last_record.0)));
     }

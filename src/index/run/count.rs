@@ -63,7 +63,7 @@ fn spans(run: &Run) -> Result<Vec<Span>, RunError> {
     for batch in run.all_batches() {
         let batch = batch?;
         let (first, day) = (batch.placing.first_ordinal, batch.admission.day);
-        let end = Ordinal(first.0.saturating_add(batch.declarations.into()));
+        let end = batch.end();
         match spans.last_mut() {
             // What lies between repeated what was answered, and has no entries.
             Some(last) if last.day == day => last.end = end,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::read::Run;
-use super::{PREPARING_SUFFIX, RunError, SUFFIX, Source, io, write};
+use super::{Covers, PREPARING_SUFFIX, RunError, SUFFIX, Source, io, write};
 use crate::disk::Disk;
 use crate::id::{Ordinal, Watermark};
 
@@ -20,12 +20,20 @@ pub struct Folder {
 /// The runs of a folder.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Those that cover the records from the first on without a gap, oldest first.
+    /// Those that cover the records without a gap, oldest first: from the first on, or from those on of
+    /// which the newest says that all before is forgotten.
     pub whole: Vec<Run>,
     /// Parts of those, from before they were merged: what a crash left. They may be removed.
     pub parts: Vec<PathBuf>,
     /// Others, of no use: with a sentence why.
     pub others: Vec<(PathBuf, String)>,
+}
+
+/// Whether nothing is missing before the oldest run, by what the newest says.
+fn may_begin(oldest: &Covers, newest: &Covers) -> bool {
+    let begins = (oldest.first_record, oldest.first_ordinal) == (Watermark(1), Ordinal(0));
+    let forgotten = newest.forgotten.before;
+    begins || (forgotten > Ordinal(0) && oldest.first_ordinal <= forgotten)
 }
 
 impl Folder {
@@ -88,6 +96,9 @@ impl Folder {
         // Of those that begin together the longest first: it was made of the others.
         intact.sort_by_key(|run| (run.covers().first_record, Reverse(run.covers().last_record)));
         let (mut next, mut ordinal) = (Watermark(before.0.0 + 1), before.1);
+        if let Some(oldest) = intact.first().filter(|_| before.0 == Watermark(0)) {
+            (next, ordinal) = (oldest.covers().first_record, oldest.covers().first_ordinal);
+        }
         for run in intact {
             let covers = run.covers();
             if covers.first_record == next
@@ -103,6 +114,14 @@ impl Folder {
                 let why = format!("it does not follow on record {}", next.0 - 1);
                 found.others.push((run.path().to_owned(), why));
             }
+        }
+        if let (Some(oldest), Some(newest)) = (found.whole.first(), found.whole.last())
+            && before.0 == Watermark(0)
+            && !may_begin(oldest.covers(), newest.covers())
+        {
+            let others = std::mem::take(&mut found.whole).into_iter();
+            let why = || "it does not follow on record 0".to_owned();
+            found.others.extend(others.map(|run| (run.path().to_owned(), why())));
         }
         Ok(found)
     }
@@ -141,6 +160,15 @@ impl Folder {
     /// As the disk gives them.
     pub fn remove(&self, path: &Path) -> Result<(), RunError> {
         self.disk.remove(path).map_err(io("removing", path))
+    }
+
+    /// Removes one file, for good before anything else is removed.
+    ///
+    /// # Errors
+    /// As the disk gives them.
+    pub fn remove_durably(&self, path: &Path) -> Result<(), RunError> {
+        self.remove(path)?;
+        self.disk.sync_dir(&self.dir).map_err(io("syncing", &self.dir))
     }
 
     /// Writes a run.

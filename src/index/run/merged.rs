@@ -1,8 +1,10 @@
 //! Several runs that follow one another, as what one run is written from.
 //!
-//! Nothing is left out and nothing is changed: the entries of all of them, sorted, their batches and
-//! their rare parts one after another, and what the newest carries. So it does not matter which of
-//! them were merged before: the same runs make the same bytes, however they are grouped.
+//! Nothing is changed: the entries of all of them, sorted, their batches and their rare parts one after
+//! another, and what the newest carries. Left out is what is forgotten after the last record of the
+//! newest, and nothing that was forgotten later: whoever goes on after the merged run takes records that
+//! were placed while that was known. So it does not matter which of them were merged before: the same
+//! runs answer the same, however they are grouped.
 //!
 //! Memory: a part of the keys at a time (see [`super::PART_ENTRIES`]), a window of pages of each run,
 //! and the filters of what is written.
@@ -56,6 +58,7 @@ impl Source for Merged<'_> {
             }
             run.add_part(bits, part, &mut entries)?;
         }
+        entries.retain(|entry| entry.ordinal >= self.covers.forgotten.before);
         Ok(entries)
     }
 
@@ -64,10 +67,14 @@ impl Source for Merged<'_> {
     }
 
     fn batches(&self) -> Batches<'_> {
-        Box::new(self.runs.iter().flat_map(|run| run.all_batches()))
+        let before = self.covers.forgotten.before;
+        let all = self.runs.iter().flat_map(|run| run.all_batches());
+        Box::new(all.filter(move |batch| batch.as_ref().map_or(true, |it| it.end() > before)))
     }
 
     fn rares(&self) -> Rares<'_> {
-        Box::new(self.runs.iter().flat_map(|run| run.all_rares()))
+        let before = self.covers.forgotten.before;
+        let all = self.runs.iter().flat_map(|run| run.all_rares());
+        Box::new(all.filter(move |rare| rare.as_ref().map_or(true, |(it, _)| *it >= before)))
     }
 }

@@ -14,7 +14,7 @@
 //! - `many`: looking up the keys of a batch together. `merged`: several as one.
 //! - `compare`: whether runs answer as others do. `count`: of each day how many were answered how. `folder`: those that there are at a start.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Numbers are little endian. The file is made of pages of 4 KiB; each begins with its check, CRC32C
 //! over the number of the run's first record (8 bytes), the number of the page (8) and the page's
 //! bytes 4 to 4095, so that no page is taken for another. Page 0 is the header:
@@ -41,6 +41,10 @@
 //! | 112 | 8 | bytes of what is loaded: fences, filters and what is carried |
 //! | 120 | 4 | bytes of what is carried |
 //! | 124 | 4 | the filters are 2 to the power of this |
+//! | 128 | 8 | after its last record keys of declarations before this ordinal are forgotten |
+//! | 136 | 2 | and all of those are of days before this one, days since 1970-01-01 |
+//!
+//! Version 1 has no fields after byte 128, and is read as if nothing were forgotten.
 //!
 //! The sections follow in this order. A page of entries, batches or rare parts has the number of its
 //! items in bytes 4 and 5, two zeros, and the items from byte 8 on; a page of what is loaded has
@@ -124,6 +128,7 @@ pub(super) use write::write;
 
 use super::filed::FiledFallback;
 use super::first::RunBatch;
+use crate::day::Day;
 use crate::disk::PAGE_BYTES;
 use crate::id::{Ordinal, Watermark};
 use crate::journal::Position;
@@ -131,7 +136,9 @@ use crate::outcome::Outcome;
 use crate::wire::digest::{Digest, Key};
 
 /// The newest format that is read, and the one that is written.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// The oldest that is read.
+const FORMAT_VERSION_LEAST: u32 = 1;
 
 const MAGIC: [u8; 8] = *b"WAAGRUN\0";
 /// Ends the names of runs.
@@ -217,6 +224,15 @@ fn damaged(path: &Path, page: u64, what: &'static str) -> RunError {
     RunError::Damaged { path: path.to_owned(), offset: page * PAGE, what }
 }
 
+/// Keys that are not known any more, whatever has them still: see `ingest::forgetting`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Those of declarations before this one.
+    pub before: Ordinal,
+    /// All of which are of days before this one.
+    pub day: Day,
+}
+
 /// What a run is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Covers {
@@ -230,6 +246,8 @@ pub struct Covers {
     pub first_ordinal: Ordinal,
     /// The one after the last declaration.
     pub end_ordinal: Ordinal,
+    /// What is not known any more after the last record.
+    pub forgotten: Forgotten,
     /// What recovery needs that is not in the index: see `ingest::carried`.
     pub carried: Vec<u8>,
 }
@@ -281,7 +299,7 @@ pub(super) trait Source {
     fn covers(&self) -> &Covers;
     /// The entries whose keys begin with the `bits` bits `part`, in any order.
     fn entries(&self, bits: u32, part: u64) -> Result<Vec<Entry>, RunError>;
-    /// How many entries there are.
+    /// How many entries there are, at most.
     fn count(&self) -> u64;
     /// The batches.
     fn batches(&self) -> Batches<'_>;

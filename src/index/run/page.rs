@@ -3,7 +3,7 @@
 
 use crc32c::{crc32c, crc32c_append};
 
-use super::{Covers, Entry, FORMAT_VERSION, Kind, MAGIC};
+use super::{Covers, Entry, FORMAT_VERSION, FORMAT_VERSION_LEAST, Forgotten, Kind, MAGIC};
 use crate::day::{Day, Moment};
 use crate::disk::PAGE_BYTES;
 use crate::fields::Fields;
@@ -211,6 +211,7 @@ pub(super) struct Header {
     pub(super) loaded_bytes: u64,
     pub(super) carried_bytes: u32,
     pub(super) filter_bits: u32,
+    pub(super) forgotten: Forgotten,
 }
 
 /// Why page 0 is no header.
@@ -241,7 +242,9 @@ impl Header {
             .put(&self.loaded_pages.to_le_bytes())
             .put(&self.loaded_bytes.to_le_bytes())
             .put(&self.carried_bytes.to_le_bytes())
-            .put(&self.filter_bits.to_le_bytes());
+            .put(&self.filter_bits.to_le_bytes())
+            .put(&self.forgotten.before.0.to_le_bytes())
+            .put(&self.forgotten.day.0.to_le_bytes());
         let mut page = [0; PAGE_BYTES];
         page.iter_mut().zip(&bytes.0).for_each(|(to, from)| *to = *from);
         seal(&mut page, self.first_record.0, 0);
@@ -264,7 +267,7 @@ impl Header {
         if !is_intact(page, header.first_record.0, 0) {
             return Err(BadHeader::Damaged("the check of the header fails"));
         }
-        if version != FORMAT_VERSION {
+        if version < FORMAT_VERSION_LEAST {
             return Err(BadHeader::Damaged("no version of Waag wrote this format version"));
         }
         Ok(header)
@@ -287,6 +290,8 @@ impl Header {
             loaded_bytes: fields.u64()?,
             carried_bytes: fields.u32()?,
             filter_bits: fields.u32()?,
+            // Zeros in version 1.
+            forgotten: Forgotten { before: Ordinal(fields.u64()?), day: Day(fields.u16()?) },
         })
     }
 
@@ -298,6 +303,7 @@ impl Header {
             position: self.position,
             first_ordinal: self.first_ordinal,
             end_ordinal: self.end_ordinal,
+            forgotten: self.forgotten,
             carried,
         }
     }

@@ -195,9 +195,14 @@ impl Run {
         Ok(())
     }
 
-    /// What stands under `key`.
-    pub(in crate::index) fn under(&self, key: Key) -> Result<Option<Holder>, RunError> {
-        let Some(entry) = self.find(key, Kind::UnderLrn)? else { return Ok(None) };
+    /// What stands under `key`, but for declarations before one.
+    pub(in crate::index) fn under(
+        &self,
+        key: Key,
+        forgotten: Ordinal,
+    ) -> Result<Option<Holder>, RunError> {
+        let entry = self.find(key, Kind::UnderLrn)?;
+        let Some(entry) = entry.filter(|entry| entry.ordinal >= forgotten) else { return Ok(None) };
         let first = self.firsts(&[entry])?.pop();
         Ok(first.map(|first| Holder::of_entry(first, &entry)))
     }

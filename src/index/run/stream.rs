@@ -6,7 +6,9 @@ use std::ops::Range;
 use super::filter::part_of;
 use super::page::{BATCHES_PER_PAGE, ENTRIES_PER_PAGE, Page, items, read_batch, read_entry};
 use super::{Batches, Entry, PAGE, Rares, Run, RunError, io};
+use crate::day::Day;
 use crate::disk::{AlignedBuffer, PAGE_BYTES};
+use crate::id::Ordinal;
 use crate::index::first::RunBatch;
 
 /// Pages read at once where all are: 256 KiB.
@@ -134,6 +136,21 @@ impl Run {
     pub(super) fn all_batches(&self) -> Batches<'_> {
         let numbers = self.header.first_batch_page()..self.header.first_rare_page();
         Box::new(Items::new(Pages::new(self, numbers, WINDOW_PAGES), Self::batches_in))
+    }
+
+    /// The first declaration, not before `from`, of a batch that came on `day` or later.
+    pub(in crate::index) fn first_since(
+        &self,
+        day: Day,
+        from: Ordinal,
+    ) -> Result<Option<Ordinal>, RunError> {
+        for batch in self.all_batches() {
+            let batch = batch?;
+            if batch.end() > from && batch.admission.day >= day {
+                return Ok(Some(batch.placing.first_ordinal.max(from)));
+            }
+        }
+        Ok(None)
     }
 
     pub(super) fn all_rares(&self) -> Rares<'_> {

@@ -116,6 +116,7 @@ fn plain(seed: u64, count: u64, each: u32) -> Plain {
         position: Position { segment: 3, page: 4, offset: 5 },
         first_ordinal: Ordinal(first),
         end_ordinal: Ordinal(ordinal),
+        forgotten: Forgotten { before: Ordinal(0), day: Day(chance.below(9) as u16) },
         carried: (0..chance.below(9_000)).map(|n| n as u8).collect(),
     };
     Plain { covers, entries, batches, rares }
@@ -153,7 +154,9 @@ fn check(run: &Run, plain: &Plain, chance: &mut Chance) {
         );
         assert_eq!(first.quoted(), rare.and_then(|rare| rare.quoted.as_ref()));
         if entry.kind == Kind::UnderLrn {
-            let holder = run.under(entry.key).unwrap().unwrap();
+            let holder = run.under(entry.key, entry.ordinal).unwrap().unwrap();
+            let later = Ordinal(entry.ordinal.0 + 1);
+            assert!(run.under(entry.key, later).unwrap().is_none());
             assert_eq!((holder.outcome, holder.content), (entry.outcome, entry.digest));
             let is_rejected = entry.outcome == Outcome::Rejected;
             let with_fallback = rare.filter(|_| !is_rejected).map_or(entry.digest, |r| r.digest);

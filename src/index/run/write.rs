@@ -62,6 +62,7 @@ pub(in crate::index) fn write(
         loaded_bytes,
         carried_bytes: u32::try_from(covers.carried.len()).unwrap_or(u32::MAX),
         filter_bits: bits,
+        forgotten: covers.forgotten,
     };
 
     let name = covers.file_name();

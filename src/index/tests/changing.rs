@@ -6,7 +6,7 @@ use super::*;
 use crate::disk::simulated::Chance;
 use crate::index::Memory;
 use crate::index::frozen::Frozen;
-use crate::index::run::Covers;
+use crate::index::run::{Covers, Forgotten};
 
 fn many_sent() -> impl Strategy<Value = Sent> {
     (0_u8..12, 0_u8..5, 0_u8..3).prop_map(|(lrn, content, fallback)| Sent {
@@ -23,6 +23,7 @@ enum Step {
     Write,
     Merge,
     Recover,
+    Forget,
 }
 
 fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError> {
@@ -30,14 +31,15 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
     let mut model = Model::default();
     let mut sents: Vec<(Sent, Admission)> = Vec::new();
     let mut record_of: Vec<u64> = Vec::new();
-    let (mut admissions, mut is_first) = (Vec::new(), Vec::new());
+    let (mut admissions, mut is_first, mut firsts) = (Vec::new(), Vec::new(), Vec::new());
     let mut waiting = 0;
     let mut in_flight: Vec<(usize, Claimed)> = Vec::new();
     while waiting < batches.len() || !in_flight.is_empty() {
-        let step = match chance.below(21) {
+        let step = match chance.below(23) {
             0 => Step::Recover,
             1 => Step::Write,
             2 | 3 => Step::Merge,
+            21 | 22 => Step::Forget,
             4..=11 if waiting < batches.len() => Step::Claim,
             _ if in_flight.is_empty() => Step::Claim,
             n => Step::Place(n as usize % in_flight.len()),
@@ -63,6 +65,14 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
             }
             Step::Merge => {
                 world.merge(chance).unwrap();
+                world.remove_forgotten().unwrap();
+                continue;
+            }
+            Step::Forget => {
+                if in_flight.is_empty() && !firsts.is_empty() && world.forget(&firsts, chance) {
+                    admissions.push(admission());
+                    model.forget(world.forgotten.before.0 as usize);
+                }
                 continue;
             }
             Step::Recover => {
@@ -75,6 +85,7 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
         };
         let (batch, claimed) = in_flight.swap_remove(place);
         let sent = &batches[batch];
+        firsts.push(sents.len());
         let decided = world.place(sent, claimed);
         for one in sent {
             sents.push((*one, decided.filed.admission()));
@@ -116,6 +127,8 @@ fn outcomes_are_those_of_one_table_whatever_is_cold() {
                 all.recovered_from += met.recovered_from;
                 all.refused += met.refused;
                 all.merged += met.merged;
+                all.forgotten += met.forgotten;
+                all.removed += met.removed;
             }
             Err(error) => panic!("seed {seed}: {error}"),
         }
@@ -124,6 +137,7 @@ fn outcomes_are_those_of_one_table_whatever_is_cold() {
         all.frozen > 300 && all.merged > 100 && all.recovered_from > 100 && all.refused > 10,
         "{all:?}"
     );
+    assert!(all.forgotten > 100 && all.removed > 20, "{all:?}");
 }
 
 proptest! {
@@ -257,6 +271,7 @@ fn threads_see_one_table_while_tables_change_under_them() {
                     position: Position::default(),
                     first_ordinal,
                     end_ordinal: Ordinal(committer.ordinal),
+                    forgotten: Forgotten::default(),
                     carried: Vec::new(),
                 };
                 if let Some(full) = index.freeze(covers).unwrap() {

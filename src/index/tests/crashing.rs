@@ -15,6 +15,7 @@ struct Known {
     record_of: Vec<u64>,
     is_first: Vec<bool>,
     admissions: Vec<Admission>,
+    firsts: Vec<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ struct Seen {
     stopped: u64,
     merged: u64,
     parts: u64,
+    forgotten: u64,
+    removed: u64,
 }
 
 /// Lodges a batch, after a table is frozen where there is no room. False where what was frozen before
@@ -33,6 +36,7 @@ fn lodge(world: &mut World, known: &mut Known, batch: &[Sent]) -> Result<bool, R
         let admission = super::world::admission_of(record);
         match world.index.claim(Filed::new(admission, draft_of(batch))) {
             Ok(claimed) => {
+                known.firsts.push(known.sents.len());
                 let decided = world.place(batch, claimed);
                 check(&mut known.model, batch, &decided).unwrap();
                 known.admissions.push(admission);
@@ -79,7 +83,15 @@ fn round(seed: u64, seen: &mut Seen) {
         }
         let done = match chance.below(10) {
             0 | 1 => world.try_write(),
-            2 | 3 => world.merge(&mut chance),
+            2 | 3 => world.merge(&mut chance).and_then(|()| world.remove_forgotten()),
+            4 if !known.firsts.is_empty() && !world.disk.has_no_power() => {
+                if world.forget(&known.firsts, &mut chance) {
+                    known.model.forget(world.forgotten.before.0 as usize);
+                    known.admissions.push(super::world::admission_of(0));
+                    seen.forgotten += 1;
+                }
+                Ok(())
+            }
             _ => {
                 let batch: Vec<Sent> = (0..1 + chance.below(8))
                     .map(|_| Sent {
@@ -123,6 +135,7 @@ fn round(seed: u64, seen: &mut Seen) {
         }
     }
     seen.merged += world.met.merged;
+    seen.removed += world.met.removed;
     world.disk.crash();
     world.disk.set_capacity(1 << 30);
     world.start(&known.admissions);
@@ -146,7 +159,10 @@ fn whatever_step_the_disk_fails_at_everything_is_found_again() {
         seen.stopped += own.stopped;
         seen.merged += own.merged;
         seen.parts += own.parts;
+        seen.forgotten += own.forgotten;
+        seen.removed += own.removed;
     }
-    let Seen { full, stopped, merged, parts } = seen;
+    let Seen { full, stopped, merged, parts, forgotten, removed } = seen;
     assert!(full > 150 && stopped > 700 && merged > 80 && parts > 100, "{seen:?}");
+    assert!(forgotten > 100 && removed > 5, "{seen:?}");
 }

@@ -8,7 +8,7 @@ use crate::index::Memory;
 use crate::index::filed::Quoted;
 use crate::index::frozen::Frozen;
 use crate::index::merge::{FAN_IN, Merge};
-use crate::index::run::{Covers, Folder, Run, RunError};
+use crate::index::run::{Covers, Folder, Forgotten, Run, RunError};
 use std::path::Path;
 
 /// Room for some five batches. Runs take part of it, so that tables get smaller.
@@ -19,6 +19,8 @@ const IDENTITY: [u8; 16] = [4; 16];
 pub(super) struct Placed {
     pub(super) batch: Vec<Sent>,
     pub(super) outcomes: Vec<u8>,
+    /// Not a batch, but what is forgotten from here on.
+    pub(super) forgotten: Option<Forgotten>,
 }
 
 pub(super) struct World {
@@ -28,6 +30,7 @@ pub(super) struct World {
     pub(super) committer: Committer,
     pub(super) records: Vec<Placed>,
     pub(super) frozen: Option<Arc<Frozen>>,
+    pub(super) forgotten: Forgotten,
     /// What the runs have met, so that a test that meets nothing is noticed.
     pub(super) met: Met,
 }
@@ -39,6 +42,8 @@ pub(super) struct Met {
     pub(super) refused: u64,
     pub(super) merged: u64,
     pub(super) parts: u64,
+    pub(super) forgotten: u64,
+    pub(super) removed: u64,
 }
 
 pub(super) fn admission_of(record: u64) -> Admission {
@@ -83,7 +88,8 @@ impl World {
         let committer =
             Committer { settler: Settler::new(Arc::clone(&index)), ordinal: 0, records: 0 };
         let met = Met::default();
-        Self { disk, folder, index, committer, records: Vec::new(), frozen: None, met }
+        let (records, frozen, forgotten) = (Vec::new(), None, Forgotten::default());
+        Self { disk, folder, index, committer, records, frozen, forgotten, met }
     }
 
     /// Claims, or hands back what must be placed or written first.
@@ -116,6 +122,7 @@ impl World {
             position: position(self.committer.records),
             first_ordinal,
             end_ordinal: Ordinal(self.committer.ordinal),
+            forgotten: self.forgotten,
             carried: vec![7; 5],
         }
     }
@@ -157,11 +164,46 @@ impl World {
         Ok(())
     }
 
+    /// Forgets what came before some batch that is in a run, with nothing in flight. False where no
+    /// table can take over.
+    pub(super) fn forget(&mut self, firsts: &[usize], chance: &mut Chance) -> bool {
+        let end = self.index.state.load().runs.first().map_or(0, |run| run.covers().end_ordinal.0);
+        let last = firsts.partition_point(|first| *first as u64 <= end);
+        let any = chance.below(firsts.len() as u64) as usize;
+        // All that is in runs, as often as not.
+        let place = if chance.hits(50) { last.saturating_sub(1) } else { any };
+        let before = firsts[place] as u64;
+        if before <= self.forgotten.before.0 || before > end || !self.index.close() {
+            return false;
+        }
+        self.forgotten = Forgotten { before: Ordinal(before), day: Day(1) };
+        self.records.push(Placed {
+            batch: Vec::new(),
+            outcomes: Vec::new(),
+            forgotten: Some(self.forgotten),
+        });
+        self.committer.records += 1;
+        self.freeze();
+        assert_eq!(self.index.forgotten(), self.forgotten);
+        self.met.forgotten += 1;
+        true
+    }
+
+    /// Removes runs of which all is forgotten: a start takes no record before the newest run again.
+    pub(super) fn remove_forgotten(&mut self) -> Result<(), RunError> {
+        let through = self.index.runs_cover().unwrap_or(Watermark(0));
+        for run in self.index.take_forgotten(through) {
+            self.met.removed += 1;
+            self.folder.remove_durably(run.path())?;
+        }
+        Ok(())
+    }
+
     pub(super) fn place(&mut self, batch: &[Sent], claimed: Claimed) -> Decided {
         let decided = self.committer.place_at(claimed, position(self.committer.records + 1));
         let mut outcomes = Vec::new();
         decided.filed.write_outcomes(&mut outcomes);
-        self.records.push(Placed { batch: batch.to_vec(), outcomes });
+        self.records.push(Placed { batch: batch.to_vec(), outcomes, forgotten: None });
         decided
     }
 
@@ -186,12 +228,20 @@ impl World {
         self.met.recovered_from += runs.whole.len() as u64;
         let covers = runs.whole.last().map(|run| run.covers().clone());
         self.index = Arc::new(Index::with_runs(keys(), MEMORY, runs.whole).unwrap());
+        self.forgotten = self.index.forgotten();
         let (from, ordinal) =
             covers.map_or((0, 0), |covers| (covers.last_record.0, covers.end_ordinal.0));
         self.committer =
             Committer { settler: Settler::new(Arc::clone(&self.index)), ordinal, records: from };
         #[allow(clippy::needless_range_loop, reason = "records and admissions go together")]
         for record in from as usize..self.records.len() {
+            if let Some(forgotten) = self.records[record].forgotten {
+                (self.forgotten, self.committer.records) = (forgotten, record as u64 + 1);
+                assert!(self.index.close());
+                self.freeze();
+                self.write();
+                continue;
+            }
             let batch = self.records[record].batch.clone();
             let claimed = loop {
                 let filed = Filed::new(admissions[record], draft_of(&batch));
@@ -268,6 +318,10 @@ pub(super) fn check_all(
     }
     for (ordinal, is_first) in is_first.iter().enumerate() {
         let found = world.index.at(Ordinal(ordinal as u64)).unwrap();
+        if (ordinal as u64) < world.index.forgotten().before.0 {
+            prop_assert!(found.is_none(), "{} is forgotten", ordinal);
+            continue;
+        }
         prop_assert!(found.is_some() || !is_first, "{} is not found", ordinal);
         prop_assert!(found.as_ref().is_none_or(|first| ordinal_of(first) == ordinal));
         if let Some(first) = found.filter(|_| *is_first) {

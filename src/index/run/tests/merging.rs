@@ -112,6 +112,52 @@ fn merged_runs_know_what_their_inputs_knew_however_they_were_grouped() {
 }
 
 #[test]
+fn what_is_forgotten_is_left_out_once_runs_are_merged_that_know_of_it() {
+    for seed in 0..8 {
+        let (disk, mut parts) = (disk(seed), parts(seed, 3));
+        // Of the second part's batches some are forgotten, after the last record of the third.
+        let batches = &parts[1].batches;
+        let before = batches[batches.len() / 2].placing.first_ordinal;
+        parts[2].covers.forgotten = Forgotten { before, day: Day(7) };
+        let mut runs = written(&disk, &parts);
+        merge(&disk, &mut runs, 0..2);
+        let all: u64 = parts[..2].iter().map(|part| part.entries.len() as u64).sum();
+        assert_eq!(runs[0].entries(), all, "it is known at the end of these");
+        merge(&disk, &mut runs, 0..2);
+        let run = &runs[0];
+        run.verify().unwrap();
+        assert_eq!(run.covers().forgotten, parts[2].covers.forgotten);
+        let (mut known, mut left_out) = (0, 0);
+        for entry in parts.iter().flat_map(|part| part.entries.values()) {
+            let found = run.find_each(&[(entry.key, entry.kind)]).unwrap();
+            let is_there = found.iter().any(|(_, found)| found == entry);
+            assert_eq!(is_there, entry.ordinal >= before);
+            assert_eq!(run.at(entry.ordinal).unwrap().is_some(), is_there);
+            known += u64::from(is_there);
+            left_out += u64::from(!is_there);
+        }
+        assert_eq!(run.entries(), known);
+        assert!(left_out > 20, "{left_out}");
+        let rares = parts.iter().flat_map(|part| part.rares.keys());
+        assert_eq!(run.all_rares().count(), rares.filter(|at| **at >= before.0).count());
+
+        // All of the first part can go, and nothing that is still known.
+        let disk = super::disk(seed + 100);
+        let folder = Folder::new(Arc::new(disk.clone()), Path::new(DIR), IDENTITY);
+        written(&disk, &parts[1..]);
+        let found = folder.open().unwrap();
+        assert_eq!((found.whole.len(), found.others.len()), (2, 0), "{:?}", found.others);
+        disk.remove(found.whole[0].path()).unwrap();
+        let found = folder.open().unwrap();
+        assert_eq!((found.whole.len(), found.others.len()), (0, 1));
+        disk.remove(&found.others[0].0).unwrap();
+        parts[2].covers.forgotten = Forgotten::default();
+        written(&disk, &parts[1..]);
+        assert!(folder.open().unwrap().whole.is_empty(), "nothing says that it is forgotten");
+    }
+}
+
+#[test]
 fn many_displaced_under_one_key_are_found_across_pages() {
     let disk = disk(3);
     let mut parts = parts(3, 4);

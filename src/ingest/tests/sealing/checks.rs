@@ -13,7 +13,7 @@ use super::world::{Server, World};
 use super::{ARCHIVE, JOURNAL, RUNS, folder};
 use crate::archive::{Archive, Entry, Found, Set};
 use crate::disk::Disk;
-use crate::id::Watermark;
+use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Filed, Placing, Settled};
 use crate::ingest::answer::Framing;
@@ -264,6 +264,22 @@ impl World<'_> {
 
     fn check_answer(&mut self, server: &mut Server, place: usize, first_segment: u64) {
         let Some(batch) = &self.durable[place].batch else { return };
+        // With what is forgotten everything goes that came under its LRNs.
+        let forgotten = server.index.forgotten().before;
+        let settled = |outcome: &u8| Settled::from_byte(*outcome).unwrap();
+        let is_known = |(index, outcome): (usize, &u8)| {
+            let Settled { outcome, replay_of } = settled(outcome);
+            let is_conflict = replay_of.unwrap_or(outcome) == crate::outcome::Outcome::Conflict;
+            batch.first_ordinal.0 + index as u64 >= forgotten.0 && !is_conflict
+        };
+        let mut firsts = batch.firsts.as_chunks::<8>().0.iter();
+        if forgotten > Ordinal(0)
+            && (!batch.outcomes.iter().enumerate().all(is_known)
+                || firsts.any(|first| u64::from_le_bytes(*first) < forgotten.0))
+        {
+            self.met.add("not_known", 1);
+            return;
+        }
         let law = server.laws.current().unwrap();
         let (prepared, draft) =
             lodging::prepare(&mut server.preparer, &batch.message, self.now, &law);

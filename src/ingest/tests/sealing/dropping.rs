@@ -1,5 +1,5 @@
 //! Days past their retention are dropped in longer lives, beside everything else that happens: runs are
-//! merged, catalog or snapshot is lost, and the disk fails at any step.
+//! merged, keys are forgotten, catalog or snapshot is lost, and the disk fails at any step.
 
 use super::faults::records_of;
 use super::world::{Server, World};
@@ -33,6 +33,34 @@ fn run(seed: u64, met: &mut Met) {
 #[test]
 fn what_was_answered_stays_when_its_day_is_dropped() {
     run_seeds(250, run, &LEAST);
+}
+
+/// The same where keys are forgotten.
+const LEAST_FORGOTTEN: [(&str, u64); 8] = [
+    ("forgotten", 100),
+    ("runs_forgotten", 10),
+    ("not_known", 2_000),
+    ("kept_checked", 30),
+    ("from_snapshot", 20),
+    ("runs_lost", 50),
+    ("power_cuts", 400),
+    ("starts", 1_200),
+];
+
+fn run_forgetting(seed: u64, met: &mut Met) {
+    let outer = folder();
+    let mut world = World::new(seed, outer.path(), met);
+    (world.drops, world.forgets) = (true, true);
+    world.keeps_derived = seed.is_multiple_of(4);
+    for _ in 0..10 {
+        world.live();
+    }
+    drop(world.start());
+}
+
+#[test]
+fn what_is_forgotten_is_new_again_and_the_rest_is_known() {
+    run_seeds(120, run_forgetting, &LEAST_FORGOTTEN);
 }
 
 impl World<'_> {

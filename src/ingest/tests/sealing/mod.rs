@@ -118,6 +118,7 @@ impl<'a> World<'a> {
             is_calm: false,
             keeps_derived: seed.is_multiple_of(4),
             drops: seed.is_multiple_of(4),
+            forgets: false,
             has_snapshot: false,
             has_lost: false,
             published: 0,

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prost::Message;
 
-use super::lodging;
+use super::{RUNS, lodging};
 use crate::day::Moment;
+use crate::disk::{Disk, SimulatedDisk};
 use crate::id::{Ordinal, Watermark};
-use crate::index::Index;
 use crate::index::filed::{Filed, Placing};
+use crate::index::run::{Covers, Folder, Forgotten};
 use crate::index::settle::Settler;
+use crate::index::{Index, Memory};
 use crate::ingest::answer::Framing;
 use crate::ingest::laws::Laws;
 use crate::ingest::prepare::Preparer;
-use crate::ingest::record;
+use crate::ingest::record::{self, Entry};
 use crate::ingest::recover::Progress;
 use crate::journal::Position;
 use crate::outcome::Outcome;
@@ -45,6 +47,8 @@ pub(super) struct LodgedBatch {
 
 pub(super) struct Plain {
     fold: Fold,
+    /// Where what is known goes when something is forgotten.
+    runs: Folder,
     settler: Settler,
     index: Arc<Index>,
     preparer: Preparer,
@@ -59,9 +63,14 @@ impl Plain {
     pub(super) fn new(folder: &Path, laws: Arc<Laws>) -> Self {
         let options = FoldOptions::default();
         let (fold, ..) = Fold::open(folder, folder, &options, lodging::IDENTITY).unwrap();
-        let index = Arc::new(Index::new(lodging::keys(), 1 << 12).unwrap());
+        // For more than is ever lodged.
+        let memory = Memory { bytes: 1 << 19, slots_min: 64 };
+        let index = Arc::new(Index::with_runs(lodging::keys(), memory, Vec::new()).unwrap());
+        let disk = SimulatedDisk::new(0, u64::MAX);
+        disk.create_dir(Path::new(RUNS)).unwrap();
         Self {
             fold,
+            runs: Folder::new(Arc::new(disk), Path::new(RUNS), lodging::IDENTITY),
             settler: Settler::new(Arc::clone(&index)),
             index,
             preparer: lodging::preparer(),
@@ -77,6 +86,9 @@ impl Plain {
     pub(super) fn take(&mut self, lodged: &Lodged) {
         self.seen.records += 1;
         let number = Watermark(self.seen.records);
+        if let Ok(Entry::Forgotten(forgotten)) = Entry::read(lodged.kind, &lodged.body) {
+            self.forget(number, forgotten);
+        }
         let event = match (&lodged.batch, &lodged.event) {
             (Some(batch), _) => self.place(number, batch),
             (None, Event::ActorsMax(value)) => {
@@ -86,6 +98,23 @@ impl Plain {
             (None, event) => event.clone(),
         };
         self.fold.apply(number, &event).unwrap();
+    }
+
+    fn forget(&mut self, number: Watermark, forgotten: Forgotten) {
+        let (before, position) = (self.index.covered(), Position::default());
+        let first_record = before.as_ref().map_or(1, |before| before.last_record.0 + 1);
+        let covers = Covers {
+            first_record: Watermark(first_record),
+            last_record: number,
+            position,
+            first_ordinal: before.map_or(Ordinal(0), |before| before.end_ordinal),
+            end_ordinal: self.next_ordinal,
+            forgotten,
+            carried: Vec::new(),
+        };
+        assert!(self.index.close());
+        let frozen = self.index.freeze(covers).unwrap().unwrap();
+        self.index.publish(frozen.write(&self.runs).unwrap());
     }
 
     fn place(&mut self, number: Watermark, batch: &LodgedBatch) -> Event {

@@ -22,6 +22,7 @@ use crate::ingest::archivist::Archivist;
 use crate::ingest::carried::Carried;
 use crate::ingest::engine::folders;
 use crate::ingest::folding::DurableFold;
+use crate::ingest::forgetting::{Due, Forgetting};
 use crate::ingest::laws::Laws;
 use crate::ingest::pace::Pace;
 use crate::ingest::recover::Progress;
@@ -179,6 +180,7 @@ impl World<'_> {
         let (sealing, until) = bounded(0);
         let preparer = lodging::preparer();
         let archivist = Archivist::new(preparer, Arc::clone(&laws), lodging::mint());
+        let due = Due::default();
         let sealer = Sealer {
             oldest: journal.oldest(),
             archive,
@@ -186,6 +188,7 @@ impl World<'_> {
             index: Arc::clone(&index),
             folded: folded.clone(),
             retention,
+            forgetting: Forgetting::new(None, due.clone()),
             derived: Watermark(0),
             set_lines_max: 8 + self.chance.below(60),
             pace: Arc::new(Pace::new(&Config::default())),
@@ -207,6 +210,7 @@ impl World<'_> {
             sealing: Some(sealing),
             runs: runs_folder(&disk),
             frozen: None,
+            due,
             carried,
             last: recovered.last,
             next_ordinal: recovered.next_ordinal,

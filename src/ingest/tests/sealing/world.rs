@@ -18,12 +18,13 @@ use crate::disk::simulated::Chance;
 use crate::id::{Ordinal, Watermark};
 use crate::index::filed::{Admission, Filed, Placing};
 use crate::index::frozen::Frozen;
-use crate::index::run::Folder;
+use crate::index::run::{Folder, Forgotten};
 use crate::index::settle::{Claimed, Settler};
 use crate::index::{Index, Memory, Unclaimed, Why};
 use crate::ingest::answer::Framing;
 use crate::ingest::carried::Carried;
 use crate::ingest::folding::DurableFold;
+use crate::ingest::forgetting::Due;
 use crate::ingest::laws::Laws;
 use crate::ingest::prepare::{Prepared, Preparer};
 use crate::ingest::record::{self, BatchRecord, SettingsRecord};
@@ -59,6 +60,8 @@ pub(super) struct World<'a> {
     pub(super) keeps_derived: bool,
     /// Days go past their retention.
     pub(super) drops: bool,
+    /// Keys of days that are dropped are forgotten.
+    pub(super) forgets: bool,
     /// The last start found a snapshot of the summaries.
     pub(super) has_snapshot: bool,
     /// Runs or catalog were lost in this world.
@@ -91,6 +94,7 @@ pub(super) struct Server {
     pub(super) sealing: Option<Sender<()>>,
     pub(super) runs: Folder,
     pub(super) frozen: Option<Arc<Frozen>>,
+    pub(super) due: Due,
     pub(super) carried: Carried,
     pub(super) last: Option<journal::Placed>,
     pub(super) next_ordinal: Ordinal,
@@ -102,9 +106,10 @@ type Done = Result<(), Down>;
 impl World<'_> {
     /// One thing that a thread does.
     pub(super) fn act(&mut self, server: &mut Server) -> Done {
-        if self.drops && self.chance.hits(6) {
+        if self.drops && self.chance.hits(if self.forgets { 10 } else { 6 }) {
             self.faulty(30, 15);
-            return self.drop_days(server);
+            self.drop_days(server)?;
+            return if self.forgets { self.look_for_due(server) } else { Ok(()) };
         }
         match self.chance.below(100) {
             0..28 => self.lodge(server),
@@ -289,16 +294,45 @@ impl World<'_> {
     /// The committer: writes the group, and has another table take over where one is to.
     pub(super) fn commit(&mut self, server: &mut Server) -> Done {
         self.flush(server)?;
-        let Some(last) = server.last.filter(|_| server.index.is_to_be_frozen()) else {
+        if !server.index.is_to_be_frozen() {
             return Ok(());
-        };
+        }
+        let forgotten = self.forget(server)?;
+        let Some(last) = server.last else { return Ok(()) };
         server.carried.laws = server.laws.records();
-        let covers = runs::covers(&server.index, last, server.next_ordinal, &server.carried);
-        if let Some(frozen) = server.index.freeze(covers).unwrap() {
+        let (index, next, carried) = (&server.index, server.next_ordinal, &server.carried);
+        let covers = runs::covers(index, last, next, carried, forgotten);
+        let frozen = index.freeze(covers).unwrap();
+        assert!(frozen.is_some() || forgotten.is_none(), "no table takes over");
+        if let Some(frozen) = frozen {
             assert!(server.frozen.is_none(), "two tables are frozen");
             server.frozen = Some(frozen);
         }
         Ok(())
+    }
+
+    /// The committer: the record of what is to be forgotten.
+    fn forget(&mut self, server: &mut Server) -> Result<Option<Forgotten>, Down> {
+        let Some(due) = server.due.take() else { return Ok(None) };
+        let body = due.body();
+        let Ok(reservation) = server.journal.room().reserve(body.len()) else {
+            server.due.set(due);
+            return Ok(None);
+        };
+        self.push(server, record::FORGOTTEN, &[&body], reservation)?;
+        self.open.push(Lodged { kind: record::FORGOTTEN, body, event: Event::Other, batch: None });
+        self.flush(server)?;
+        self.met.add("forgotten", 1);
+        Ok(Some(due))
+    }
+
+    /// The sealer: finds what is due to be forgotten.
+    fn look_for_due(&mut self, server: &mut Server) -> Done {
+        let today = lodging::calendar().day(self.now).0;
+        let day = Day(today - self.chance.below(3) as u16);
+        let Sealer { forgetting, index, archive, derived, .. } = &mut server.sealer;
+        let looked = forgetting.look_before(day, (index, archive), *derived);
+        looked.map_err(|error| Down::of(&error))
     }
 
     fn write_run(&mut self, server: &mut Server) -> Done {
@@ -330,6 +364,11 @@ impl World<'_> {
             }
             self.met.add("merged", 1);
             merge.remove_inputs(&server.runs).map_err(|error| Down::of(&error))?;
+        }
+        let Some(through) = server.sealer.retention.dropped_through() else { return Ok(()) };
+        for run in server.index.take_forgotten(through) {
+            self.met.add("runs_forgotten", 1);
+            server.runs.remove_durably(run.path()).map_err(|error| Down::of(&error))?;
         }
         Ok(())
     }
