@@ -61,6 +61,10 @@ pub(crate) struct LongrunArgs {
     #[arg(long, value_name = "S", default_value_t = 120)]
     settle: u64,
 
+    /// Send no more after so long, whatever was sent by then
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+
     /// Batches that are sent again at the end, of all that were sent
     #[arg(long, value_name = "N", default_value_t = 200)]
     sample: u64,
@@ -117,14 +121,18 @@ async fn measure(
     let mut watch = Watch::new(args, &folder.path, server.id());
     let lines = args.lines.div_ceil(args.load.connections.into());
     let lanes = args.load.lanes(load).into_iter().map(|lane| (lane, Work::Plan { lines }));
+    let time_max = args.seconds.map(Duration::from_secs);
     let mut on_window = |window: &Window, meter: &Meter| watch.window(window, meter);
     let Driven { mut lanes, meter, end } =
-        drive(load, &server.url, lanes.collect(), None, &mut on_window).await?;
+        drive(load, &server.url, lanes.collect(), time_max, &mut on_window).await?;
 
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);
     let mut report = Report::new(args.lines, args.memory_max.0, settings, &meter, wrong.count);
     report.ended = end.map(End::into_words);
+    if report.ended.is_none() && report.counts.lines < args.lines {
+        report.ended = args.seconds.map(|seconds| format!("{seconds} s were over"));
+    }
     if let Some(ended) = &report.ended {
         tracing::warn!("ended before all lines were sent: {ended}");
     }
@@ -133,7 +141,7 @@ async fn measure(
     report.disk(&folder.path);
     report.disk_bytes_max = watch.disk_max.max(report.disk_bytes.values().sum());
     report.resident_bytes_max = report.resident_bytes_max.max(watch.resident_max());
-    report.samples = watch.samples;
+    report.watched(watch.samples);
     if is_fault {
         report.examples = wrong.examples;
         return Ok((report, true));

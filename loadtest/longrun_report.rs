@@ -33,6 +33,37 @@ pub(crate) struct Restart {
     pub(crate) ended: Option<String>,
 }
 
+/// What the server takes while sealing keeps up: once no more waits to be sealed than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Sustained {
+    /// From here on, seconds from the start: the journal was nine tenths of the largest it ever was.
+    pub(crate) from_s: u64,
+    pub(crate) lines_per_second: u64,
+    /// Of the first tenth of the lines from there on, and of the last.
+    pub(crate) first_tenth: u64,
+    pub(crate) last_tenth: u64,
+}
+
+impl Sustained {
+    /// Nothing where it was not so before half of the time was over.
+    fn of(windows: &[Window], samples: &[Sample]) -> Option<Self> {
+        let journal = |sample: &Sample| sample.disk_bytes.get("journal").copied().unwrap_or(0);
+        let most = samples.iter().map(journal).max().filter(|most| *most > 0)?;
+        let from = samples.iter().find(|sample| journal(sample) >= most / 10 * 9)?;
+        let end = windows.last()?.until_s;
+        let rest = windows.partition_point(|window| window.until_s <= from.at_s);
+        let rest = windows.get(rest..).filter(|_| from.at_s < end / 2.0)?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let from_s = from.at_s.round() as u64;
+        Some(Self {
+            from_s,
+            lines_per_second: rate_between(rest, 0.0, 1.0),
+            first_tenth: rate_between(rest, 0.0, 0.1),
+            last_tenth: rate_between(rest, 0.9, 1.0),
+        })
+    }
+}
+
 /// The report of `waag-load longrun`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
@@ -46,6 +77,7 @@ pub(crate) struct Report {
     /// Of the first tenth of all lines sent, and of the last.
     pub(crate) lines_per_second_first_tenth: u64,
     pub(crate) lines_per_second_last_tenth: u64,
+    pub(crate) sustained: Option<Sustained>,
     #[serde(flatten)]
     pub(crate) counts: Counts,
     pub(crate) replays_missed: u64,
@@ -99,6 +131,7 @@ impl Report {
             lines_per_second_burst: burst(windows),
             lines_per_second_first_tenth: rate_between(windows, 0.0, 0.1),
             lines_per_second_last_tenth: rate_between(windows, 0.9, 1.0),
+            sustained: None,
             replays_missed: counts.replays_planted - counts.replays_found,
             conflicts_missed: counts.conflicts_planted - counts.conflicts_found,
             counts,
@@ -117,6 +150,12 @@ impl Report {
             windows: windows.to_vec(),
             samples: Vec::new(),
         }
+    }
+
+    /// Takes what was seen of the server meanwhile.
+    pub(crate) fn watched(&mut self, samples: Vec<Sample>) {
+        self.sustained = Sustained::of(&self.windows, &samples);
+        self.samples = samples;
     }
 
     /// Measures the data folder. Bytes are far below 2^53.
@@ -148,6 +187,18 @@ impl Report {
             thousands(self.lines_per_second_first_tenth),
             thousands(self.lines_per_second_last_tenth),
         )?;
+        if let Some(Sustained { from_s, lines_per_second, first_tenth, last_tenth }) =
+            self.sustained
+        {
+            writeln!(
+                out,
+                "With sealing keeping up, from {from_s} s on: {} a second; in the first tenth of these \
+                 lines {}, in the last {}",
+                thousands(lines_per_second),
+                thousands(first_tenth),
+                thousands(last_tenth),
+            )?;
+        }
         writeln!(
             out,
             "Replays: {} planted, {} missed; conflicts: {} planted, {} missed; {} invented",
@@ -189,5 +240,37 @@ impl Report {
             thousands(self.mismatches),
             thousands(self.summary_mismatches),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(until_s: f64, lines: u64) -> Window {
+        let [p50_ms, p99_ms, max_ms] = [0.0; 3];
+        Window { until_s, seconds: 1.0, lines, lines_per_second: lines, p50_ms, p99_ms, max_ms }
+    }
+
+    fn sample(at_s: f64, journal: u64) -> Sample {
+        let disk_bytes = [("journal".to_owned(), journal), ("runs".to_owned(), 7 * journal)];
+        Sample { at_s, lines: 0, resident_bytes: 0, disk_bytes: disk_bytes.into() }
+    }
+
+    #[test]
+    fn what_is_sustained_begins_when_no_more_waits_than_before() {
+        let rates = [900, 900, 300, 300, 200, 200, 200, 200, 100, 100];
+        let windows: Vec<Window> =
+            (1..).zip(rates).map(|(s, lines)| window(f64::from(s), lines)).collect();
+        let samples =
+            |sizes: &[u64]| (1..).zip(sizes).map(|(s, size)| sample(f64::from(s), *size)).collect();
+        let grows: Vec<Sample> = samples(&[50, 95, 100, 98, 99]);
+        let sustained = Sustained::of(&windows, &grows);
+        let expected =
+            Sustained { from_s: 2, lines_per_second: 200, first_tenth: 300, last_tenth: 100 };
+        assert_eq!(sustained, Some(expected));
+        let late: Vec<Sample> = samples(&[1, 2, 3, 4, 5, 90, 100]);
+        assert_eq!(Sustained::of(&windows, &late), None);
+        assert_eq!(Sustained::of(&windows, &[]), None);
     }
 }

@@ -166,7 +166,7 @@ fn claim_keys(
 /// What declaration `index`, which met `owner` under its key in the hot generation or, where there is
 /// none, what is cold, replays come what may: a content once answered keeps its answer, and after an
 /// acceptance no more rejections are placed.
-fn final_replay(
+pub(super) fn final_replay(
     hot: &Generation,
     filed: &Filed,
     index: usize,

@@ -77,9 +77,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 
-use claim::claim_in;
 pub use claim::{Claimed, Full, NoRoom, Unclaimed, Why};
-use cold::State;
+use claim::{claim_in, final_replay};
+use cold::{Cold, State};
 use filed::Filed;
 use first::First;
 use frozen::Frozen;
@@ -91,6 +91,7 @@ use run::{Covers, Forgotten, Run, RunError};
 
 use crate::day::Day;
 use crate::id::{Ordinal, Watermark};
+use crate::outcome::Outcome;
 use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
@@ -118,6 +119,17 @@ fn newest_of(runs: &[Arc<Run>]) -> Option<&Covers> {
 fn broken(what: &str) -> ! {
     tracing::error!(what, "the index cannot be vouched for any more: the process ends");
     std::process::abort()
+}
+
+/// What is known of a declaration's LRN.
+#[derive(Debug)]
+pub struct Known {
+    /// Its index in its batch.
+    pub index: u16,
+    /// What stands under it.
+    pub holder: Option<Ordinal>,
+    /// What it replays, and as what that was answered.
+    pub replay: Option<(Outcome, First)>,
 }
 
 /// The index.
@@ -168,8 +180,8 @@ impl Index {
     }
 
     /// Files a batch and claims its keys. From here on it must be placed. One that only repeats what
-    /// has been answered is not filed and takes no room: nothing will ever point at it. Reads from
-    /// disk what is cold.
+    /// has been answered is not filed and takes no room: nothing will ever point at it. It must be
+    /// placed all the same before anything is forgotten that it repeats. Reads from disk what is cold.
     ///
     /// # Errors
     /// [`Unclaimed`], and nothing is taken or claimed.
@@ -180,7 +192,7 @@ impl Index {
         // Until it is placed no other generation takes over from this one.
         let state = self.state.load_full();
         let claimed = claim_in(&state, filed);
-        if !claimed.as_ref().is_ok_and(|claimed| claimed.filed.sequence.is_some()) {
+        if claimed.is_err() {
             self.gate.leave();
         }
         claimed
@@ -385,6 +397,21 @@ impl Index {
     #[must_use]
     pub fn is_writing(&self) -> bool {
         self.state.load().frozen.is_some()
+    }
+
+    /// What is cold of the declarations of a batch, ascending by index, and nothing changes: of those of
+    /// which something is, when it came and what they would replay.
+    ///
+    /// # Errors
+    /// Where what is cold cannot be read.
+    pub fn known(&self, filed: &Filed) -> Result<Vec<Known>, RunError> {
+        let state = self.state.load_full();
+        let known = |(index, cold): (u16, Cold)| Known {
+            index,
+            holder: cold.holder.first.ordinal(),
+            replay: final_replay(&state.hot, filed, index.into(), None, Some(&cold)),
+        };
+        Ok(state.cold_of(filed)?.into_iter().map(known).collect())
     }
 
     /// The declaration under `key`: the accepted one, else the latest rejected one. Where nothing

@@ -116,11 +116,8 @@ impl Settler {
     /// Marks a settled batch as placed: from here on, others may rest on its outcomes.
     pub fn place(&mut self, filed: &Arc<Filed>, placing: Placing) {
         filed.set_placed(placing);
-        if filed.sequence.is_none() {
-            // No acceptance of its own to be found by its ordinal.
-            return;
-        }
-        if !self.index.state.load().hot.note_placed(filed) {
+        // Where it is not filed, there is no acceptance of its own to be found by its ordinal.
+        if filed.sequence.is_some() && !self.index.state.load().hot.note_placed(filed) {
             broken("more batches were placed than there was room for");
         }
         self.index.gate.leave();

@@ -120,12 +120,12 @@ impl Freezing {
 /// Why the committer gives up.
 #[derive(Debug, thiserror::Error)]
 enum CommitError {
-    #[error(transparent)]
+    #[error("the journal failed: {0}")]
     Journal(#[from] JournalError),
-    #[error(transparent)]
+    #[error("the journal failed: {0}")]
     Push(#[from] PushError),
-    #[error("keys are to be forgotten, and there is no memory for another table")]
-    NoTable,
+    #[error("keys are to be forgotten, and there is no memory for another table: {0}")]
+    NoTable(std::io::Error),
 }
 
 /// What waits for the group to be durable.
@@ -242,7 +242,11 @@ impl Committer {
                 let _ = self.frozen.send(frozen);
             }
             // The record is durable, and a start will heed it: so must this server.
-            Ok(None) | Err(_) if forgotten.is_some() => return Err(CommitError::NoTable),
+            Ok(None) if forgotten.is_some() => {
+                let error = std::io::ErrorKind::OutOfMemory.into();
+                return Err(CommitError::NoTable(error));
+            }
+            Err(error) if forgotten.is_some() => return Err(CommitError::NoTable(error)),
             Ok(None) => {}
             // Batches are refused until there is memory.
             Err(error) => tracing::error!(%error, "the system gives no memory for another table"),
@@ -256,7 +260,7 @@ impl Committer {
         let body = due.body();
         let Ok(reservation) = self.journal.room().reserve(body.len()) else {
             // When the next table is frozen.
-            self.due.set(due);
+            self.due.put_back(due);
             return Ok(None);
         };
         let placed = self.push(record::FORGOTTEN, &[&body], reservation, &mut Group::default())?;
@@ -356,8 +360,11 @@ impl Committer {
     /// too, and refuse.
     fn refuse(self, error: &CommitError, work: &Receiver<Work>) {
         self.failed.store(true, Ordering::Release);
-        tracing::error!(error = error as &dyn std::error::Error, "the journal failed: stopping");
-        self.stop.send_replace(Some(format!("the journal failed: {error}")));
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "nothing more can be placed: stopping"
+        );
+        self.stop.send_replace(Some(error.to_string()));
         // Or it would go on making segments ready.
         drop(self.journal);
         work.iter().for_each(drop);

@@ -5,14 +5,15 @@
 //!
 //! 1. The sealer finds what is due ([`Forgetting::look`]): what came in before the first batch of a day
 //!    that is not past `key_retention_days`. All of that has been dropped from the archive by then.
-//! 2. When a table is frozen next, nothing is in flight. The committer places the record, makes it
+//! 2. When a table is frozen next, nothing is in flight, not even what only repeats. The committer places the record, makes it
 //!    durable, and has the index not see any more what is older. Recovery freezes there too.
 //! 3. Merging leaves out what was forgotten by the end of what it merges, and no more: a start that goes
 //!    on from there takes records which were placed while later things were still known.
-//! 4. A run of which all is forgotten goes once the day of the record is dropped as well: from then on
-//!    runs up to there are truth, and no start takes a record before it again.
+//! 4. A run of which all is forgotten goes once all days of the run that has the record are dropped as
+//!    well: from then on runs up to there are truth, and no start takes a record before it again.
 //!
-//! Days are those of batches, as for retention: a clock that is wrong forgets nothing by itself.
+//! Days are those of batches, as for retention: a clock that is wrong forgets nothing before something is
+//! lodged under it, and then for good.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,6 +31,11 @@ pub(super) struct Due(Arc<Mutex<Option<Forgotten>>>);
 impl Due {
     pub(super) fn set(&self, forgotten: Forgotten) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(forgotten);
+    }
+
+    /// What was taken and could not be done, unless more is due by now.
+    pub(super) fn put_back(&self, forgotten: Forgotten) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(forgotten);
     }
 
     pub(super) fn take(&self) -> Option<Forgotten> {

@@ -286,6 +286,7 @@ fn is_damage(error: &StartError) -> bool {
         Some(error) => !matches!(
             error,
             RecoverError::Full(_)
+                | RecoverError::NoTable { .. }
                 | RecoverError::TimeZone { .. }
                 | RecoverError::Fold(_)
                 | RecoverError::Run(_)

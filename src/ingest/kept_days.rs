@@ -4,7 +4,7 @@
 //!
 //! - The figures of each kept day are made again, and must be those of the snapshot.
 //! - Every kept declaration is looked for in the runs, as if it came again, and must be found there
-//!   with its answer.
+//!   with its answer; but for conflicts with what is forgotten.
 //! - Of each dropped day of which no key is forgotten the runs must have as many declarations of each
 //!   outcome as its summary.
 
@@ -33,7 +33,6 @@ use crate::id::{Ordinal, Watermark};
 use crate::index::Index;
 use crate::index::filed::{Admission, Filed, Settled};
 use crate::index::run::{self, FirstAnswers, Run, first_answers};
-use crate::index::settle::Settler;
 use crate::journal::{self, BoxError, Record};
 use crate::mrn::Mint;
 use crate::outcome::Outcome;
@@ -89,13 +88,18 @@ impl DataFolder {
             return Ok(Part::unsound(NAME, found));
         }
         let day = archive.dropped().map_or(Day(0), |(_, day)| day);
+        let known_from = kept_runs.truth().last().map_or(Day(0), |run| run.covers().forgotten.day);
+        let of_which = match known_from {
+            Day(0) => "them".to_owned(),
+            day => format!("those from {day} on, before which keys are forgotten"),
+        };
         Ok(Part::sound(
             NAME,
             format!(
-                "days up to {day} are dropped: the runs have {} declarations of them, by outcome as \
+                "days up to {day} are dropped: the runs have {} declarations of {}, by outcome as \
                  many as the summaries; {} that are kept are in these runs, with their answers, and \
                  make the summaries of their days",
-                found.dropped, found.looked_for
+                found.dropped, of_which, found.looked_for
             ),
         ))
     }
@@ -134,9 +138,8 @@ pub(super) struct Checking<'a> {
 impl Checking<'_> {
     /// Takes what the archive has.
     pub(super) fn archived(&mut self) -> Result<(), StartError> {
-        let mut settler = Settler::new(Arc::clone(self.index));
         for set in self.archive.sets().iter() {
-            self.set(set, &mut settler)?;
+            self.set(set)?;
             if let Some(newest) = self.own.newest_day() {
                 self.own.close_days(newest)?;
             }
@@ -144,7 +147,7 @@ impl Checking<'_> {
         Ok(())
     }
 
-    fn set(&mut self, set: &Set, settler: &mut Settler) -> Result<(), StartError> {
+    fn set(&mut self, set: &Set) -> Result<(), StartError> {
         let mut others = set.others.iter().peekable();
         let mut records = self.archive.read(set)?;
         while let Some(batch) = records.next_batch()? {
@@ -156,7 +159,7 @@ impl Checking<'_> {
             if batch.record <= self.covered && self.found.problem.is_none() {
                 let admission = Admission { at: batch.judged_at, day: batch.day, law: batch.law };
                 let filed = Filed::new(admission, draft);
-                self.found.problem = self.look_for(filed, &batch, &outcomes, settler);
+                self.found.problem = self.look_for(&filed, &batch, &outcomes);
             }
             self.count_uncovered(batch.record, batch.day, &outcomes);
             self.apply(batch.record, &Event::Batch(delta))?;
@@ -165,36 +168,36 @@ impl Checking<'_> {
     }
 
     /// That a batch, lodged again, gets its answers from the runs.
-    fn look_for(
-        &mut self,
-        filed: Filed,
-        batch: &BatchEntry,
-        outcomes: &[u8],
-        settler: &mut Settler,
-    ) -> Option<String> {
+    fn look_for(&mut self, filed: &Filed, batch: &BatchEntry, outcomes: &[u8]) -> Option<String> {
         let told = |index: usize, what: &str| {
             let ordinal = batch.first_ordinal.0 + index as u64;
             Some(format!("declaration {ordinal} of record {} is {what}", batch.record.0))
         };
-        let decided = match self.index.claim(filed) {
-            Ok(claimed) => settler.settle(claimed),
-            Err(unclaimed) => return Some(unclaimed.why.to_string()),
+        let known = match self.index.known(filed) {
+            Ok(known) => known,
+            Err(error) => return Some(error.to_string()),
         };
         for (index, outcome) in outcomes.iter().enumerate() {
             let Some(Settled { outcome, replay_of: None }) = Settled::from_byte(*outcome) else {
                 continue;
             };
-            self.found.looked_for += 1;
-            let first = decided.replays.iter().find(|(at, _)| usize::from(*at) == index);
-            // It may be of what is forgotten, and went with it.
-            if outcome == Outcome::Conflict && self.index.forgotten().before > Ordinal(0) {
+            let own = Ordinal(batch.first_ordinal.0 + index as u64);
+            let place = known.binary_search_by_key(&index, |known| usize::from(known.index));
+            let known = place.ok().and_then(|place| known.get(place));
+            // What it was in conflict with came before. Where that is forgotten, so is it.
+            let holder = known.and_then(|known| known.holder);
+            if outcome == Outcome::Conflict
+                && self.index.forgotten().before > Ordinal(0)
+                && holder.is_none_or(|holder| holder > own)
+            {
                 continue;
             }
-            let Some((_, first)) = first else { return told(index, "not in the runs") };
-            let settled = decided.filed.settled(index);
-            let own = Ordinal(batch.first_ordinal.0 + index as u64);
-            if first.ordinal() != Some(own) || settled != Some(Settled::replay_of(outcome)) {
-                return told(index, "another one in the runs");
+            self.found.looked_for += 1;
+            match known.and_then(|known| known.replay.as_ref()) {
+                None => return told(index, "not in the runs"),
+                Some((replay_of, first))
+                    if first.ordinal() == Some(own) && *replay_of == outcome => {}
+                Some(_) => return told(index, "another one in the runs"),
             }
         }
         None

@@ -247,7 +247,18 @@ pub(super) fn usable(
     let found = folder.open()?;
     if let Some((through, day)) = dropped {
         let of_use = found.whole.iter().take_while(|run| is_of_use(run, watermark, journal));
-        let newest = of_use.last().map_or(Watermark(0), |run| run.covers().last_record);
+        let newest = of_use.last().map(Run::covers);
+        // Of those that are left the newest may not say any more that what is missing is forgotten.
+        let is_whole = found
+            .whole
+            .first()
+            .zip(newest)
+            .is_some_and(|(oldest, newest)| run::may_begin(oldest.covers(), newest));
+        let newest = newest.map_or(Watermark(0), |newest| newest.last_record);
+        if newest >= through && !is_whole {
+            let why = "those of the first records are missing".into();
+            return Err(RecoverError::Dropped { day, why }.into());
+        }
         if newest < through {
             let why = why_lost(&found, newest, watermark);
             return Err(RecoverError::Dropped { day, why }.into());

@@ -30,7 +30,8 @@ pub struct Found {
 }
 
 /// Whether nothing is missing before the oldest run, by what the newest says.
-fn may_begin(oldest: &Covers, newest: &Covers) -> bool {
+#[must_use]
+pub fn may_begin(oldest: &Covers, newest: &Covers) -> bool {
     let begins = (oldest.first_record, oldest.first_ordinal) == (Watermark(1), Ordinal(0));
     let forgotten = newest.forgotten.before;
     begins || (forgotten > Ordinal(0) && oldest.first_ordinal <= forgotten)

@@ -121,7 +121,7 @@ use std::path::{Path, PathBuf};
 
 pub use compare::difference;
 pub use count::{FirstAnswers, first_answers};
-pub use folder::{Folder, Found};
+pub use folder::{Folder, Found, may_begin};
 pub(super) use merged::Merged;
 pub use read::Run;
 pub(super) use write::write;

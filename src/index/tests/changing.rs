@@ -69,7 +69,8 @@ fn run(batches: &[Vec<Sent>], chance: &mut Chance) -> Result<Met, TestCaseError>
                 continue;
             }
             Step::Forget => {
-                if in_flight.is_empty() && !firsts.is_empty() && world.forget(&firsts, chance) {
+                // With anything in flight the gate stays closed until all of it is placed.
+                if !firsts.is_empty() && world.forget(&firsts, chance) {
                     admissions.push(admission());
                     model.forget(world.forgotten.before.0 as usize);
                 }

@@ -164,8 +164,8 @@ impl World {
         Ok(())
     }
 
-    /// Forgets what came before some batch that is in a run, with nothing in flight. False where no
-    /// table can take over.
+    /// Forgets what came before some batch that is in a run. False where no table can take over, or not
+    /// before all that is in flight is placed.
     pub(super) fn forget(&mut self, firsts: &[usize], chance: &mut Chance) -> bool {
         let end = self.index.state.load().runs.first().map_or(0, |run| run.covers().end_ordinal.0);
         let last = firsts.partition_point(|first| *first as u64 <= end);
@@ -174,6 +174,9 @@ impl World {
         let place = if chance.hits(50) { last.saturating_sub(1) } else { any };
         let before = firsts[place] as u64;
         if before <= self.forgotten.before.0 || before > end || !self.index.close() {
+            return false;
+        }
+        if !self.index.is_to_be_frozen() {
             return false;
         }
         self.forgotten = Forgotten { before: Ordinal(before), day: Day(1) };

@@ -311,6 +311,8 @@ impl World<'_> {
         }
         let (number, position) = (Watermark(self.durable.len() as u64 + 1), Position::default());
         let placing = Placing { number, position, first_ordinal: server.next_ordinal };
+        // It must be, or no table is ever frozen again.
+        server.settler.place(&decided.filed, placing);
         let (finisher, laws, framing) = (lodging::finisher(), &server.laws, Framing::Unary);
         let preparer = &mut server.preparer;
         let finished = finisher.finish(preparer, laws, &prepared, &decided, placing, framing);

@@ -316,7 +316,7 @@ impl World<'_> {
         let Some(due) = server.due.take() else { return Ok(None) };
         let body = due.body();
         let Ok(reservation) = server.journal.room().reserve(body.len()) else {
-            server.due.set(due);
+            server.due.put_back(due);
             return Ok(None);
         };
         self.push(server, record::FORGOTTEN, &[&body], reservation)?;
