@@ -270,6 +270,18 @@ async fn is_found(server: &Server, key: Key) -> bool {
     }
 }
 
+/// The last record of the oldest run.
+fn oldest_run_ends(data: &Path) -> u64 {
+    let names = std::fs::read_dir(data.join("runs")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let oldest = names.filter(|name| name.ends_with(".run")).max_by_key(|name| {
+        let (first, last) = name.split_once('-').unwrap();
+        (std::cmp::Reverse(first.to_owned()), last.to_owned())
+    });
+    let oldest = oldest.as_deref().and_then(|name| name.strip_suffix(".run")?.split_once('-'));
+    oldest.map_or(0, |(_, last)| last.parse().unwrap())
+}
+
 fn outcomes(answer: &SubmitBatchResponse) -> Vec<Outcome> {
     answer.verdicts.iter().map(Verdict::outcome).collect()
 }
@@ -285,6 +297,8 @@ async fn what_is_forgotten_is_new_again() {
     };
     let server = start(&data, &settings, "2026-11-07T14:00").run();
     assert!(is_found(&server, mrn.clone()).await && is_found(&server, reference()).await);
+    let conflict = batch("conflict", vec![with_value("GIFT", 900)]);
+    assert_eq!(outcomes(&lodge(&server, conflict).await), [Outcome::Conflict]);
     assert_eq!(server.stop().await, 0);
 
     // The first day is three before this one.
@@ -303,7 +317,19 @@ async fn what_is_forgotten_is_new_again() {
     assert_eq!(outcomes(&answer), [Outcome::Accepted]);
     let accepted = answer.verdicts[0].mrn.clone();
     assert_ne!(Key::Mrn(accepted.clone()), mrn, "an MRN was given twice");
-    // Other content is in conflict with that, and what is a day younger is known.
+    // What was accepted under this one is forgotten, and the conflict with it is kept in the archive. All of
+    // that is in one run with what is dropped, and `verify` finds it in order.
+    let rejected = lodge(&server, batch("rejected", vec![with_value("GIFT", 20_000)])).await;
+    assert_eq!(outcomes(&rejected), [Outcome::Rejected]);
+    for part in 0.. {
+        if oldest_run_ends(&data) >= rejected.watermark {
+            break;
+        }
+        assert!(part < 600, "{}", server.log());
+        lodge_more(&server, &format!("e{part}"), 1).await;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    // Other content is in conflict with what is accepted now, and what is a day younger is known.
     let other = batch("other", vec![with_value("GOOD", 900)]);
     assert_eq!(outcomes(&lodge(&server, other.clone()).await), [Outcome::Conflict]);
     let younger = SubmitBatchRequest {

@@ -39,8 +39,8 @@
 //! | 32 | 8 | ordinal past the greatest one in it |
 //! | 40 | 24 a table | batches, declarations, goods items, findings, replays: rows (8), bytes (8) and CRC32C (4) of the file, and 0 (4) |
 //!
-//! Records that are no batches (laws, settings, what is forgotten) have no table: they stand here as they stood in the
-//! journal, so that nothing of it is lost.
+//! Records that are no batches (laws, settings, what is forgotten) have no table: they stand here as they
+//! stood in the journal, so that nothing of it is lost.
 //!
 //! Checks of blocks, beside that of the whole file, let a reader that takes but a few pages of a file
 //! know that these are what was written; so damage is told from rows, and no decoder ever sees it.

@@ -20,7 +20,7 @@ use crate::outcome::Outcome;
 use crate::wire::digest::{Key, MemoryKind};
 
 /// What the index consists of at a moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) hot: Arc<Generation>,
     pub(super) frozen: Option<Arc<Frozen>>,
@@ -52,12 +52,6 @@ impl Cold {
 }
 
 impl State {
-    /// The same once more, to be changed.
-    pub(super) fn same(&self) -> Self {
-        let (hot, frozen) = (Arc::clone(&self.hot), self.frozen.clone());
-        Self { hot, frozen, runs: self.runs.clone(), forgotten: self.forgotten }
-    }
-
     /// Whether there is anything cold.
     pub(super) fn has_cold(&self) -> bool {
         self.frozen.is_some() || !self.runs.is_empty()

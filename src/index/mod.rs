@@ -45,8 +45,8 @@
 //! # Forgetting
 //! Keys of the oldest declarations may be forgotten, up to an ordinal that only grows, and only when
 //! one generation takes over from another ([`Index::freeze`]): so one batch in flight forgets what all
-//! do. Everything under an LRN goes with what stands there, later conflicts too. What is forgotten is in runs, and not seen
-//! there any more; it goes when they are merged, or when all of a run is.
+//! do. Everything under an LRN goes with what stands there, later conflicts too. What is forgotten is in
+//! runs, and not seen there any more; it goes when they are merged, or when all of a run is.
 //!
 //! # Memory
 //! Two generations, of bounded size (see [`SLOTS_MAX`]), and what is loaded of the runs, 2.5 bytes a key;
@@ -280,7 +280,7 @@ impl Index {
                     runs.push(Arc::clone(&merged));
                 }
             }
-            self.state.store(Arc::new(State { runs, ..state.same() }));
+            self.state.store(Arc::new(State { runs, ..State::clone(&state) }));
         });
     }
 
@@ -308,7 +308,7 @@ impl Index {
                 taken.push(oldest);
             }
             if !taken.is_empty() {
-                self.state.store(Arc::new(State { runs, ..state.same() }));
+                self.state.store(Arc::new(State { runs, ..State::clone(&state) }));
             }
         });
         taken
@@ -363,7 +363,8 @@ impl Index {
             let hot = Arc::new(Generation::new(number, self.keys.clone(), slots)?);
             let forgotten = covers.forgotten.before;
             let frozen = Arc::new(Frozen::new(Arc::clone(&state.hot), covers));
-            let now = State { hot, frozen: Some(Arc::clone(&frozen)), forgotten, ..state.same() };
+            let now =
+                State { hot, frozen: Some(Arc::clone(&frozen)), forgotten, ..State::clone(&state) };
             self.state.store(Arc::new(now));
             Ok(Some(frozen))
         })
@@ -375,7 +376,7 @@ impl Index {
             let state = self.state.load();
             let mut runs = vec![Arc::new(run)];
             runs.extend(state.runs.iter().cloned());
-            self.state.store(Arc::new(State { frozen: None, runs, ..state.same() }));
+            self.state.store(Arc::new(State { frozen: None, runs, ..State::clone(&state) }));
         });
     }
 

@@ -88,8 +88,7 @@ impl DataFolder {
             return Ok(Part::unsound(NAME, found));
         }
         let day = archive.dropped().map_or(Day(0), |(_, day)| day);
-        let known_from = kept_runs.truth().last().map_or(Day(0), |run| run.covers().forgotten.day);
-        let of_which = match known_from {
+        let of_which = match found.known_from {
             Day(0) => "them".to_owned(),
             day => format!("those from {day} on, before which keys are forgotten"),
         };
@@ -112,6 +111,8 @@ pub(super) struct KeptDays {
     pub(super) looked_for: u64,
     /// First answers of dropped days that the runs have.
     pub(super) dropped: u64,
+    /// Of days before this one keys are forgotten.
+    pub(super) known_from: Day,
     /// The first thing that is wrong.
     pub(super) problem: Option<String>,
 }
@@ -276,8 +277,8 @@ impl Checking<'_> {
             return Ok(found);
         }
         let counted = first_answers(runs.iter())?;
-        let known_from = runs.last().map_or(Day(0), |newest| newest.covers().forgotten.day);
-        for day in dropped.range(known_from..) {
+        found.known_from = runs.last().map_or(Day(0), |newest| newest.covers().forgotten.day);
+        for day in dropped.range(found.known_from..) {
             let in_runs = counted.get(day).copied().unwrap_or_default();
             let summary = snapshot.first_answers_on(*day)?;
             let later = uncovered.get(day).copied().unwrap_or_default();

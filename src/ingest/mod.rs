@@ -27,7 +27,8 @@
 //! - [`offline`]: judging without lodging. [`options`]: what the settings come to.
 //! - `placed`: a batch of the journal, read once more; `archivist` makes the archive's rows of it;
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
-//! - `retention`: days of the archive that are dropped, and what outlives them. `forgetting`: keys that do not.
+//! - `retention`: days of the archive that are dropped, and what outlives them. `forgetting`: keys that do
+//!   not.
 //! - [`inspect`]: `waag verify`; [`rebuild`]: `waag rebuild`; [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.

@@ -20,14 +20,19 @@ const LEAST: [(&str, u64); 11] = [
     ("starts", 1_750),
 ];
 
-fn run(seed: u64, met: &mut Met) {
+fn live(seed: u64, met: &mut Met, (lives, forgets): (u32, bool)) {
     let outer = folder();
     let mut world = World::new(seed, outer.path(), met);
-    (world.drops, world.keeps_derived) = (true, seed.is_multiple_of(4));
-    for _ in 0..6 {
+    (world.drops, world.forgets) = (true, forgets);
+    world.keeps_derived = seed.is_multiple_of(4);
+    for _ in 0..lives {
         world.live();
     }
     drop(world.start());
+}
+
+fn run(seed: u64, met: &mut Met) {
+    live(seed, met, (6, false));
 }
 
 #[test]
@@ -48,14 +53,7 @@ const LEAST_FORGOTTEN: [(&str, u64); 8] = [
 ];
 
 fn run_forgetting(seed: u64, met: &mut Met) {
-    let outer = folder();
-    let mut world = World::new(seed, outer.path(), met);
-    (world.drops, world.forgets) = (true, true);
-    world.keeps_derived = seed.is_multiple_of(4);
-    for _ in 0..10 {
-        world.live();
-    }
-    drop(world.start());
+    live(seed, met, (10, true));
 }
 
 #[test]
