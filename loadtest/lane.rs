@@ -19,6 +19,7 @@ use super::answer::{Answer, Refusal};
 use super::check::Book;
 use super::meter::Meter;
 use super::plan::{Plan, Sending};
+use super::progress::Sent;
 use super::template::Templates;
 use super::transport::{Mode, Transport, UnderWay, in_ms, sleep_until};
 
@@ -104,6 +105,11 @@ impl Lane {
             due: Instant::now(),
             later: VecDeque::new(),
         }
+    }
+
+    /// All that was sent.
+    pub(crate) fn sent(&self) -> Sent {
+        Sent { next: self.next, unanswered: self.unanswered.len() + self.lost.len() }
     }
 
     /// Whether this sending was made and answered.

@@ -21,6 +21,7 @@ use super::longrun_report::{Report, Restart, Sample};
 use super::meter::{Meter, Window};
 use super::options::{LoadArgs, Settings};
 use super::process::{disk, disk_free, memory};
+use super::progress::Progress;
 use super::report::{Folder, write_json};
 use super::server::{Server, ServerOptions};
 
@@ -65,6 +66,13 @@ pub(crate) struct LongrunArgs {
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
 
+    /// Go on from what this file says, if it is there, and note there how far it came
+    ///
+    /// The data folder must be the one of the run before, and what is sent the same; --lines counts the
+    /// lines of all runs together.
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    progress: Option<PathBuf>,
+
     /// Batches that are sent again at the end, of all that were sent
     #[arg(long, value_name = "N", default_value_t = 200)]
     sample: u64,
@@ -84,9 +92,20 @@ pub(crate) struct LongrunArgs {
 /// Where the server does not start or fails, or an answer is not as it must be. A disk or an index
 /// that is full is none: it ends the run, and the report says so.
 pub(crate) fn run(args: &LongrunArgs) -> Result<(), Failure> {
-    let (load, settings) = args.load.load(false, Some(args.lines))?;
+    let earlier = args.progress.as_deref().map(Progress::read).transpose()?.flatten();
+    let mut what = args.load.clone();
+    what.seed = what.seed.or_else(|| earlier.as_ref().and_then(Progress::seed));
+    // The lines of a run that others go on with say nothing of how many there will be.
+    let lines = args.progress.is_none().then_some(args.lines);
+    let (load, settings) = what.load(false, lines)?;
     let load = Arc::new(load);
-    let (report, is_fault) = runtime()?.block_on(measure(args, &load, settings))?;
+    let mut lanes = args.load.lanes(&load);
+    if let Some(earlier) = &earlier {
+        earlier.hand_to(&mut lanes, &settings)?;
+    }
+    let earlier = earlier.map_or(0, |earlier| earlier.lines);
+    let measured = measure(args, &load, settings, (lanes, earlier));
+    let (report, is_fault) = runtime()?.block_on(measured)?;
     if args.json {
         write_json(Path::new("-"), &report)?;
     } else {
@@ -107,6 +126,7 @@ async fn measure(
     args: &LongrunArgs,
     load: &Arc<Load>,
     settings: Settings,
+    (lanes, earlier): (Vec<Lane>, u64),
 ) -> Result<(Report, bool), Failure> {
     let begun = Instant::now();
     let folder = Folder::new(args.data_dir.as_deref())?;
@@ -118,19 +138,24 @@ async fn measure(
     };
     let (server, _) = Server::start(&options, Duration::ZERO).await?;
     let before = read_summaries(&server.url, 0).await?;
-    let mut watch = Watch::new(args, &folder.path, server.id());
-    let lines = args.lines.div_ceil(args.load.connections.into());
-    let lanes = args.load.lanes(load).into_iter().map(|lane| (lane, Work::Plan { lines }));
+    let mut watch = Watch::new(args, &folder.path, server.id(), earlier);
+    let lines = args.lines.saturating_sub(earlier).div_ceil(args.load.connections.into());
+    let lanes = lanes.into_iter().map(|lane| (lane, Work::Plan { lines }));
     let time_max = args.seconds.map(Duration::from_secs);
     let mut on_window = |window: &Window, meter: &Meter| watch.window(window, meter);
     let Driven { mut lanes, meter, end } =
         drive(load, &server.url, lanes.collect(), time_max, &mut on_window).await?;
 
+    let so_far = earlier + meter.counts.lines;
+    if let Some(path) = &args.progress {
+        Progress::write(path, &settings, so_far, &lanes)?;
+    }
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);
     let mut report = Report::new(args.lines, args.memory_max.0, settings, &meter, wrong.count);
+    report.earlier_lines = earlier;
     report.ended = end.map(End::into_words);
-    if report.ended.is_none() && report.counts.lines < args.lines {
+    if report.ended.is_none() && so_far < args.lines {
         report.ended = args.seconds.map(|seconds| format!("{seconds} s were over"));
     }
     if let Some(ended) = &report.ended {
@@ -199,6 +224,8 @@ struct Watch<'a> {
     process: u32,
     reserve: u64,
     lines: u64,
+    /// Of runs before.
+    earlier: u64,
     samples: Vec<Sample>,
     /// The most that the data folder ever took.
     disk_max: u64,
@@ -208,13 +235,14 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(args: &LongrunArgs, data: &'a Path, process: u32) -> Self {
+    fn new(args: &LongrunArgs, data: &'a Path, process: u32, earlier: u64) -> Self {
         let (reserve, lines) = (args.disk_reserve.0, args.lines);
-        Self { data, process, reserve, lines, samples: Vec::new(), disk_max: 0, every: 1, seen: 0 }
+        let (samples, disk_max, every, seen) = (Vec::new(), 0, 1, 0);
+        Self { data, process, reserve, lines, earlier, samples, disk_max, every, seen }
     }
 
     fn window(&mut self, window: &Window, meter: &Meter) -> Option<End> {
-        let lines = meter.counts.lines;
+        let lines = self.earlier + meter.counts.lines;
         // A server that is gone takes nothing; that it is gone is told by its answers.
         let resident_bytes = memory(self.process).unwrap_or_default().resident;
         self.seen += 1;

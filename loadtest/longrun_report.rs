@@ -70,6 +70,8 @@ pub(crate) struct Report {
     pub(crate) settings: Settings,
     pub(crate) memory_max_bytes: u64,
     pub(crate) lines_wanted: u64,
+    /// Of those, what runs before this one sent; all else is of this one, save the samples' lines.
+    pub(crate) earlier_lines: u64,
     pub(crate) seconds: f64,
     pub(crate) lines_per_second: u64,
     /// Of the first half minute: what the server takes while little waits to be sealed.
@@ -126,6 +128,7 @@ impl Report {
             settings,
             memory_max_bytes,
             lines_wanted,
+            earlier_lines: 0,
             seconds,
             lines_per_second: per_second(counts.lines, seconds),
             lines_per_second_burst: burst(windows),
@@ -162,7 +165,7 @@ impl Report {
     #[allow(clippy::cast_precision_loss)]
     pub(crate) fn disk(&mut self, data: &Path) {
         self.disk_bytes = disk(data);
-        let lines = self.counts.lines.max(1) as f64;
+        let lines = (self.earlier_lines + self.counts.lines).max(1) as f64;
         let by_line = |(kind, bytes): (&String, &u64)| {
             (kind.clone(), (*bytes as f64 / lines * 100.0).round() / 100.0)
         };
@@ -187,6 +190,9 @@ impl Report {
             thousands(self.lines_per_second_first_tenth),
             thousands(self.lines_per_second_last_tenth),
         )?;
+        if self.earlier_lines > 0 {
+            writeln!(out, "Runs before sent {} more", thousands(self.earlier_lines))?;
+        }
         if let Some(Sustained { from_s, lines_per_second, first_tenth, last_tenth }) =
             self.sustained
         {

@@ -10,7 +10,7 @@
 //! | `meter` | throughput and latency |
 //! | `server`, `process` | a server of our own, its memory and its files |
 //! | `options`, `run`, `report`, `picture` | `waag-load run` |
-//! | `longrun`, `longrun_report` | `waag-load longrun` |
+//! | `longrun`, `longrun_report`, `progress` | `waag-load longrun` |
 //! | `sink` | `waag-load sink`: what a server can take that only reads |
 //! | `rows` | `waag-load rows`: what is sent, as files that databases load |
 //! | `reads` | `waag-load reads`: what the disk gives |
@@ -28,6 +28,7 @@ mod options;
 mod picture;
 mod plan;
 mod process;
+mod progress;
 mod reads;
 mod report;
 mod rows;

@@ -208,6 +208,29 @@ fn a_long_run_finds_all_that_was_planted_before_and_after_a_kill() {
 }
 
 #[test]
+fn a_long_run_goes_on_where_one_ended() {
+    let (outer, data) = folder();
+    let progress = outer.path().join("progress.json");
+    let flags = ["--memory-max", "512MiB", "--disk-reserve", "0", "--sample", "40"];
+    let flags = [&flags[..], &["--progress", progress.to_str().unwrap()]].concat();
+    let (first, is_well) = longrun(&data, &[&flags[..], &["--lines", "60000"]].concat());
+    assert!(is_well, "{first}");
+    let (report, is_well) = longrun(&data, &[&flags[..], &["--lines", "120000"]].concat());
+    assert!(is_well, "{report}");
+    assert_eq!(report["settings"]["seed"], first["settings"]["seed"]);
+    assert_eq!(number(&report, "earlier_lines"), number(&first, "lines"));
+    let lines = number(&report, "earlier_lines") + number(&report, "lines");
+    assert!((120_000..122_000).contains(&lines), "{report}");
+    // Half of the history is of the run before, and all of it was to be found.
+    assert!(number(&report, "replays_planted") > number(&first, "replays_planted"), "{report}");
+    for name in ["mismatches", "summary_mismatches", "replays_missed", "conflicts_missed"] {
+        assert_eq!(number(&report, name), 0, "{name}: {report}");
+    }
+    assert_eq!(number(&report, "invented"), 0);
+    assert_eq!(number(&report["restart"], "mismatches"), 0, "{report}");
+}
+
+#[test]
 fn a_long_run_stops_where_there_is_no_room_and_says_so() {
     let (_outer, data) = folder();
     let (report, is_well) = longrun(&data, &["--lines", "1000000000", "--disk-reserve", "1000TiB"]);
