@@ -1,6 +1,8 @@
 //! A generation that is full, on its way to disk: look-ups go on in memory until its run is there.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::filed::Owner;
@@ -9,6 +11,9 @@ use super::generation::Generation;
 use super::run::{Batches, Covers, Entry, Folder, Kind, Rares, Run, RunError, Source};
 use crate::id::Ordinal;
 use crate::outcome::Outcome;
+
+/// Parts whose owners are taken from the table in one pass over it, 2 MiB of words each.
+const PARTS_AT_ONCE: u64 = 8;
 
 /// A generation in which all is placed, and nothing changes.
 #[derive(Debug)]
@@ -27,7 +32,11 @@ impl Frozen {
     /// # Errors
     /// As the disk gives them.
     pub fn write(&self, folder: &Folder) -> Result<Run, RunError> {
-        folder.write(self)
+        folder.write(&self.source())
+    }
+
+    pub(super) fn source(&self) -> Writing<'_> {
+        Writing { frozen: self, taken: RefCell::default() }
     }
 
     /// The number of its last record.
@@ -60,33 +69,69 @@ impl Frozen {
     }
 }
 
-impl Source for Frozen {
+/// What a run is written from, part by part.
+#[derive(Debug)]
+pub(super) struct Writing<'a> {
+    frozen: &'a Frozen,
+    taken: RefCell<Taken>,
+}
+
+/// Owners of the parts that come next.
+#[derive(Debug, Default)]
+struct Taken {
+    bits: u32,
+    /// The first of them.
+    next: u64,
+    parts: VecDeque<Vec<u64>>,
+}
+
+impl Writing<'_> {
+    /// The owners of the keys of a part, by batch: what is read of each lies beside what was read of the
+    /// one before, where the order of the table would wait for memory each time.
+    fn owners(&self, bits: u32, part: u64) -> Vec<u64> {
+        let mut taken = self.taken.borrow_mut();
+        if (taken.bits, taken.next) != (bits, part) || taken.parts.is_empty() {
+            let count = PARTS_AT_ONCE.min((1 << bits) - part);
+            let parts = self.frozen.generation.table.owners(bits, part..part + count);
+            *taken = Taken { bits, next: part, parts: parts.into() };
+        }
+        taken.next += 1;
+        let mut owners = taken.parts.pop_front().unwrap_or_default();
+        drop(taken);
+        owners.sort_unstable();
+        owners
+    }
+}
+
+impl Source for Writing<'_> {
     fn covers(&self) -> &Covers {
-        &self.covers
+        &self.frozen.covers
     }
 
     fn entries(&self, bits: u32, part: u64) -> Result<Vec<Entry>, RunError> {
-        let owners = self.generation.table.owners(bits, part);
-        Ok(owners.filter_map(|word| self.entry(Owner::from_word(word))).collect())
+        let owners = self.owners(bits, part).into_iter().map(Owner::from_word);
+        Ok(owners.filter_map(|owner| self.frozen.entry(owner)).collect())
     }
 
     fn count(&self) -> u64 {
-        self.generation.table.owners(0, 0).count() as u64
+        self.frozen.generation.table.owned()
     }
 
     fn batches(&self) -> Batches<'_> {
-        let firsts = self.generation.placed().filter(|(filed, _)| Generation::has_firsts(filed));
-        Box::new(firsts.map(|(filed, placing)| {
-            Ok(RunBatch {
-                admission: filed.admission(),
-                placing,
-                declarations: u32::try_from(filed.len()).unwrap_or(u32::MAX),
-            })
-        }))
+        let placed = self.frozen.generation.placed();
+        Box::new(placed.filter(|(filed, _)| Generation::has_firsts(filed)).map(
+            |(filed, placing)| {
+                Ok(RunBatch {
+                    admission: filed.admission(),
+                    placing,
+                    declarations: u32::try_from(filed.len()).unwrap_or(u32::MAX),
+                })
+            },
+        ))
     }
 
     fn rares(&self) -> Rares<'_> {
-        Box::new(self.generation.placed().flat_map(|(filed, placing)| {
+        Box::new(self.frozen.generation.placed().flat_map(|(filed, placing)| {
             filed.fallbacks().iter().filter_map(move |fallback| {
                 let index = usize::from(fallback.index);
                 let is_first = filed.settled(index)?.outcome != Outcome::Replayed;

@@ -2,6 +2,7 @@
 //! there are any. Its capacity is fixed; room is reserved before the first claim, so that a claim
 //! always finds a slot.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -119,17 +120,27 @@ impl Table {
         None
     }
 
-    /// The owners of all slots whose tag begins with the `bits` bits `part`. Only for a table that
-    /// changes no more: else it may miss some.
-    pub fn owners(&self, bits: u32, part: u64) -> impl Iterator<Item = u64> + '_ {
-        self.slots.iter().filter_map(move |slot| {
+    /// The owners of all slots whose tag begins with `bits` bits that are one of `parts`, for each of
+    /// these. Only for a table that changes no more: else it may miss some.
+    pub fn owners(&self, bits: u32, parts: Range<u64>) -> Vec<Vec<u64>> {
+        let mut owners: Vec<Vec<u64>> = parts.clone().map(|_| Vec::new()).collect();
+        for slot in self.slots {
             let tag = slot.tag();
-            let is_part = tag != 0 && (bits == 0 || tag >> (64 - bits) == part);
-            match is_part.then(|| slot.look(tag))? {
-                Seen::Owned(owner) => Some(owner),
-                Seen::Free | Seen::Other => None,
+            let part = if bits == 0 { 0 } else { tag >> (64 - bits) };
+            if tag == 0 || !parts.contains(&part) {
+                continue;
             }
-        })
+            let place = usize::try_from(part - parts.start).ok().and_then(|at| owners.get_mut(at));
+            if let (Seen::Owned(owner), Some(of_part)) = (slot.look(tag), place) {
+                of_part.push(owner);
+            }
+        }
+        owners
+    }
+
+    /// How many slots have an owner, or are about to.
+    pub fn owned(&self) -> u64 {
+        self.slots.iter().filter(|slot| slot.tag() != 0).count() as u64
     }
 
     /// Gives a slot to another owner. Only the committer thread calls this.

@@ -6,6 +6,7 @@
 mod changing;
 mod crashing;
 mod world;
+mod writing;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
