@@ -89,7 +89,13 @@ async fn lodge(
 
 /// Lodges `batch` again, which must be answered as it `first` was.
 async fn assert_replayed(engine: &Engine, batch: &SubmitBatchRequest, first: &SubmitBatchResponse) {
-    let again = lodge(engine, batch).await.unwrap();
+    let again = match lodge(engine, batch).await {
+        Ok(again) => again,
+        Err(refusal) => {
+            let why = tokio::time::timeout(Duration::from_secs(1), engine.broken()).await;
+            panic!("{refusal}: {why:?}");
+        }
+    };
     assert_eq!(again.verdicts.len(), batch.declarations.len());
     for (again, first) in again.verdicts.iter().zip(&first.verdicts) {
         let mut expected = first.clone();
