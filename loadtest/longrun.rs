@@ -93,11 +93,11 @@ pub(crate) struct LongrunArgs {
 /// that is full is none: it ends the run, and the report says so.
 pub(crate) fn run(args: &LongrunArgs) -> Result<(), Failure> {
     let earlier = args.progress.as_deref().map(Progress::read).transpose()?.flatten();
-    let mut what = args.load.clone();
-    what.seed = what.seed.or_else(|| earlier.as_ref().and_then(Progress::seed));
+    let mut flags = args.load.clone();
+    flags.seed = flags.seed.or_else(|| earlier.as_ref().and_then(Progress::seed));
     // The lines of a run that others go on with say nothing of how many there will be.
     let lines = args.progress.is_none().then_some(args.lines);
-    let (load, settings) = what.load(false, lines)?;
+    let (load, settings) = flags.load(false, lines)?;
     let load = Arc::new(load);
     let mut lanes = args.load.lanes(&load);
     if let Some(earlier) = &earlier {
@@ -138,6 +138,14 @@ async fn measure(
     };
     let (server, _) = Server::start(&options, Duration::ZERO).await?;
     let before = read_summaries(&server.url, 0).await?;
+    if earlier > 0 && before.is_empty() {
+        let (earlier, data) = (thousands(earlier), folder.path.display());
+        let why = "--progress and --data-dir are not of the same run";
+        return Err(format!("{data} holds nothing, after {earlier} lines: {why}").into());
+    }
+    if let Some(path) = &args.progress {
+        Progress::write(path, &settings, (earlier, false), &lanes)?;
+    }
     let mut watch = Watch::new(args, &folder.path, server.id(), earlier);
     let lines = args.lines.saturating_sub(earlier).div_ceil(args.load.connections.into());
     let lanes = lanes.into_iter().map(|lane| (lane, Work::Plan { lines }));
@@ -148,7 +156,7 @@ async fn measure(
 
     let so_far = earlier + meter.counts.lines;
     if let Some(path) = &args.progress {
-        Progress::write(path, &settings, so_far, &lanes)?;
+        Progress::write(path, &settings, (so_far, true), &lanes)?;
     }
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);

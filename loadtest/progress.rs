@@ -14,6 +14,8 @@ use super::report::{said, write_json};
 pub(crate) struct Progress {
     /// What was sent and how: who goes on must do the same.
     settings: serde_json::Value,
+    /// A run sends: how far it is stands here only when it has ended.
+    is_under_way: bool,
     /// Lines that were answered.
     pub(crate) lines: u64,
     /// Of each connection, by its number.
@@ -51,8 +53,8 @@ impl Progress {
     /// Lets `lanes` go on where these ended.
     ///
     /// # Errors
-    /// Settings that are not those of the lines sent so far: the first that differs. Where some batches
-    /// got no answer, nothing is known of what replays and conflicts refer to.
+    /// Settings that are not those of the lines sent so far: the first that differs. Where a run was killed,
+    /// or some batches got no answer, it is not known what replays and conflicts refer to.
     pub(crate) fn hand_to(&self, lanes: &mut [Lane], settings: &Settings) -> Result<(), Failure> {
         let now = serde_json::to_value(settings)?;
         for (name, now) in now.as_object().into_iter().flatten() {
@@ -61,12 +63,14 @@ impl Progress {
                 return Err(format!("{name} is {now}, and was {before} so far").into());
             }
         }
+        let anew = "begin anew, with another data folder and another file";
+        if self.is_under_way {
+            return Err(format!("the run before did not end by itself: {anew}").into());
+        }
         let unanswered: usize = self.lanes.iter().map(|sent| sent.unanswered).sum();
         if unanswered > 0 {
-            let why = "begin anew, with another data folder";
-            return Err(
-                format!("{unanswered} batches got no answer in the run before: {why}").into()
-            );
+            let told = format!("{unanswered} batches got no answer in the run before: {anew}");
+            return Err(told.into());
         }
         for (lane, sent) in lanes.iter_mut().zip(&self.lanes) {
             lane.next = sent.next;
@@ -74,21 +78,25 @@ impl Progress {
         Ok(())
     }
 
-    /// Writes how far `lanes` are, with `lines` answered in all.
+    /// Writes how far `lanes` are, with `lines` answered in all: before anything is sent, when that `is_over`,
+    /// and in between not.
     ///
     /// # Errors
     /// Where the file cannot be written.
     pub(crate) fn write(
         path: &Path,
         settings: &Settings,
-        lines: u64,
+        (lines, is_over): (u64, bool),
         lanes: &[Lane],
     ) -> Result<(), Failure> {
         let lanes = lanes.iter().map(Lane::sent).collect();
-        let now = Self { settings: serde_json::to_value(settings)?, lines, lanes };
-        let beside = path.with_extension("new");
-        write_json(&beside, &now)?;
-        std::fs::rename(&beside, path).map_err(|error| said(path, &error))
+        let settings = serde_json::to_value(settings)?;
+        let now = Self { settings, is_under_way: !is_over, lines, lanes };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let beside = Path::new(&beside);
+        write_json(beside, &now)?;
+        std::fs::rename(beside, path).map_err(|error| said(path, &error))
     }
 }
 
@@ -120,7 +128,7 @@ mod tests {
         assert_eq!(Progress::read(&path).unwrap(), None);
         let (mut ended, settings) = lanes(&[]);
         (ended[0].next, ended[3].next) = (7, 9);
-        Progress::write(&path, &settings, 160, &ended).unwrap();
+        Progress::write(&path, &settings, (160, true), &ended).unwrap();
 
         let read = Progress::read(&path).unwrap().unwrap();
         assert_eq!((read.lines, read.seed()), (160, Some(5)));
@@ -137,6 +145,12 @@ mod tests {
         let (mut next, settings) = lanes(&[]);
         let refused = Progress::read(&path).unwrap().unwrap().hand_to(&mut next, &settings);
         assert!(refused.unwrap_err().to_string().starts_with("2 batches got no answer"));
+
+        Progress::write(&path, &settings, (160, false), &ended).unwrap();
+        let refused = Progress::read(&path).unwrap().unwrap().hand_to(&mut next, &settings);
+        assert!(
+            refused.unwrap_err().to_string().starts_with("the run before did not end by itself")
+        );
         std::fs::write(&path, "{}").unwrap();
         assert!(Progress::read(&path).unwrap_err().to_string().contains("missing field"));
     }
