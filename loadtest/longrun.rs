@@ -103,8 +103,8 @@ pub(crate) fn run(args: &LongrunArgs) -> Result<(), Failure> {
     if let Some(earlier) = &earlier {
         earlier.hand_to(&mut lanes, &settings)?;
     }
-    let earlier = earlier.map_or(0, |earlier| earlier.lines);
-    let measured = measure(args, &load, settings, (lanes, earlier));
+    let progress = Progress::after(earlier.as_ref(), &settings)?;
+    let measured = measure(args, &load, settings, (lanes, progress));
     let (report, is_fault) = runtime()?.block_on(measured)?;
     if args.json {
         write_json(Path::new("-"), &report)?;
@@ -126,7 +126,7 @@ async fn measure(
     args: &LongrunArgs,
     load: &Arc<Load>,
     settings: Settings,
-    (lanes, earlier): (Vec<Lane>, u64),
+    (lanes, mut progress): (Vec<Lane>, Progress),
 ) -> Result<(Report, bool), Failure> {
     let begun = Instant::now();
     let folder = Folder::new(args.data_dir.as_deref())?;
@@ -136,16 +136,20 @@ async fn measure(
         on: args.load.on,
         config: args.config.clone(),
     };
-    let (server, _) = Server::start(&options, Duration::ZERO).await?;
+    let earlier = progress.lines;
+    let clock_before = progress.clock();
+    let clock = || clock_before + begun.elapsed();
+    let note = |progress: &mut Progress| {
+        args.progress.as_deref().map_or(Ok(()), |path| progress.write(path, clock()))
+    };
+    let (server, _) = Server::start(&options, clock()).await?;
     let before = read_summaries(&server.url, 0).await?;
     if earlier > 0 && before.is_empty() {
         let (earlier, data) = (thousands(earlier), folder.path.display());
         let why = "--progress and --data-dir are not of the same run";
         return Err(format!("{data} holds nothing, after {earlier} lines: {why}").into());
     }
-    if let Some(path) = &args.progress {
-        Progress::write(path, &settings, (earlier, false), &lanes)?;
-    }
+    note(&mut progress)?;
     let mut watch = Watch::new(args, &folder.path, server.id(), earlier);
     let lines = args.lines.saturating_sub(earlier).div_ceil(args.load.connections.into());
     let lanes = lanes.into_iter().map(|lane| (lane, Work::Plan { lines }));
@@ -154,16 +158,14 @@ async fn measure(
     let Driven { mut lanes, meter, end } =
         drive(load, &server.url, lanes.collect(), time_max, &mut on_window).await?;
 
-    let so_far = earlier + meter.counts.lines;
-    if let Some(path) = &args.progress {
-        Progress::write(path, &settings, (so_far, true), &lanes)?;
-    }
+    progress.end(meter.counts.lines, &lanes);
+    note(&mut progress)?;
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);
     let mut report = Report::new(args.lines, args.memory_max.0, settings, &meter, wrong.count);
     report.earlier_lines = earlier;
     report.ended = end.map(End::into_words);
-    if report.ended.is_none() && so_far < args.lines {
+    if report.ended.is_none() && progress.lines < args.lines {
         report.ended = args.seconds.map(|seconds| format!("{seconds} s were over"));
     }
     if let Some(ended) = &report.ended {
@@ -184,12 +186,13 @@ async fn measure(
     wrong.merge(told);
 
     server.kill()?;
-    let (server, took) = Server::start(&options, begun.elapsed()).await?;
+    let (server, took) = Server::start(&options, clock()).await?;
     let (restart, told) = after_restart(args, load, &server, took, lanes, &before).await?;
     report.restart = Some(restart);
     wrong.merge(told);
     report.examples = wrong.examples;
     server.stop().await?;
+    note(&mut progress)?;
     Ok((report, false))
 }
 

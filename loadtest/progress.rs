@@ -1,6 +1,7 @@
 //! How far a long run came, in a file, so that another one may go on from there.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use waag::command::Failure;
@@ -18,6 +19,8 @@ pub(crate) struct Progress {
     is_under_way: bool,
     /// Lines that were answered.
     pub(crate) lines: u64,
+    /// How long the runs so far took, by the server's clock: it must not go back, and begins with each.
+    clock_s: f64,
     /// Of each connection, by its number.
     lanes: Vec<Sent>,
 }
@@ -78,24 +81,39 @@ impl Progress {
         Ok(())
     }
 
-    /// Writes how far `lanes` are, with `lines` answered in all: before anything is sent, when that `is_over`,
-    /// and in between not.
+    /// A run under way after `earlier`, or the first.
+    ///
+    /// # Errors
+    /// None that is known of.
+    pub(crate) fn after(earlier: Option<&Self>, settings: &Settings) -> Result<Self, Failure> {
+        let settings = serde_json::to_value(settings)?;
+        let (lines, clock_s) = earlier.map_or((0, 0.0), |it| (it.lines, it.clock_s));
+        Ok(Self { settings, is_under_way: true, lines, clock_s, lanes: Vec::new() })
+    }
+
+    /// How long the runs so far took.
+    pub(crate) fn clock(&self) -> Duration {
+        Duration::try_from_secs_f64(self.clock_s).unwrap_or_default()
+    }
+
+    /// All that was sent is answered: `lines` more, and so far are `lanes`.
+    pub(crate) fn end(&mut self, lines: u64, lanes: &[Lane]) {
+        self.is_under_way = false;
+        self.lines += lines;
+        self.lanes = lanes.iter().map(Lane::sent).collect();
+    }
+
+    /// Writes it, at `clock`.
     ///
     /// # Errors
     /// Where the file cannot be written.
-    pub(crate) fn write(
-        path: &Path,
-        settings: &Settings,
-        (lines, is_over): (u64, bool),
-        lanes: &[Lane],
-    ) -> Result<(), Failure> {
-        let lanes = lanes.iter().map(Lane::sent).collect();
-        let settings = serde_json::to_value(settings)?;
-        let now = Self { settings, is_under_way: !is_over, lines, lanes };
+    pub(crate) fn write(&mut self, path: &Path, clock: Duration) -> Result<(), Failure> {
+        // A minute more, since a server that starts has its clock set to the next whole one.
+        self.clock_s = clock.as_secs_f64() + 60.0;
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = Path::new(&beside);
-        write_json(beside, &now)?;
+        write_json(beside, self)?;
         std::fs::rename(beside, path).map_err(|error| said(path, &error))
     }
 }
@@ -128,10 +146,15 @@ mod tests {
         assert_eq!(Progress::read(&path).unwrap(), None);
         let (mut ended, settings) = lanes(&[]);
         (ended[0].next, ended[3].next) = (7, 9);
-        Progress::write(&path, &settings, (160, true), &ended).unwrap();
+        let mut progress = Progress::after(None, &settings).unwrap();
+        progress.end(160, &ended);
+        progress.write(&path, Duration::from_secs(90)).unwrap();
 
         let read = Progress::read(&path).unwrap().unwrap();
-        assert_eq!((read.lines, read.seed()), (160, Some(5)));
+        assert_eq!(
+            (read.lines, read.seed(), read.clock()),
+            (160, Some(5), Duration::from_secs(150))
+        );
         let (mut next, settings) = lanes(&["--rate=5"]);
         read.hand_to(&mut next, &settings).unwrap();
         assert_eq!(next.iter().map(|lane| lane.next).collect::<Vec<_>>(), [7, 0, 0, 9]);
@@ -146,7 +169,9 @@ mod tests {
         let refused = Progress::read(&path).unwrap().unwrap().hand_to(&mut next, &settings);
         assert!(refused.unwrap_err().to_string().starts_with("2 batches got no answer"));
 
-        Progress::write(&path, &settings, (160, false), &ended).unwrap();
+        let mut progress = Progress::after(Some(&read), &settings).unwrap();
+        assert_eq!((progress.lines, progress.clock()), (160, Duration::from_secs(150)));
+        progress.write(&path, progress.clock()).unwrap();
         let refused = Progress::read(&path).unwrap().unwrap().hand_to(&mut next, &settings);
         assert!(
             refused.unwrap_err().to_string().starts_with("the run before did not end by itself")

@@ -210,9 +210,12 @@ fn a_long_run_finds_all_that_was_planted_before_and_after_a_kill() {
 #[test]
 fn a_long_run_goes_on_where_one_ended() {
     let (outer, data) = folder();
-    let progress = outer.path().join("progress.json");
+    let (progress, settings) = (outer.path().join("progress.json"), outer.path().join("waag.toml"));
+    // The server's clock goes on as well.
+    std::fs::write(&settings, "clock_behind_s_max = 0\n").unwrap();
     let flags = ["--memory-max", "512MiB", "--disk-reserve", "0", "--sample", "40"];
-    let flags = [&flags[..], &["--progress", progress.to_str().unwrap()]].concat();
+    let paths = [progress.to_str().unwrap(), settings.to_str().unwrap()];
+    let flags = [&flags[..], &["--progress", paths[0], "--config", paths[1]]].concat();
     let (first, is_well) = longrun(&data, &[&flags[..], &["--lines", "60000"]].concat());
     assert!(is_well, "{first}");
     let (report, is_well) = longrun(&data, &[&flags[..], &["--lines", "120000"]].concat());
