@@ -148,15 +148,22 @@ impl<'a> Looked<'a> {
     }
 
     fn keys_in(&mut self, run: &Run) -> Result<(), RunError> {
-        let open = std::mem::take(&mut self.open);
-        let keys =
-            open.iter().filter_map(|index| Some((*self.filed.keys().get(*index)?, Kind::UnderLrn)));
-        let mut entries = run.find_each(&keys.collect::<Vec<_>>())?;
+        let keys = self.filed.keys();
+        let mut maybe = Vec::new();
+        // New data ends here, as a rule, in each of many runs: nothing is set up for it before.
+        run.may_have_each(self.open.iter().filter_map(|index| keys.get(*index)), |place| {
+            maybe.extend(self.open.get(place).copied());
+        });
+        if maybe.is_empty() {
+            return Ok(());
+        }
+        let asked = maybe.iter().filter_map(|index| Some((*keys.get(*index)?, Kind::UnderLrn)));
+        let mut entries = run.find_each(&asked.collect::<Vec<_>>())?;
         entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
         // What was displaced is of use only where it is this very content.
         let mut newest = None;
         let of_use = entries.into_iter().filter_map(|(place, entry)| {
-            let index = *open.get(place)?;
+            let index = *maybe.get(place)?;
             let is_displaced =
                 newest.replace(index) == Some(index) || self.found.get(index)?.is_some();
             let is_it = self.filed.with_fallback(index) == Some(entry.digest);
@@ -169,7 +176,6 @@ impl<'a> Looked<'a> {
                 settled.push(*index);
             }
         }
-        self.open = open;
         // Both ascend.
         self.open.retain(|index| settled.binary_search(index).is_err());
         Ok(())

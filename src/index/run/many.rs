@@ -22,6 +22,15 @@ const READERS_MAX: usize = 8;
 const PAGES_PER_READER: usize = 8;
 
 impl Run {
+    /// The places in `keys` of those that may be in the run, ascending, handed to `hit`.
+    pub(in crate::index) fn may_have_each<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k Key>,
+        hit: impl FnMut(usize),
+    ) {
+        self.filters.may_have_each(keys, hit);
+    }
+
     /// The entries of these kinds under these keys, each with its place in `asked`: by place, and of
     /// one place the newest first.
     pub(in crate::index) fn find_each(
