@@ -12,7 +12,7 @@ use crate::archive::{BatchRow, DeclarationRow, ReplayRow, TakesRows};
 use crate::day::Moment;
 use crate::id::{Ordinal, Watermark};
 use crate::journal::BoxError;
-use crate::mrn::Mint;
+use crate::mrn::{BatchMrns, Mint};
 use crate::outcome::Outcome;
 use crate::rules::DayLaw;
 
@@ -41,7 +41,8 @@ impl Archivist {
         let batch = PlacedBatch::new(number, record, &self.laws)?;
         archive.begin(number, batch.record.day)?;
         let Self { preparer, mint, names, .. } = self;
-        let mut telling = Telling { archive, mint, names, batch: &batch, goods_items: 0 };
+        let mrns = mint.mrns_of(batch.record.day, batch.record.first_ordinal);
+        let mut telling = Telling { archive, mrns, names, batch: &batch, goods_items: 0 };
         preparer.read_placed(&batch, &mut |declaration| telling.tell(&declaration))?;
         Ok(telling.goods_items as u64)
     }
@@ -50,7 +51,7 @@ impl Archivist {
 /// One batch on its way into the archive.
 struct Telling<'a> {
     archive: &'a mut dyn TakesRows,
-    mint: &'a Mint,
+    mrns: BatchMrns<'a>,
     names: &'a mut LawNames,
     batch: &'a PlacedBatch<'a>,
     goods_items: usize,
@@ -79,14 +80,14 @@ impl Telling<'_> {
         let BatchRecord { day, at, law, first_ordinal, .. } = self.batch.record;
         let (rule_set, reference_data) = self.names.of(answer.law);
         let lodged_at = Moment(declaration.fallback.lodged_at_ms);
-        let mrn = || self.mint.mrn_of(day, first_ordinal, index);
+        let mrns = &mut self.mrns;
         let digests = answer.digests;
         let row = DeclarationRow {
             ordinal: Ordinal(first_ordinal.0 + index as u64),
             record: self.batch.number,
             index: count(index),
             outcome: answer.outcome,
-            mrn: (answer.outcome == Outcome::Accepted).then(mrn),
+            mrn: (answer.outcome == Outcome::Accepted).then(|| mrns.of(index)),
             lodger,
             judged_at: at,
             lodged_at: answer.check.usable().then_some(lodged_at),

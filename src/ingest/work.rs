@@ -335,6 +335,7 @@ impl Finisher {
         let (mut firsts, mut agains) = (decided.replays.iter().peekable(), again.iter().peekable());
         let mut verdicts = Vec::with_capacity(prepared.judged.len());
         let mut totals = Totals::default();
+        let mut mrns = self.mint.mrns_of(prepared.admission.day, placing.first_ordinal);
         for (index, judged) in prepared.judged.iter().enumerate() {
             let settled = decided.filed.settled(index).unwrap_or(Settled::first(Outcome::Rejected));
             let first = firsts.next_if(|(i, _)| usize::from(*i) == index).map(|(_, first)| first);
@@ -360,7 +361,10 @@ impl Finisher {
             delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
             verdicts.push(Verdict {
                 outcome: settled.outcome,
-                mrn: self.mrn(settled, index, placing, prepared, first),
+                mrn: match settled.outcome {
+                    Outcome::Accepted => Some(mrns.of(index)),
+                    _ => self.first_mrn(settled, first),
+                },
                 findings,
                 law,
                 replay_of: settled.replay_of,
@@ -379,18 +383,9 @@ impl Finisher {
         Ok((answer, delta))
     }
 
-    fn mrn(
-        &self,
-        settled: Settled,
-        index: usize,
-        placing: Placing,
-        prepared: &Prepared,
-        first: Option<&First>,
-    ) -> Option<Mrn> {
+    /// The MRN that a replay repeats.
+    fn first_mrn(&self, settled: Settled, first: Option<&First>) -> Option<Mrn> {
         match (settled.outcome, settled.replay_of, first) {
-            (Outcome::Accepted, ..) => {
-                Some(self.mint.mrn_of(prepared.admission.day, placing.first_ordinal, index))
-            }
             (Outcome::Replayed, Some(Outcome::Accepted), Some(first)) => {
                 let ordinal = first.placing()?.first_ordinal;
                 Some(self.mint.mrn_of(first.admission().day, ordinal, first.index()))

@@ -306,8 +306,13 @@ impl<'a> Cursor<'a> {
 
 /// How many bytes of ASCII `bytes` begins with.
 fn ascii_length(bytes: &[u8]) -> usize {
-    let (chunks, _) = bytes.as_chunks::<16>();
-    let whole = 16 * chunks.iter().take_while(|chunk| chunk.is_ascii()).count();
-    let rest = bytes.get(whole..).unwrap_or_default();
-    whole + rest.iter().take_while(|byte| byte.is_ascii()).count()
+    const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    for (place, chunk) in chunks.iter().enumerate() {
+        let high = u64::from_le_bytes(*chunk) & HIGHS;
+        if high != 0 {
+            return 8 * place + high.trailing_zeros() as usize / 8;
+        }
+    }
+    8 * chunks.len() + rest.iter().take_while(|byte| byte.is_ascii()).count()
 }
