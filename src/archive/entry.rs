@@ -12,7 +12,7 @@ use crate::rules::{FallbackCheck, Judgement};
 use crate::wire::digest::Digests;
 use crate::wire::view::{
     Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Lodger, Money,
-    Party, ProductIdentifiers,
+    Party, Plain, ProductIdentifiers,
 };
 
 /// A batch.
@@ -298,6 +298,7 @@ fn content<'a>((from, at): Row<'a, DeclarationColumns>) -> Declaration<'a> {
             reference: text(&from.fallback_reference, at),
             lodged_at_ms: number(&from.fallback_lodged_at_ms, at).unwrap_or(0),
         },
+        plain: Plain::default(),
     }
 }
 

@@ -268,6 +268,7 @@ impl DayTables {
             ucr,
             supporting_documents,
             fallback: FallbackLodgement { reference: fallback_reference, lodged_at_ms },
+            plain: _,
         } = declaration;
         self.exporter(exporter, sends_gift(declaration), pseudonyms);
         self.importer(importer, pseudonyms);

@@ -229,7 +229,7 @@ pub(super) fn judge(
         found.add(Reason::FieldMissing, element, number, "");
         return;
     }
-    if !is_text(text, CHARACTERS_MAX) {
+    if !found.is_text(text, CHARACTERS_MAX) {
         found.add(Reason::FieldFormat, element, number, text);
         return;
     }

@@ -12,7 +12,7 @@
 
 use super::edition::{LOCATION_QUALIFIER, LOCATION_TYPE, NEEDS_PREVIOUS_DOCUMENT};
 use super::finding::{Element, Reason};
-use super::form::{is_text, text};
+use super::form::text;
 use super::judge::{Case, Found};
 use super::lists::{DocumentKind, ReferenceCheck};
 use super::parties::is_listed;
@@ -124,7 +124,7 @@ fn document(
     if document.reference.is_empty() {
         found.add(Reason::FieldMissing, elements.reference, 0, "");
         check = ReferenceCheck::None;
-    } else if !is_text(document.reference, REFERENCE_MAX) {
+    } else if !found.is_text(document.reference, REFERENCE_MAX) {
         found.add(Reason::FieldFormat, elements.reference, 0, document.reference);
         check = ReferenceCheck::None;
     }

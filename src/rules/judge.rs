@@ -41,9 +41,17 @@ pub(super) struct Found<'a> {
     findings: &'a mut Findings,
     rejected: bool,
     flagged: bool,
+    plain: bool,
 }
 
 impl Found<'_> {
+    /// At most `max` characters and no control character.
+    #[inline]
+    pub(super) fn is_text(&self, text: &str, max: usize) -> bool {
+        // Bytes are never fewer than characters.
+        self.plain && text.len() <= max || form::is_text(text, max)
+    }
+
     /// Adds a finding at the weight the rule set gives it; none where the reason is not tested.
     #[cold]
     #[inline(never)]
@@ -106,7 +114,8 @@ impl Judge {
         let edition = &*law.edition;
         let first = findings.list.len();
         let case = Case { law, edition, lodger, declaration };
-        let mut found = Found { edition, findings, rejected: false, flagged: false };
+        let plain = declaration.plain.is_known();
+        let mut found = Found { edition, findings, rejected: false, flagged: false, plain };
         let items = self.items(&case, &mut found);
 
         form::judge(&case, &mut found);

@@ -94,6 +94,7 @@ fn write_declaration(declaration: &Declaration<'_>, bytes: &mut Vec<u8>) {
         ucr,
         supporting_documents,
         fallback: _,
+        plain: _,
     } = declaration;
     content.text(1, lrn);
     for item in goods_items {

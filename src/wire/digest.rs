@@ -264,6 +264,7 @@ mod tests {
             ucr: "order-1",
             supporting_documents: vec![DocumentReference { r#type: "N380", reference: "inv-1" }],
             fallback: FallbackLodgement::default(),
+            plain: Plain::default(),
         }
     }
 

@@ -25,6 +25,7 @@ pub fn to_message(declaration: &Declaration<'_>) -> v1::Declaration {
         ucr,
         supporting_documents,
         fallback: FallbackLodgement { reference, lodged_at_ms },
+        plain: _,
     } = declaration;
     v1::Declaration {
         lrn: (*lrn).to_owned(),

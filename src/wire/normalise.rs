@@ -18,14 +18,16 @@ use bumpalo::collections::String as BumpString;
 
 use super::view::{
     Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Money, Party,
-    ProductIdentifiers,
+    Plain, ProductIdentifiers,
 };
 
 /// Normalises every text of `declaration`; what changes is built in `arena`, or cut from itself
-/// where cutting is enough. Says whether anything changed.
+/// where cutting is enough. Says whether anything changed, and notes in the declaration whether its
+/// texts are plain.
 pub fn normalise<'a>(declaration: &mut Declaration<'a>, arena: &'a Bump) -> bool {
-    let mut normaliser = Normaliser { arena, changed: false };
+    let mut normaliser = Normaliser::new(arena);
     normaliser.declaration(declaration);
+    declaration.plain = Plain(normaliser.plain);
     normaliser.changed
 }
 
@@ -43,7 +45,7 @@ pub fn normalise_lodger<'a>(
 #[must_use]
 pub fn normalise_id<'a>(id: &'a str, arena: &'a Bump) -> &'a str {
     let mut id = id;
-    Normaliser { arena, changed: false }.code(&mut id);
+    Normaliser::new(arena).code(&mut id);
     id
 }
 
@@ -58,10 +60,16 @@ struct Normaliser<'a> {
     arena: &'a Bump,
     /// Whether any text was not normal.
     changed: bool,
+    /// Whether all texts were normal at first sight, the LRN apart, which is not looked at.
+    plain: bool,
 }
 
 // Messages are taken apart, so that a new field cannot be forgotten here.
 impl<'a> Normaliser<'a> {
+    fn new(arena: &'a Bump) -> Self {
+        Self { arena, changed: false, plain: true }
+    }
+
     fn declaration(&mut self, declaration: &mut Declaration<'a>) {
         let Declaration {
             lrn,
@@ -77,6 +85,7 @@ impl<'a> Normaliser<'a> {
             ucr,
             supporting_documents,
             fallback: FallbackLodgement { reference: fallback_reference, lodged_at_ms: _ },
+            plain: _,
         } = declaration;
         self.take(lrn, normalise_lrn(lrn));
         for item in goods_items {
@@ -153,6 +162,7 @@ impl<'a> Normaliser<'a> {
     #[inline]
     fn text(&mut self, text: &mut &'a str) {
         if !text.is_empty() && !is_normal::<false>(text.as_bytes()) {
+            self.plain = false;
             self.take(text, collapsed(text, self.arena));
         }
     }
@@ -160,6 +170,7 @@ impl<'a> Normaliser<'a> {
     #[inline]
     fn code(&mut self, text: &mut &'a str) {
         if !text.is_empty() && !is_normal::<true>(text.as_bytes()) {
+            self.plain = false;
             self.take(text, upper(collapsed(text, self.arena), self.arena));
         }
     }
@@ -234,7 +245,7 @@ fn is_normal<const UPPER: bool>(text: &[u8]) -> bool {
         return oddities::<UPPER>(word, &mut 0, HIGH & !(0x80 << 32)) == 0;
     }
     // Three bytes with none of their ends a space hold no two of them.
-    !text.iter().any(|byte| !(b' '..0x80).contains(byte) || UPPER && byte.is_ascii_lowercase())
+    !text.iter().any(|byte| !(b' '..0x7f).contains(byte) || UPPER && byte.is_ascii_lowercase())
 }
 
 const fn each(byte: u8) -> u64 {
@@ -254,7 +265,8 @@ fn oddities<const UPPER: bool>(word: u64, space_before: &mut u64, follows: u64) 
     let space = !((low ^ each(b' ')) + each(0x7f)) & HIGH;
     let before = (space << 8) | (*space_before << 7);
     *space_before = space >> 63;
-    let mut odd = word | !printable | (space & before & follows);
+    let delete = low + each(1);
+    let mut odd = word | !printable | delete | (space & before & follows);
     if UPPER {
         odd |= (low + each(0x80 - b'a')) & !(low + each(0x80 - b'z' - 1));
     }
@@ -272,7 +284,7 @@ mod tests {
     fn as_text(given: &str) -> String {
         let arena = Bump::new();
         let mut normal = given;
-        Normaliser { arena: &arena, changed: false }.text(&mut normal);
+        Normaliser::new(&arena).text(&mut normal);
         normal.to_owned()
     }
 
@@ -309,12 +321,12 @@ mod tests {
         let arena = Bump::new();
         for normal in ["", "F48", "Ladies T-shirt, cotton", "Köln", "12345678 0"] {
             let mut after = normal;
-            let mut normaliser = Normaliser { arena: &arena, changed: false };
+            let mut normaliser = Normaliser::new(&arena);
             normaliser.text(&mut after);
             assert!(std::ptr::eq(after, normal) && !normaliser.changed, "{normal}");
         }
         let mut trimmed = " F48 ";
-        let mut normaliser = Normaliser { arena: &arena, changed: false };
+        let mut normaliser = Normaliser::new(&arena);
         normaliser.text(&mut trimmed);
         assert!(normaliser.changed);
         assert_eq!((trimmed, arena.allocated_bytes()), ("F48", 0), "cut, not copied");
@@ -325,7 +337,7 @@ mod tests {
         let arena = Bump::new();
         let reference = |r#type: &'static str| {
             let mut of_type = DocumentReference { r#type, reference: "abc  1" };
-            Normaliser { arena: &arena, changed: false }.document(&mut of_type);
+            Normaliser::new(&arena).document(&mut of_type);
             (of_type.r#type.to_owned(), of_type.reference.to_owned())
         };
         for kind in ["n337", " NMRN", "s10", "N740 "] {
@@ -366,6 +378,7 @@ mod tests {
             ucr: "y",
             supporting_documents: documents,
             fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
+            plain: Plain::default(),
         };
         assert!(normalise(&mut declaration, &arena));
         let party = Party { country: "E", identification: "F", ..party };
@@ -395,6 +408,7 @@ mod tests {
             ucr: "y",
             supporting_documents: documents,
             fallback: FallbackLodgement { reference: "z", lodged_at_ms: 4 },
+            plain: Plain::default(),
         };
         assert_eq!(declaration, expected);
         assert!(!normalise(&mut declaration, &arena), "nothing more to change");
@@ -409,7 +423,7 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     text[place] = byte;
                     let end = place == 0 || place == length - 1;
-                    let odd = !(b' '..0x80).contains(&byte) || byte == b' ' && end;
+                    let odd = !(b' '..0x7f).contains(&byte) || byte == b' ' && end;
                     assert_eq!(is_normal::<false>(&text), !odd, "{length} {place} {byte}");
                     let odd = odd || byte.is_ascii_lowercase();
                     assert_eq!(is_normal::<true>(&text), !odd, "{length} {place} {byte}");

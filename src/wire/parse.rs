@@ -9,7 +9,7 @@ use super::reader::Bounds;
 use super::segments::Fields;
 use super::view::{
     Declaration, DocumentReference, FallbackLodgement, GoodsItem, LocationOfGoods, Money, Party,
-    ProductIdentifiers,
+    Plain, ProductIdentifiers,
 };
 
 /// Empties `declaration`, keeping its vectors' memory.
@@ -28,6 +28,7 @@ pub(super) fn clear(declaration: &mut Declaration<'_>) {
         ucr,
         supporting_documents,
         fallback,
+        plain,
     } = declaration;
     *lrn = "";
     goods_items.clear();
@@ -42,6 +43,7 @@ pub(super) fn clear(declaration: &mut Declaration<'_>) {
     *ucr = "";
     supporting_documents.clear();
     *fallback = FallbackLodgement::default();
+    *plain = Plain::default();
 }
 
 /// How many more elements a declaration may have.

@@ -372,4 +372,5 @@ fn fill<'a>(own: &mut Declaration<'a>, held: Held, common: &Declaration<'a>) {
     if !held.has(13) {
         own.fallback = common.fallback;
     }
+    own.plain.0 &= common.plain.0;
 }

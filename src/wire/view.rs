@@ -7,6 +7,28 @@
 
 use smallvec::SmallVec;
 
+/// That all texts of a declaration but its LRN are printable ASCII, where that is known: whoever asks
+/// about their characters is spared a look at each. It says nothing that the texts do not say, so two
+/// declarations of the same texts are equal whether it is known of both or of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain(pub(super) bool);
+
+impl Plain {
+    /// Whether it is known.
+    #[must_use]
+    pub fn is_known(self) -> bool {
+        self.0
+    }
+}
+
+impl PartialEq for Plain {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Plain {}
+
 /// One consignment to one importer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Declaration<'a> {
@@ -36,6 +58,8 @@ pub struct Declaration<'a> {
     pub supporting_documents: Vec<DocumentReference<'a>>,
     /// Emergency procedure.
     pub fallback: FallbackLodgement<'a>,
+    /// No field of the contract: found when the declaration is normalised.
+    pub plain: Plain,
 }
 
 /// A declaration line.

@@ -30,7 +30,7 @@ pub(super) fn law(day: &str) -> Arc<DayLaw> {
 }
 
 /// A clean sale on `day`, through the import scheme.
-pub(super) fn sale(day: &str) -> Declaration<'static> {
+pub(super) fn sale<'a>(day: &str) -> Declaration<'a> {
     let mut item = GoodsItem {
         goods_item_number: 1,
         hs6: "610910",

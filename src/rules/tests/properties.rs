@@ -1,6 +1,8 @@
 //! Properties: judging never panics, and repeats itself.
 
 use super::*;
+use crate::rules::finding::Finding;
+use crate::wire::normalise::normalise;
 use proptest::prelude::*;
 
 prop_compose! {
@@ -63,6 +65,7 @@ proptest! {
             ucr: t(),
             supporting_documents: vec![DocumentReference { r#type: t(), reference: t() }],
             fallback: FallbackLodgement { reference: t(), lodged_at_ms: n() as i64 },
+            plain: Plain::default(),
         };
         let lodger = Lodger {
             declarant: Eori::parse("NL810000003").unwrap(),
@@ -93,4 +96,87 @@ proptest! {
             law.message(finding, first.value(finding), &mut sentence);
         }
     }
+}
+
+/// What a judgement and its findings come to.
+fn judged(declaration: &Declaration<'_>) -> (Judgement, Vec<(Finding, String)>) {
+    let mut findings = Findings::default();
+    let judgement = Judge::new().judge(
+        &law(LATEST),
+        &Lodger {
+            declarant: Eori::parse("NL810000003").unwrap(),
+            representative: "",
+            representative_status: 0,
+        },
+        declaration,
+        FallbackCheck::default(),
+        &mut findings,
+    );
+    let span = findings.close(0);
+    let own = findings.of(span);
+    let of = own.list.iter().map(|finding| (*finding, own.value(finding).to_owned()));
+    (judgement, of.collect())
+}
+
+fn nearly_plain() -> impl Strategy<Value = String> {
+    prop_oneof![
+        60 => "[!-~]([ -~]{0,78}[!-~])?",
+        1 => "[a-z\u{7f}]{1,9}",
+        1 => "[a-z\u{1}]{1,9}",
+        1 => "[a-z é]{1,9}",
+        1 => "[é漢]{68,72}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn to_know_that_texts_are_plain_changes_no_verdict(
+        texts in prop::collection::vec(nearly_plain(), 16),
+    ) {
+        let mut texts = texts.iter().map(String::as_str);
+        let mut t = || texts.next().unwrap();
+        let arena = bumpalo::Bump::new();
+        let mut declaration = sale(LATEST);
+        for party in [&mut declaration.exporter, &mut declaration.importer] {
+            (party.name, party.street, party.postcode, party.city) = (t(), t(), t(), t());
+        }
+        let item = declaration.goods_items.first_mut().unwrap();
+        (item.description, item.product.merchant, item.product.gtin) = (t(), t(), t());
+        (declaration.ucr, declaration.location_of_goods.identification) = (t(), t());
+        declaration.transport_document.reference = t();
+        declaration.supporting_documents = vec![DocumentReference { r#type: "N380", reference: t() }];
+        normalise(&mut declaration, &arena);
+        let unknown = Declaration { plain: Plain::default(), ..declaration.clone() };
+        prop_assert!(!unknown.plain.is_known());
+        prop_assert_eq!(judged(&declaration), judged(&unknown));
+    }
+
+    #[test]
+    fn only_printable_ascii_is_known_to_be_plain(texts in prop::collection::vec(nearly_plain(), 3)) {
+        let arena = bumpalo::Bump::new();
+        let mut declaration = sale(LATEST);
+        let mut texts = texts.iter().map(String::as_str);
+        let mut t = || texts.next().unwrap();
+        (declaration.ucr, declaration.importer.city) = (t(), t());
+        declaration.goods_items.first_mut().unwrap().description = t();
+        normalise(&mut declaration, &arena);
+        let all = [
+            declaration.ucr,
+            declaration.importer.city,
+            declaration.goods_items.first().unwrap().description,
+        ];
+        let printable = all.iter().all(|text| text.bytes().all(|byte| (b' '..0x7f).contains(&byte)));
+        prop_assert!(printable || !declaration.plain.is_known());
+    }
+}
+
+#[test]
+fn a_clean_sale_is_known_to_be_plain_and_one_with_an_accent_is_not() {
+    let arena = bumpalo::Bump::new();
+    let mut declaration = sale(LATEST);
+    normalise(&mut declaration, &arena);
+    assert!(declaration.plain.is_known());
+    declaration.importer.city = "Étten";
+    normalise(&mut declaration, &arena);
+    assert!(!declaration.plain.is_known());
 }
