@@ -60,6 +60,19 @@ impl Bounds {
     }
 }
 
+/// So many declarations are read, and then judged: the code of both together is more than the processor
+/// keeps at hand, and what was read of so many it does keep.
+const READ_AT_ONCE: usize = 16;
+/// But no more once those read have so many list elements together: of large declarations one is held at
+/// a time, whatever the bounds allow each.
+const ELEMENTS_AT_ONCE: usize = 4_096;
+
+fn list_elements(declaration: &Declaration<'_>) -> usize {
+    let Declaration { goods_items, previous_documents, supporting_documents, .. } = declaration;
+    let procedures: usize = goods_items.iter().map(|item| item.additional_procedures.len()).sum();
+    goods_items.len() + procedures + previous_documents.len() + supporting_documents.len()
+}
+
 /// One declaration as the rules saw it, before it is known what others hold its key.
 #[derive(Debug, Clone)]
 pub struct Judged {
@@ -168,60 +181,77 @@ impl Preparer {
         let When { at, day } = when;
         let day_law = day_law(law, day)?;
 
-        let mut declaration = Declaration::default();
+        let mut read: Vec<Declaration<'_>> = Vec::new();
+        read.resize_with(READ_AT_ONCE.min(batch.len()), Declaration::default);
+        let mut keyed = Vec::with_capacity(read.len());
         let mut draft = Draft::with_capacity(batch.len());
         let mut judged = Vec::with_capacity(batch.len());
         let mut findings = Findings::default();
         let mut are_kept = true;
         let mut goods_items = 0;
-        for index in 0..batch.len() {
-            let encoded = batch.declaration(index, arena, &mut declaration).map_err(malformed)?;
-            goods_items += declaration.goods_items.len();
-            if goods_items > self.bounds.goods_items_max {
-                return Err(Refusal::invalid(
-                    format!("declarations[{index}].goods_items"),
-                    format!(
-                        "the batch has more than {} goods items, the most it may have: split it",
-                        self.bounds.goods_items_max
-                    ),
-                ));
+        let mut next = 0;
+        while next < batch.len() {
+            let mut elements = 0;
+            for declaration in &mut read {
+                if next == batch.len() || elements > ELEMENTS_AT_ONCE {
+                    break;
+                }
+                let encoded = batch.declaration(next, arena, declaration).map_err(malformed)?;
+                elements += list_elements(declaration);
+                goods_items += declaration.goods_items.len();
+                if goods_items > self.bounds.goods_items_max {
+                    return Err(Refusal::invalid(
+                        format!("declarations[{next}].goods_items"),
+                        format!(
+                            "the batch has more than {} goods items, the most it may have: split it",
+                            self.bounds.goods_items_max
+                        ),
+                    ));
+                }
+                next += 1;
+                let digests = self.digester.digests(&lodger, declaration, encoded);
+                let key = if lrn_is_usable(declaration.lrn) {
+                    self.keys.key_of(&declarant, declaration.lrn)
+                } else {
+                    let nameless = self.keys.key_of(&declarant, "");
+                    self.keys.memory_key(MemoryKind::Nameless, nameless, digests.with_fallback)
+                };
+                keyed.push((key, digests));
             }
-            let (check, in_force) = self.law_of(&declaration.fallback, when, law, &day_law);
-            let law_day = in_force.day();
-            let digests = self.digester.digests(&lodger, &declaration, encoded);
-            let key = if lrn_is_usable(declaration.lrn) {
-                self.keys.key_of(&declarant, declaration.lrn)
-            } else {
-                let nameless = self.keys.key_of(&declarant, "");
-                self.keys.memory_key(MemoryKind::Nameless, nameless, digests.with_fallback)
-            };
-            let start = findings.list.len();
-            let judgement =
-                self.judge.judge(&in_force, &lodger, &declaration, check, &mut findings);
-            let facts = Facts::of(
-                &declaration,
-                &judgement,
-                self.judge.line_values(),
-                findings.list.get(start..).unwrap_or_default(),
-            );
-            let found = findings.close(start);
-            are_kept &= findings.bytes() as u64 <= message.len() as u64 + FINDINGS_BYTES_SPARE;
-            if !are_kept {
-                findings.clear();
+            for (declaration, (key, digests)) in read.iter().zip(keyed.drain(..)) {
+                let (check, in_force) = self.law_of(&declaration.fallback, when, law, &day_law);
+                let law_day = in_force.day();
+                let start = findings.list.len();
+                let judgement =
+                    self.judge.judge(&in_force, &lodger, declaration, check, &mut findings);
+                let facts = Facts::of(
+                    declaration,
+                    &judgement,
+                    self.judge.line_values(),
+                    findings.list.get(start..).unwrap_or_default(),
+                );
+                let found = findings.close(start);
+                are_kept &= findings.bytes() as u64 <= message.len() as u64 + FINDINGS_BYTES_SPARE;
+                if !are_kept {
+                    findings.clear();
+                }
+                let fallback = (!check.is_absent()).then(|| DraftFallback {
+                    check,
+                    law_day,
+                    quoted: (!check.is_sound()).then(|| Quoted::of(&declaration.fallback)),
+                });
+                draft.push(key, digests, judgement.rejected, fallback);
+                judged.push(Judged {
+                    judgement,
+                    findings: found,
+                    lines: u32::try_from(declaration.goods_items.len()).unwrap_or(u32::MAX),
+                    facts,
+                    ioss: IossNumber::parse(declaration.ioss_number),
+                });
             }
-            let fallback = (!check.is_absent()).then(|| DraftFallback {
-                check,
-                law_day,
-                quoted: (!check.is_sound()).then(|| Quoted::of(&declaration.fallback)),
-            });
-            draft.push(key, digests, judgement.rejected, fallback);
-            judged.push(Judged {
-                judgement,
-                findings: found,
-                lines: u32::try_from(declaration.goods_items.len()).unwrap_or(u32::MAX),
-                facts,
-                ioss: IossNumber::parse(declaration.ioss_number),
-            });
+            if elements > ELEMENTS_AT_ONCE {
+                read.fill_with(Declaration::default);
+            }
         }
         let unfinished = Unfinished {
             batch_id: batch.batch_id().to_owned(),
@@ -245,8 +275,11 @@ impl Preparer {
         day_law: &Arc<DayLaw>,
     ) -> (FallbackCheck, Arc<DayLaw>) {
         let check = FallbackCheck::of(fallback, at);
+        if !check.usable() {
+            return (check, Arc::clone(day_law));
+        }
         let lodged = self.calendar.day(Moment(fallback.lodged_at_ms));
-        if !check.usable() || lodged == day {
+        if lodged == day {
             return (check, Arc::clone(day_law));
         }
         match law.law.on(lodged) {

@@ -2,6 +2,7 @@
 //! Tests of several stages together, in one process.
 
 mod faulty;
+mod preparing;
 mod recover;
 mod reload;
 mod sealing;
