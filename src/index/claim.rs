@@ -25,7 +25,7 @@ pub struct Full {
     pub needed: u64,
     /// Slots free.
     pub free: u64,
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
 }
 
 /// Why no other generation can take over from one that is full.

@@ -34,7 +34,7 @@
 //! When the hot generation has no room for a batch it is *frozen*: the gate keeps further claims out,
 //! the committer places all that has claimed, and a fresh generation takes over. So what is frozen is
 //! placed, and never changes. Its run is written beside the work, and then it goes. If the fresh one
-//! fills before that, batches are refused until the run is written.
+//! fills before that, batches wait a moment for the run and are refused where that is not enough.
 //!
 //! From the first claim of a batch to its place no generation takes over, so that what is cold for
 //! one batch in flight is cold for all of them. A key that is known cold is never claimed by a

@@ -255,6 +255,7 @@ impl Engine {
                 finisher: Finisher { mint: mint.clone(), answer_bytes_max },
                 failed: Arc::clone(&failed),
                 stop: stop.clone(),
+                full: None,
             };
             let (jobs, answers) = (to_workers.clone(), from_committer.clone());
             let (commit, fold) = (work.clone(), folds.clone());

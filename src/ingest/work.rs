@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam::channel::{Receiver, Sender, never, select_biased};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, never, select_biased};
 use tokio::sync::{oneshot, watch};
 
 use super::again::{Again, Under};
@@ -22,7 +22,7 @@ use crate::day::Moment;
 use crate::index::filed::{Filed, Placing, Settled};
 use crate::index::run::RunError;
 use crate::index::settle::{Claimed, Decided, First};
-use crate::index::{Index, NoRoom as NoPlace, Unclaimed, Why};
+use crate::index::{Full, Index, NoRoom as NoPlace, Unclaimed, Why};
 use crate::journal::{NoRoom, NoRoomCause, Reservation, Room};
 use crate::mrn::{Mint, Mrn};
 use crate::outcome::Outcome;
@@ -97,6 +97,16 @@ pub(super) struct Worker {
     pub(super) finisher: Finisher,
     pub(super) failed: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<Option<String>>,
+    /// The generation of the index that was found full last, and until when a batch waits for another
+    /// to take over from it.
+    pub(super) full: Option<(u64, Instant)>,
+}
+
+/// Where a batch goes from a worker, and what comes back to it.
+struct Ways<'a> {
+    commit: &'a Sender<Work>,
+    answers: &'a Receiver<Box<Placed>>,
+    fold: &'a Deltas,
 }
 
 impl Worker {
@@ -116,7 +126,7 @@ impl Worker {
                     Err(_) => return,
                 },
                 recv(jobs) -> job => match (job, &commit) {
-                    (Ok(job), Some(commit)) => self.begin(job, commit),
+                    (Ok(job), Some(commit)) => self.begin(job, &Ways { commit, answers, fold }),
                     _ => {
                         // No more batches; the committer ends when no worker can send any more.
                         jobs = never();
@@ -127,14 +137,14 @@ impl Worker {
         }
     }
 
-    fn begin(&mut self, job: Job, commit: &Sender<Work>) {
+    fn begin(&mut self, job: Job, ways: &Ways<'_>) {
         let Job { message, at, caller } = job;
-        match self.claim(message, at, commit) {
+        match self.claim(message, at, ways) {
             Ok((prepared, claimed, reservation)) => {
                 let in_flight = InFlight { prepared, caller };
                 let batch = Box::new(ToCommit { in_flight, claimed, reservation });
                 // A committer that failed drops it, and the caller sees its channel closed.
-                let _ = commit.send(Work::Batch(batch));
+                let _ = ways.commit.send(Work::Batch(batch));
             }
             Err(refusal) => {
                 let _ = caller.reply.send(Err(refusal));
@@ -146,7 +156,7 @@ impl Worker {
         &mut self,
         message: Bytes,
         at: Moment,
-        commit: &Sender<Work>,
+        ways: &Ways<'_>,
     ) -> Result<(Prepared, Claimed, Reservation), Refusal> {
         if self.failed.load(Ordering::Acquire) {
             return Err(Refusal::stopping());
@@ -157,13 +167,13 @@ impl Worker {
         // Room first, so that what has claimed a key is always placed.
         let body = record::batch_bytes_max(draft.len(), prepared.message.len());
         let reservation = reserve(&self.room, body).map_err(no_room)?;
-        let claimed = self.claim_keys(Filed::new(prepared.admission, draft), commit)?;
+        let claimed = self.claim_keys(Filed::new(prepared.admission, draft), ways)?;
         Ok((prepared, claimed, reservation))
     }
 
     /// Claims the keys of a batch; where the table is full, waits for another one to take over. The
     /// committer sees to that, and waits for no worker.
-    fn claim_keys(&self, mut filed: Filed, commit: &Sender<Work>) -> Result<Claimed, Refusal> {
+    fn claim_keys(&mut self, mut filed: Filed, ways: &Ways<'_>) -> Result<Claimed, Refusal> {
         for _ in 0..TAKE_OVERS_MAX {
             let Unclaimed { filed: again, why } = match self.index.claim(filed) {
                 Ok(claimed) => return Ok(claimed),
@@ -172,11 +182,16 @@ impl Worker {
             filed = *again;
             match why {
                 Why::Closed => {}
-                Why::Full(full) => self.index.make_room(full).map_err(no_place)?,
+                Why::Full(full) => match self.make_room(full, ways) {
+                    Err(_) if self.failed.load(Ordering::Acquire) => {
+                        return Err(Refusal::stopping());
+                    }
+                    made => made.map_err(no_place)?,
+                },
                 Why::Run(error) => return Err(self.cannot_vouch(&error)),
             }
             // Whoever leaves last has the committer look once more.
-            let _ = commit.send(Work::Freeze);
+            let _ = ways.commit.send(Work::Freeze);
             if !self.index.wait_until_open(TAKE_OVER_WAIT) {
                 break;
             }
@@ -186,6 +201,32 @@ impl Worker {
         }
         let sentence = "the index is changing over to another table: send the batch again later";
         Err(Refusal::exhausted(sentence, 1_000))
+    }
+
+    /// Has another table take over from the full one. Where the one before is still being written, that
+    /// gets the processor meanwhile that judging does not take, and what is durable is answered.
+    fn make_room(&mut self, full: Full, ways: &Ways<'_>) -> Result<(), NoPlace> {
+        // Counted from the first batch that found it full: if it stays so, the others are told at once.
+        let until = match self.full {
+            Some((generation, until)) if generation == full.generation => until,
+            _ => Instant::now() + RUN_WAIT_MAX,
+        };
+        self.full = Some((full.generation, until));
+        let index = Arc::clone(&self.index);
+        make_room_between(
+            || index.make_room(full),
+            || {
+                if Instant::now() >= until || self.failed.load(Ordering::Acquire) {
+                    return false;
+                }
+                match ways.answers.recv_timeout(RUN_WAIT) {
+                    Ok(placed) => self.finish(*placed, ways.fold),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return false,
+                }
+                true
+            },
+        )
     }
 
     /// What was answered before cannot be read: nothing can be vouched for any more.
@@ -245,6 +286,23 @@ impl Worker {
 const TAKE_OVER_WAIT: Duration = Duration::from_secs(2);
 /// A batch that finds so many tables full one after another is told to come back.
 const TAKE_OVERS_MAX: u32 = 4;
+
+/// Between two looks whether the table before is written.
+const RUN_WAIT: Duration = Duration::from_millis(2);
+/// A run is written in less, with the processors to itself; past that, its disk is slow or full.
+const RUN_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// Makes room, waiting for a run that is being written for as long as `wait` says to go on.
+fn make_room_between(
+    mut make: impl FnMut() -> Result<(), NoPlace>,
+    mut wait: impl FnMut() -> bool,
+) -> Result<(), NoPlace> {
+    let mut made = make();
+    while matches!(made, Err(NoPlace::Writing(_))) && wait() {
+        made = make();
+    }
+    made
+}
 
 fn no_place(why: NoPlace) -> Refusal {
     match why {

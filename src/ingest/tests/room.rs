@@ -1,5 +1,7 @@
 //! Waiting for room in the journal.
 
+use std::cell::Cell;
+
 use super::*;
 use crate::disk::LocalDisk;
 use crate::journal::{self, Options};
@@ -39,6 +41,24 @@ fn room_is_waited_for_while_the_next_segment_is_made_ready() {
     assert_eq!(room.free_bytes(), 0);
     drop(reserved);
     assert_eq!(room.free_bytes(), 4_096, "given back");
+}
+
+const FULL: Full = Full { needed: 2, free: 1, generation: 7 };
+
+#[test]
+fn a_table_that_is_being_written_is_waited_for() {
+    let waits = Cell::new(0);
+    let make = || if waits.get() < 3 { Err(NoPlace::Writing(FULL)) } else { Ok(()) };
+    let wait_less_than = |max| {
+        waits.set(waits.get() + 1);
+        waits.get() < max
+    };
+    assert_eq!(make_room_between(make, || wait_less_than(9)), Ok(()));
+    assert_eq!(waits.take(), 3);
+    assert_eq!(make_room_between(make, || wait_less_than(2)), Err(NoPlace::Writing(FULL)));
+    assert_eq!(waits.get(), 2, "it ends when there is no more waiting");
+    let memory = || Err(NoPlace::Memory(FULL));
+    assert_eq!(make_room_between(memory, || panic!("waits")), Err(NoPlace::Memory(FULL)));
 }
 
 #[test]
