@@ -7,6 +7,7 @@
 //! once, as a warning, since it is several times slower.
 
 use std::collections::HashSet;
+use std::fs::{DirEntry, Metadata};
 use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -131,10 +132,9 @@ impl Disk for LocalDisk {
         let mut entries = Vec::new();
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
-            if !metadata.is_dir() {
+            if let Some(file) = still_there(&entry)?.filter(|there| !there.is_dir()) {
                 let name = entry.file_name().to_string_lossy().into_owned();
-                entries.push(Entry { name, bytes: metadata.len() });
+                entries.push(Entry { name, bytes: file.len() });
             }
         }
         entries.sort();
@@ -145,7 +145,7 @@ impl Disk for LocalDisk {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(dir)? {
             let entry = entry?;
-            if entry.metadata()?.is_dir() {
+            if still_there(&entry)?.is_some_and(|there| there.is_dir()) {
                 names.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
@@ -306,6 +306,15 @@ impl DiskFile for LocalFile {
     }
 }
 
+/// What has a name in a folder; nothing where it has lost it since the folder was read, since it is asked
+/// for by name.
+fn still_there(entry: &DirEntry) -> io::Result<Option<Metadata>> {
+    match entry.metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        metadata => metadata.map(Some),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -315,6 +324,34 @@ mod tests {
         let mut folders = vec![tempfile::tempdir().unwrap()];
         folders.extend(tempfile::tempdir_in("/dev/shm"));
         folders
+    }
+
+    #[test]
+    fn a_folder_is_listed_while_files_in_it_get_other_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("1.preparing"), folder.path().join("1"));
+        std::fs::write(folder.path().join("0"), "").unwrap();
+        std::fs::write(&from, "").unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::fs::rename(&from, &to).unwrap();
+                    std::fs::rename(&to, &from).unwrap();
+                }
+            });
+            let disk = LocalDisk::new();
+            let listed: Vec<_> = (0..5_000)
+                .map(|_| {
+                    disk.list_dirs(folder.path())?;
+                    disk.list(folder.path())
+                })
+                .collect();
+            is_over.store(true, Ordering::Relaxed);
+            for entries in listed {
+                assert!(entries.unwrap().iter().any(|entry| entry.name == "0"));
+            }
+        });
     }
 
     #[test]

@@ -61,7 +61,8 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// As the file system gives them.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// The files (not the folders) in `dir`, by name.
+    /// The files (not the folders) in `dir`, by name. One that gets its name meanwhile may be missing, and
+    /// so may one that loses it.
     ///
     /// # Errors
     /// As the file system gives them; `NotFound` where there is no such folder.
