@@ -39,6 +39,15 @@ pub(crate) struct Load {
     pub(crate) answers: Answers,
 }
 
+impl Load {
+    /// How long a batch of so many lines takes of a lane's time at its rate, where it has one.
+    // A batch has 500,000 lines at most, far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    fn interval(&self, lines: u64) -> Option<Duration> {
+        self.rate.map(|rate| Duration::from_secs_f64(lines as f64 / rate))
+    }
+}
+
 /// What answers hold, and so what is checked of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answers {
@@ -128,7 +137,9 @@ impl Lane {
     ) -> (Self, Option<End>) {
         let end = match Transport::open(load.mode, channel, load.in_flight).await {
             Ok(transport) => {
-                self.due = Instant::now();
+                let first = load.templates.list.first().map_or(0, |template| template.lines);
+                let after = load.interval(first).map(|each| load.plan.offset(self.id, each));
+                self.due = Instant::now() + after.unwrap_or_default();
                 self.lines_sent = 0;
                 self.later.clear();
                 self.lost.append(&mut self.unanswered);
@@ -225,13 +236,10 @@ impl Lane {
         self.unanswered.insert(sending.number);
         self.next += 1;
         self.lines_sent += lines;
-        let due = match load.rate {
+        let due = match load.interval(lines) {
             None => Instant::now(),
-            Some(rate) => {
+            Some(interval) => {
                 let due = self.due;
-                // A batch has 500,000 lines at most, far below 2^53.
-                #[allow(clippy::cast_precision_loss)]
-                let interval = Duration::from_secs_f64(lines as f64 / rate);
                 self.due += interval;
                 due
             }

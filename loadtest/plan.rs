@@ -11,6 +11,7 @@
 //! so a planted one comes from a batch of the same template.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use waag::generate::{Random, SHARES_SUM_MAX};
 use waag::outcome::Outcome;
@@ -120,6 +121,13 @@ impl Plan {
     /// The number by which a lane's sending is known in texts.
     pub(crate) fn number(&self, lane: u64, sending: u64) -> u64 {
         sending * self.lanes + lane
+    }
+
+    /// How long after the start a lane's first batch is due, where its batches are due every `interval`:
+    /// so those of all lanes come one after another, and not all at the same moment.
+    pub(crate) fn offset(&self, lane: u64, interval: Duration) -> Duration {
+        let part = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        interval * part(lane % self.lanes.max(1)) / part(self.lanes.max(1))
     }
 
     /// How far a reference goes back at least: a lane sends nothing before all that lies further
@@ -258,6 +266,15 @@ mod tests {
 
     use super::super::template::Templates;
     use super::*;
+
+    #[test]
+    fn lanes_are_due_one_after_another() {
+        let mix = Mix { replays: 0.0, whole: false, conflicts: 0.0, invalid: 0.0 };
+        let plan = Plan::new(77, 4, 4, 6, &mix);
+        let dues =
+            [0, 1, 2, 3].map(|lane| plan.offset(lane, Duration::from_millis(40)).as_millis());
+        assert_eq!(dues, [0, 10, 20, 30]);
+    }
 
     fn templates() -> Templates {
         let on = Day::parse("2026-11-05").unwrap();

@@ -166,7 +166,9 @@ impl Worker {
         let (prepared, draft) = self.preparer.prepare(message, when, &law)?;
         // Room first, so that what has claimed a key is always placed.
         let body = record::batch_bytes_max(draft.len(), prepared.message.len());
-        let reservation = reserve(&self.room, body).map_err(no_room)?;
+        let room = self.room.clone();
+        let reserved = reserve_between(&room, body, || self.answer_for(ROOM_WAIT, ways));
+        let reservation = reserved.map_err(no_room)?;
         let claimed = self.claim_keys(Filed::new(prepared.admission, draft), ways)?;
         Ok((prepared, claimed, reservation))
     }
@@ -219,14 +221,23 @@ impl Worker {
                 if Instant::now() >= until || self.failed.load(Ordering::Acquire) {
                     return false;
                 }
-                match ways.answers.recv_timeout(RUN_WAIT) {
-                    Ok(placed) => self.finish(*placed, ways.fold),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return false,
-                }
+                self.answer_for(RUN_WAIT, ways);
                 true
             },
         )
+    }
+
+    /// Answers what is durable for so long, while the batch at hand has to wait.
+    fn answer_for(&mut self, time: Duration, ways: &Ways<'_>) {
+        let until = Instant::now() + time;
+        loop {
+            match ways.answers.recv_deadline(until) {
+                Ok(placed) => self.finish(*placed, ways.fold),
+                Err(RecvTimeoutError::Timeout) => return,
+                // The committer has failed, and the batch is about to be refused.
+                Err(RecvTimeoutError::Disconnected) => return std::thread::sleep(time),
+            }
+        }
     }
 
     /// What was answered before cannot be read: nothing can be vouched for any more.
