@@ -128,7 +128,6 @@ async fn measure(
     settings: Settings,
     (lanes, mut progress): (Vec<Lane>, Progress),
 ) -> Result<(Report, bool), Failure> {
-    let begun = Instant::now();
     let folder = Folder::new(args.data_dir.as_deref())?;
     let options = ServerOptions {
         data_dir: folder.path.clone(),
@@ -137,19 +136,17 @@ async fn measure(
         config: args.config.clone(),
     };
     let earlier = progress.lines;
-    let clock_before = progress.clock();
-    let clock = || clock_before + begun.elapsed();
-    let note = |progress: &mut Progress| {
-        args.progress.as_deref().map_or(Ok(()), |path| progress.write(path, clock()))
+    let note = |progress: &mut Progress, server: &Server| {
+        args.progress.as_deref().map_or(Ok(()), |path| progress.write(path, server.clock()))
     };
-    let (server, _) = Server::start(&options, clock()).await?;
+    let (server, _) = Server::start(&options, progress.clock()).await?;
     let before = read_summaries(&server.url, 0).await?;
     if earlier > 0 && before.is_empty() {
         let (earlier, data) = (thousands(earlier), folder.path.display());
         let why = "--progress and --data-dir are not of the same run";
         return Err(format!("{data} holds nothing, after {earlier} lines: {why}").into());
     }
-    note(&mut progress)?;
+    note(&mut progress, &server)?;
     let mut watch = Watch::new(args, &folder.path, server.id(), earlier);
     let lines = args.lines.saturating_sub(earlier).div_ceil(args.load.connections.into());
     let lanes = lanes.into_iter().map(|lane| (lane, Work::Plan { lines }));
@@ -159,7 +156,7 @@ async fn measure(
         drive(load, &server.url, lanes.collect(), time_max, &mut on_window).await?;
 
     progress.end(meter.counts.lines, &lanes);
-    note(&mut progress)?;
+    note(&mut progress, &server)?;
     let is_fault = matches!(end, Some(End::Fault(_)));
     let mut wrong = mismatches(&mut lanes);
     let mut report = Report::new(args.lines, args.memory_max.0, settings, &meter, wrong.count);
@@ -185,14 +182,15 @@ async fn measure(
     report.summary_mismatches = told.count;
     wrong.merge(told);
 
+    let clock = server.clock();
     server.kill()?;
-    let (server, took) = Server::start(&options, clock()).await?;
+    let (server, took) = Server::start(&options, clock).await?;
     let (restart, told) = after_restart(args, load, &server, took, lanes, &before).await?;
     report.restart = Some(restart);
     wrong.merge(told);
     report.examples = wrong.examples;
+    note(&mut progress, &server)?;
     server.stop().await?;
-    note(&mut progress)?;
     Ok((report, false))
 }
 

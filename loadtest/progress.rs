@@ -19,7 +19,7 @@ pub(crate) struct Progress {
     is_under_way: bool,
     /// Lines that were answered.
     pub(crate) lines: u64,
-    /// How long the runs so far took, by the server's clock: it must not go back, and begins with each.
+    /// How much later the server's clock was at last than when the first run began: it must not go back.
     clock_s: f64,
     /// Of each connection, by its number.
     lanes: Vec<Sent>,
@@ -91,7 +91,7 @@ impl Progress {
         Ok(Self { settings, is_under_way: true, lines, clock_s, lanes: Vec::new() })
     }
 
-    /// How long the runs so far took.
+    /// How much later the clock of the next server is to begin than that of the first.
     pub(crate) fn clock(&self) -> Duration {
         Duration::try_from_secs_f64(self.clock_s).unwrap_or_default()
     }
@@ -108,8 +108,7 @@ impl Progress {
     /// # Errors
     /// Where the file cannot be written.
     pub(crate) fn write(&mut self, path: &Path, clock: Duration) -> Result<(), Failure> {
-        // A minute more, since a server that starts has its clock set to the next whole one.
-        self.clock_s = clock.as_secs_f64() + 60.0;
+        self.clock_s = clock.as_secs_f64();
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = Path::new(&beside);
@@ -153,7 +152,7 @@ mod tests {
         let read = Progress::read(&path).unwrap().unwrap();
         assert_eq!(
             (read.lines, read.seed(), read.clock()),
-            (160, Some(5), Duration::from_secs(150))
+            (160, Some(5), Duration::from_secs(90))
         );
         let (mut next, settings) = lanes(&["--rate=5"]);
         read.hand_to(&mut next, &settings).unwrap();
@@ -170,7 +169,7 @@ mod tests {
         assert!(refused.unwrap_err().to_string().starts_with("2 batches got no answer"));
 
         let mut progress = Progress::after(Some(&read), &settings).unwrap();
-        assert_eq!((progress.lines, progress.clock()), (160, Duration::from_secs(150)));
+        assert_eq!((progress.lines, progress.clock()), (160, Duration::from_secs(90)));
         progress.write(&path, progress.clock()).unwrap();
         let refused = Progress::read(&path).unwrap().unwrap().hand_to(&mut next, &settings);
         assert!(

@@ -41,11 +41,13 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
     log: Arc<Mutex<VecDeque<String>>>,
+    /// When it was started, and how much later than the first its clock began.
+    started: (Instant, Duration),
 }
 
 impl Server {
-    /// Starts it, `later` than the first time by so much on its clock, and waits until its health is
-    /// SERVING. Tells how long that took.
+    /// Starts it with its clock later than the first time by so much, and up to a minute more, and waits
+    /// until its health is SERVING. Tells how long that took.
     ///
     /// # Errors
     /// Where there is no such program, or it does not start.
@@ -66,9 +68,17 @@ impl Server {
             command.arg("--config").arg(config);
         }
         let start = Instant::now();
-        let server = Self::listening(command).await?;
+        let mut server = Self::listening(command).await?;
+        server.started = (start, Duration::from_secs(60 * minutes));
         server.until_serving().await?;
         Ok((server, start.elapsed()))
+    }
+
+    /// How much later its clock is now than that of the first when it began, and at most: no record of
+    /// its is newer.
+    pub(crate) fn clock(&self) -> Duration {
+        let (start, later) = self.started;
+        later + start.elapsed()
     }
 
     /// Starts a sink and waits until it listens.
@@ -99,7 +109,8 @@ impl Server {
             let _ = child.wait();
             return Err(format!("the server did not start:\n{}", told(&log)).into());
         };
-        Ok(Self { child, url: format!("http://{address}"), log })
+        let started = (Instant::now(), Duration::ZERO);
+        Ok(Self { child, url: format!("http://{address}"), log, started })
     }
 
     async fn until_serving(&self) -> Result<(), Failure> {
