@@ -577,29 +577,6 @@ fn content_copied_is_content_written() {
     assert!(quick * 10 > all * 2 && quick < all, "{quick} of {all} the quick way");
 }
 
-#[test]
-fn texts_are_known_to_be_plain_only_where_those_in_common_are() {
-    let known = |city: &str| {
-        let importer = Some(v1::Party { city: city.to_owned(), ..v1::Party::default() });
-        let declaration =
-            v1::Declaration { lrn: "PKX-417".to_owned(), ..v1::Declaration::default() };
-        let batch = v1::SubmitBatchRequest {
-            declarations: vec![declaration],
-            common: Some(v1::Declaration { importer, ..v1::Declaration::default() }),
-            ..v1::SubmitBatchRequest::default()
-        };
-        let (arena, message) = (Bump::new(), batch.encode_to_vec());
-        let mut view = Declaration::default();
-        let read = Batch::read(&message, Bounds::default()).expect("sound");
-        read.declaration(0, &arena, &mut view).expect("sound");
-        view.plain.is_known()
-    };
-    assert!(known("Etten-Leur"));
-    for city in ["Étten", "Etten\u{7f}", "Etten\tLeur", " Etten"] {
-        assert!(!known(city), "{city:?}");
-    }
-}
-
 fn common_is_applied(batch: v1::SubmitBatchRequest) -> TestCaseResult {
     let message = batch.encode_to_vec();
     let arena = Bump::new();

@@ -149,21 +149,16 @@ impl<'a> Looked<'a> {
 
     fn keys_in(&mut self, run: &Run) -> Result<(), RunError> {
         let keys = self.filed.keys();
-        let mut maybe = Vec::new();
-        // New data ends here, as a rule, in each of many runs: nothing is set up for it before.
-        run.may_have_each(self.open.iter().filter_map(|index| keys.get(*index)), |place| {
-            maybe.extend(self.open.get(place).copied());
-        });
-        if maybe.is_empty() {
+        let asked = self.open.iter().filter_map(|index| Some((*keys.get(*index)?, Kind::UnderLrn)));
+        let mut entries = run.find_each(asked)?;
+        entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
+        if entries.is_empty() {
             return Ok(());
         }
-        let asked = maybe.iter().filter_map(|index| Some((*keys.get(*index)?, Kind::UnderLrn)));
-        let mut entries = run.find_each(&asked.collect::<Vec<_>>())?;
-        entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
         // What was displaced is of use only where it is this very content.
         let mut newest = None;
         let of_use = entries.into_iter().filter_map(|(place, entry)| {
-            let index = *maybe.get(place)?;
+            let index = *self.open.get(place)?;
             let is_displaced =
                 newest.replace(index) == Some(index) || self.found.get(index)?.is_some();
             let is_it = self.filed.with_fallback(index) == Some(entry.digest);
@@ -229,15 +224,11 @@ impl<'a> Looked<'a> {
     }
 
     fn memories_in(&mut self, run: &Run) -> Result<(), RunError> {
-        let asked: Vec<(Key, Kind)> = self
-            .memories
-            .iter()
-            .map(|(_, kind, memory)| {
-                let is_conflict = *kind == MemoryKind::Conflict;
-                (*memory, if is_conflict { Kind::Conflict } else { Kind::Rejection })
-            })
-            .collect();
-        let mut entries = run.find_each(&asked)?;
+        let asked = self.memories.iter().map(|(_, kind, memory)| {
+            let is_conflict = *kind == MemoryKind::Conflict;
+            (*memory, if is_conflict { Kind::Conflict } else { Kind::Rejection })
+        });
+        let mut entries = run.find_each(asked)?;
         entries.retain(|(_, entry)| entry.ordinal >= self.forgotten);
         let (places, entries): (Vec<usize>, Vec<Entry>) = entries.into_iter().unzip();
         for (place, first) in places.iter().zip(run.firsts(&entries)?) {

@@ -374,3 +374,35 @@ fn fill<'a>(own: &mut Declaration<'a>, held: Held, common: &Declaration<'a>) {
     }
     own.plain.0 &= common.plain.0;
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used)]
+    use prost::Message;
+
+    use super::*;
+    use crate::proto::v1;
+
+    #[test]
+    fn texts_are_known_to_be_plain_only_where_those_in_common_are() {
+        let known = |city: &str| {
+            let importer = Some(v1::Party { city: city.to_owned(), ..v1::Party::default() });
+            let declaration =
+                v1::Declaration { lrn: "PKX-417".to_owned(), ..v1::Declaration::default() };
+            let batch = v1::SubmitBatchRequest {
+                declarations: vec![declaration],
+                common: Some(v1::Declaration { importer, ..v1::Declaration::default() }),
+                ..v1::SubmitBatchRequest::default()
+            };
+            let (arena, message) = (Bump::new(), batch.encode_to_vec());
+            let mut view = Declaration::default();
+            let read = Batch::read(&message, Bounds::default()).expect("sound");
+            read.declaration(0, &arena, &mut view).expect("sound");
+            view.plain.is_known()
+        };
+        assert!(known("Etten-Leur"));
+        for city in ["Étten", "Etten\u{7f}", "Etten\tLeur", " Etten"] {
+            assert!(!known(city), "{city:?}");
+        }
+    }
+}

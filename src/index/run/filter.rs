@@ -111,9 +111,9 @@ impl Filters {
     }
 
     /// The places in `keys` of those that may be in the run, ascending, handed to `hit`.
-    pub(super) fn may_have_each<'k>(
+    pub(super) fn may_have_each(
         &self,
-        keys: impl Iterator<Item = &'k Key>,
+        keys: impl Iterator<Item = Key>,
         mut hit: impl FnMut(usize),
     ) {
         let mut keys = keys.peekable();
@@ -121,7 +121,7 @@ impl Filters {
         while keys.peek().is_some() {
             let mut group = [None; GROUP];
             for (probe, key) in group.iter_mut().zip(keys.by_ref()) {
-                *probe = self.probe(*key);
+                *probe = self.probe(key);
                 probe.iter().for_each(Probe::prefetch);
             }
             for (place, probe) in (start..).zip(&group) {
@@ -223,7 +223,7 @@ mod tests {
             });
             let expected: Vec<usize> = expected.map(|(place, _)| place).collect();
             let mut found = Vec::new();
-            filters.may_have_each(asked.iter(), |place| found.push(place));
+            filters.may_have_each(asked.iter().copied(), |place| found.push(place));
             assert_eq!(found, expected, "{count}");
             assert!(found.len() >= keys.len());
             let alone: Vec<usize> =

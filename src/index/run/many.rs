@@ -22,30 +22,26 @@ const READERS_MAX: usize = 8;
 const PAGES_PER_READER: usize = 8;
 
 impl Run {
-    /// The places in `keys` of those that may be in the run, ascending, handed to `hit`.
-    pub(in crate::index) fn may_have_each<'k>(
-        &self,
-        keys: impl Iterator<Item = &'k Key>,
-        hit: impl FnMut(usize),
-    ) {
-        self.filters.may_have_each(keys, hit);
-    }
-
     /// The entries of these kinds under these keys, each with its place in `asked`: by place, and of
     /// one place the newest first.
     pub(in crate::index) fn find_each(
         &self,
-        asked: &[(Key, Kind)],
+        asked: impl Iterator<Item = (Key, Kind)> + Clone,
     ) -> Result<Vec<(usize, Entry)>, RunError> {
-        let mut wanted = Vec::new();
-        self.filters.may_have_each(asked.iter().map(|(key, _)| key), |place| {
-            if let Some((key, _)) = asked.get(place) {
-                let pages = self.entry_pages(key.0, key.0);
-                wanted.extend(pages.map(|page| (1 + page as u64, place)));
-            }
+        let mut places = Vec::new();
+        self.filters.may_have_each(asked.clone().map(|(key, _)| key), |place| places.push(place));
+        // New data ends here, as a rule, in each of many runs: nothing is set up for it before.
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut places = places.into_iter().peekable();
+        let maybe: Vec<(usize, (Key, Kind))> =
+            asked.enumerate().filter(|(place, _)| places.next_if_eq(place).is_some()).collect();
+        let wanted = maybe.iter().enumerate().flat_map(|(nth, (_, (key, _)))| {
+            self.entry_pages(key.0, key.0).map(move |page| (1 + page as u64, nth))
         });
-        let mut found = self.read_each(wanted, |number, page, place, found| {
-            let Some(&(key, kind)) = asked.get(place) else { return Ok(()) };
+        let mut found = self.read_each(wanted.collect(), |number, page, nth, found| {
+            let Some(&(place, (key, kind))) = maybe.get(nth) else { return Ok(()) };
             self.each_in(number, page, key, kind, |entry| found.push((place, entry)))
         })?;
         found.sort_unstable_by_key(|(place, entry)| (*place, entry.order()));

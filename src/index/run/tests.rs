@@ -190,7 +190,7 @@ fn check_many(run: &Run, plain: &Plain, chance: &mut Chance) {
     for place in (1..asked.len()).rev() {
         asked.swap(place, chance.below(place as u64 + 1) as usize);
     }
-    let found = run.find_each(&asked).unwrap();
+    let found = run.find_each(asked.iter().copied()).unwrap();
     let expected = asked.iter().enumerate().filter_map(|(place, (key, kind))| {
         Some((place, *plain.entries.get(&(*key, *kind as u8))?))
     });

@@ -89,7 +89,7 @@ fn merged_runs_know_what_their_inputs_knew_however_they_were_grouped() {
         }
         displaced += expected.values().filter(|entries| entries.len() > 1).count();
         let asked: Vec<(Key, Kind)> = expected.keys().copied().collect();
-        let found = run.find_each(&asked).unwrap();
+        let found = run.find_each(asked.iter().copied()).unwrap();
         let all = expected.values().enumerate();
         let all = all.flat_map(|(place, entries)| entries.iter().map(move |e| (place, *e)));
         assert_eq!(found, all.collect::<Vec<_>>());
@@ -129,7 +129,7 @@ fn what_is_forgotten_is_left_out_once_runs_are_merged_that_know_of_it() {
         assert_eq!(run.covers().forgotten, parts[2].covers.forgotten);
         let (mut known, mut left_out) = (0, 0);
         for entry in parts.iter().flat_map(|part| part.entries.values()) {
-            let found = run.find_each(&[(entry.key, entry.kind)]).unwrap();
+            let found = run.find_each([(entry.key, entry.kind)].into_iter()).unwrap();
             let is_there = found.iter().any(|(_, found)| found == entry);
             assert_eq!(is_there, entry.ordinal >= before);
             assert_eq!(run.at(entry.ordinal).unwrap().is_some(), is_there);
@@ -178,7 +178,9 @@ fn many_displaced_under_one_key_are_found_across_pages() {
     merge(&disk, &mut runs, 0..4);
     assert!(all.len() > 2 * ENTRIES_PER_PAGE, "{}", all.len());
     runs[0].verify().unwrap();
-    let found = runs[0].find_each(&[(Key(0, 0), Kind::UnderLrn), (key, Kind::UnderLrn)]).unwrap();
+    let found = runs[0]
+        .find_each([(Key(0, 0), Kind::UnderLrn), (key, Kind::UnderLrn)].into_iter())
+        .unwrap();
     assert_eq!(found, all.iter().map(|entry| (1, *entry)).collect::<Vec<_>>());
     assert_eq!(runs[0].find(key, Kind::UnderLrn).unwrap().as_ref(), all.first());
 }
