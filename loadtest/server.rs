@@ -41,8 +41,9 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
     log: Arc<Mutex<VecDeque<String>>>,
-    /// When it was started, and how much later than the first its clock began.
-    started: (Instant, Duration),
+    started: Instant,
+    /// Than that of the first, its clock began by so much.
+    later: Duration,
 }
 
 impl Server {
@@ -67,18 +68,16 @@ impl Server {
         if let Some(config) = &options.config {
             command.arg("--config").arg(config);
         }
-        let start = Instant::now();
-        let mut server = Self::listening(command).await?;
-        server.started = (start, Duration::from_secs(60 * minutes));
+        let server = Self::listening(command, Duration::from_secs(60 * minutes)).await?;
         server.until_serving().await?;
-        Ok((server, start.elapsed()))
+        let took = server.started.elapsed();
+        Ok((server, took))
     }
 
     /// How much later its clock is now than that of the first when it began, and at most: no record of
     /// its is newer.
     pub(crate) fn clock(&self) -> Duration {
-        let (start, later) = self.started;
-        later + start.elapsed()
+        self.later + self.started.elapsed()
     }
 
     /// Starts a sink and waits until it listens.
@@ -88,17 +87,18 @@ impl Server {
     pub(crate) async fn start_sink(decoder: Decoder) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["sink", "--decoder", decoder.name()]);
-        Self::listening(command).await
+        Self::listening(command, Duration::ZERO).await
     }
 
     /// Starts the command and waits until its log names an address.
-    async fn listening(mut command: Command) -> Result<Self, Failure> {
+    async fn listening(mut command: Command, later: Duration) -> Result<Self, Failure> {
         command
             .env("NO_COLOR", "1")
             .env("WAAG_LOG", "info")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
+        let started = Instant::now();
         let mut child = command
             .spawn()
             .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
@@ -109,8 +109,7 @@ impl Server {
             let _ = child.wait();
             return Err(format!("the server did not start:\n{}", told(&log)).into());
         };
-        let started = (Instant::now(), Duration::ZERO);
-        Ok(Self { child, url: format!("http://{address}"), log, started })
+        Ok(Self { child, url: format!("http://{address}"), log, started, later })
     }
 
     async fn until_serving(&self) -> Result<(), Failure> {
