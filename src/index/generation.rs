@@ -29,12 +29,12 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    pub(super) fn new(number: u64, keys: Keys, slots: u64) -> std::io::Result<Self> {
-        let table = Table::new(slots)?;
+    pub(super) fn new(number: u64, keys: Keys, table: Table) -> Self {
+        let slots = table.slots();
         // Each batch takes room for one declaration and its overhead at least.
         let batches =
             usize::try_from(table.room() / (BATCH_OVERHEAD + 1) + 1).unwrap_or(usize::MAX);
-        Ok(Self {
+        Self {
             number,
             table,
             keys,
@@ -43,7 +43,7 @@ impl Generation {
             placed: Chunked::new(batches),
             sequence: AtomicU64::new(0),
             placed_count: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Memory that it takes when it is full.

@@ -44,13 +44,28 @@ impl Table {
     /// # Errors
     /// Where the system gives no such mapping.
     pub fn new(slots: u64) -> std::io::Result<Self> {
+        let mut table = Self::unpopulated(slots)?;
+        table.populating = Some(Populating::start(table.slots)?);
+        Ok(table)
+    }
+
+    /// The same, with all its memory taken when this returns.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn populated(slots: u64) -> std::io::Result<Self> {
+        let table = Self::unpopulated(slots)?;
+        populate_all(table.slots, || false);
+        Ok(table)
+    }
+
+    fn unpopulated(slots: u64) -> std::io::Result<Self> {
         let too_many = || std::io::Error::from(std::io::ErrorKind::OutOfMemory);
         let count = usize::try_from(slots.max(2)).map_err(|_| too_many())?;
         let bytes = count.checked_mul(size_of::<Slot<AtomicU64>>()).ok_or_else(too_many)?;
         let slots = map(bytes, count)?;
         let room = count as u64 * LOAD_PERCENT_MAX / 100;
-        let populating = Some(Populating::start(slots)?);
-        Ok(Self { slots, room: AtomicU64::new(room), populating })
+        Ok(Self { slots, room: AtomicU64::new(room), populating: None })
     }
 
     /// Takes room for `slots` claims; `false`, and nothing taken, where there is not as much.
@@ -58,6 +73,17 @@ impl Table {
         self.room
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(slots))
             .is_ok()
+    }
+
+    /// Where it is, to be told from others.
+    #[cfg(test)]
+    pub(super) fn address(&self) -> usize {
+        self.slots.as_ptr().addr()
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> u64 {
+        self.slots.len() as u64
     }
 
     /// How many more slots may be claimed.
@@ -161,21 +187,24 @@ struct Populating {
     thread: JoinHandle<()>,
 }
 
-impl Populating {
-    /// Bytes asked for at once: little enough to stop soon, enough that asking costs nothing.
-    const STEP: usize = 32 << 20;
+/// Bytes asked for at once: little enough to stop soon, enough that asking costs nothing.
+const POPULATED_AT_ONCE: usize = 32 << 20;
 
+/// Has the system give the memory of `slots`, until `stopped`. An older kernel does not know how: pages
+/// then come as they are touched.
+fn populate_all(slots: &'static [Slot<AtomicU64>], stopped: impl Fn() -> bool) {
+    for part in slots.chunks(POPULATED_AT_ONCE / size_of::<Slot<AtomicU64>>()) {
+        if stopped() || populate(part).is_err() {
+            return;
+        }
+    }
+}
+
+impl Populating {
     fn start(slots: &'static [Slot<AtomicU64>]) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let run = move || {
-            for part in slots.chunks(Self::STEP / size_of::<Slot<AtomicU64>>()) {
-                // An older kernel does not know this advice: pages then come as they are touched.
-                if stopped.load(Ordering::Relaxed) || populate(part).is_err() {
-                    return;
-                }
-            }
-        };
+        let run = move || populate_all(slots, || stopped.load(Ordering::Relaxed));
         let thread = std::thread::Builder::new().name("waag-populate".into()).spawn(run)?;
         Ok(Self { stop, thread })
     }

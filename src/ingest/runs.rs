@@ -110,12 +110,20 @@ impl RunWriter {
     pub(super) fn run(self) {
         // Where that is refused it runs like the others.
         let _ = rustix::process::nice(NICER);
+        self.prepare_spare();
         while let Ok(frozen) = self.frozen.recv() {
             if !self.write(frozen) {
                 return;
             }
+            self.prepare_spare();
             // Where it has not looked at the last one yet, it will see this one too.
             let _ = self.written.try_send(());
+        }
+    }
+
+    fn prepare_spare(&self) {
+        if let Err(error) = self.index.prepare_spare() {
+            tracing::warn!(%error, "the system gives no memory for another table ahead of time");
         }
     }
 

@@ -211,6 +211,7 @@ fn threads_see_one_table_while_tables_change_under_them() {
             scope.spawn(move || {
                 for frozen in from_committer {
                     index.publish(frozen.write(&folder).unwrap());
+                    index.prepare_spare().unwrap();
                     while let Some(merge) = index.next_merge(Watermark(u64::MAX)) {
                         let run = merge.write(&folder, &|| true).unwrap();
                         index.publish_merged(&merge, run);

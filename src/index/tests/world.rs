@@ -142,6 +142,9 @@ impl World {
         if let Some(frozen) = &self.frozen {
             self.index.publish(frozen.write(&self.folder)?);
             self.frozen = None;
+            if self.committer.records.is_multiple_of(2) {
+                self.index.prepare_spare().unwrap();
+            }
         }
         Ok(())
     }

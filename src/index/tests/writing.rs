@@ -1,4 +1,5 @@
-//! What a run is written from holds each key once, in its part, however many parts there are.
+//! What a run is written from holds each key once, in its part, however many parts there are. And a table
+//! made ahead takes over, but there are never three.
 
 use std::sync::Arc;
 
@@ -44,4 +45,27 @@ fn each_entry_is_in_its_part_and_in_no_other() {
             assert!(found == all.iter().collect::<Vec<_>>(), "{bits} bits");
         }
     }
+}
+
+#[test]
+fn a_table_made_ahead_takes_over_and_none_is_made_while_one_is_frozen() {
+    let mut world = World::new(1);
+    // So much that a table is as large as it may be, whatever is loaded.
+    let memory = Memory { bytes: 1 << 30, slots_min: 128 };
+    world.index = Arc::new(Index::with_runs(keys(), memory, Vec::new()).unwrap());
+    world.committer.settler = Settler::new(Arc::clone(&world.index));
+    let hot = |world: &World| world.index.state.load().hot.table.address();
+    world.index.prepare_spare().unwrap();
+    let spare = world.index.spare.address();
+    assert!(spare.is_some() && spare != Some(hot(&world)));
+    let claimed = world.claim(&[Sent { lrn: 1, content: 1, fallback: 0 }], 1).unwrap();
+    world.committer.place(claimed);
+    assert!(world.index.close());
+    world.freeze();
+    assert_eq!(Some(hot(&world)), spare);
+    world.index.prepare_spare().unwrap();
+    assert_eq!(world.index.spare.address(), None, "that would be a third table");
+    world.write();
+    world.index.prepare_spare().unwrap();
+    assert!(world.index.spare.address().is_some());
 }
