@@ -3,7 +3,8 @@
 //! A lane starts no sending before all of its own that lie more than the plan's `reach` before it
 //! have been answered. With a rate, batches are due at fixed moments and latency is measured from
 //! those, however late a batch could be sent: so a server that stalls is not measured only by what it
-//! was given (no coordinated omission).
+//! was given (no coordinated omission). A batch is made before it is due, since to make it is no part of
+//! what is measured, and a thread waits for the moment: tokio's own clock ticks in milliseconds.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tonic::Status;
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
@@ -98,6 +100,8 @@ pub(crate) struct Lane {
     lost: BTreeSet<u64>,
     lines_sent: u64,
     due: Instant,
+    /// The next batch, where there is a rate; counted as sent already.
+    ahead: Option<UnderWay>,
     /// Refused for now, with the moment at which each may be sent again.
     later: VecDeque<(Instant, UnderWay)>,
 }
@@ -112,6 +116,7 @@ impl Lane {
             lost: BTreeSet::new(),
             lines_sent: 0,
             due: Instant::now(),
+            ahead: None,
             later: VecDeque::new(),
         }
     }
@@ -159,10 +164,15 @@ impl Lane {
         stopped: &mut watch::Receiver<bool>,
     ) -> Result<(), End> {
         let mut more = true;
+        let mut alarm: Option<Alarm> = None;
         // Without room for one batch the server may yet answer the others under way.
         let mut full = None;
         loop {
-            more = more && full.is_none() && !*stopped.borrow() && self.has_work(work);
+            if full.is_some() || *stopped.borrow() {
+                more = false;
+                self.drop_ahead(load);
+            }
+            more = more && self.has_work(work);
             let now = Instant::now();
             let has_room = transport.in_flight() < load.in_flight;
             if has_room && self.later.front().is_some_and(|(when, _)| *when <= now) {
@@ -171,19 +181,29 @@ impl Lane {
                 }
                 continue;
             }
-            let may_start = has_room && more && self.may_start(&load.plan);
-            if may_start && (load.rate.is_none() || self.due <= now) {
-                if let Some(sending) = self.take_work(load, work) {
-                    transport.send(self.make(load, sending)).await;
+            if more && self.ahead.is_none() && self.may_start(&load.plan) {
+                // Without a rate a batch is made when there is room for it: it is due then.
+                if load.rate.is_some() || has_room {
+                    let sending = self.take_work(load, work);
+                    self.ahead = sending.map(|sending| self.make(load, sending));
+                }
+            }
+            let due = self.ahead.as_ref().map(|batch| batch.due).filter(|_| has_room);
+            if due.is_some_and(|due| due <= Instant::now()) {
+                if let Some(batch) = self.ahead.take() {
+                    transport.send(batch).await;
                 }
                 continue;
             }
-            if !more && transport.in_flight() == 0 && self.later.is_empty() {
+            let is_idle = transport.in_flight() == 0 && self.later.is_empty();
+            if !more && is_idle && self.ahead.is_none() {
                 return full.map_or(Ok(()), Err);
             }
             let retry = self.later.front().map(|(when, _)| *when).filter(|_| has_room);
-            let due = may_start.then_some(self.due);
-            let wake = [retry, due].into_iter().flatten().min();
+            alarm = due.map(|due| match alarm.take() {
+                Some(alarm) if alarm.at == due => alarm,
+                _ => Alarm::at(due),
+            });
             tokio::select! {
                 reply = transport.reply(), if transport.in_flight() > 0 => {
                     if let Some((batch, reply)) = reply.map_err(|status| fault(&status))? {
@@ -193,10 +213,24 @@ impl Lane {
                         }
                     }
                 }
-                () = sleep_until(wake), if wake.is_some() => {}
-                changed = stopped.changed(), if more => more = more && changed.is_ok(),
+                () = sleep_until(retry), if retry.is_some() => {}
+                () = ring(&mut alarm), if alarm.is_some() => alarm = None,
+                changed = stopped.changed(), if more || self.ahead.is_some() => {
+                    more = more && changed.is_ok();
+                }
             }
         }
+    }
+
+    /// The batch made ahead will not be sent.
+    fn drop_ahead(&mut self, load: &Load) {
+        let Some(batch) = self.ahead.take() else { return };
+        // It is the last that was made.
+        self.unanswered.remove(&batch.sending.number);
+        self.next = batch.sending.number;
+        let template = load.templates.list.get(batch.sending.template);
+        self.lines_sent -= template.map_or(0, |template| template.lines);
+        self.due = batch.due;
     }
 
     fn has_work(&self, work: &Work) -> bool {
@@ -310,6 +344,28 @@ impl Lane {
     fn again_later(&mut self, batch: UnderWay, when: Instant, meter: &Mutex<Meter>) {
         locked(meter).refusals += 1;
         self.later.push_back((when, batch));
+    }
+}
+
+/// A thread that waits for a moment.
+struct Alarm {
+    at: Instant,
+    rings: JoinHandle<()>,
+}
+
+impl Alarm {
+    fn at(at: Instant) -> Self {
+        let wait = move || std::thread::sleep(at.saturating_duration_since(Instant::now()));
+        Self { at, rings: tokio::task::spawn_blocking(wait) }
+    }
+}
+
+/// Waits for the alarm; for ever where there is none.
+async fn ring(alarm: &mut Option<Alarm>) {
+    match alarm {
+        // Where its thread has gone, the moment is looked at again at once.
+        Some(alarm) => drop((&mut alarm.rings).await),
+        None => std::future::pending().await,
     }
 }
 
