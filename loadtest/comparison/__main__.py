@@ -201,11 +201,11 @@ class Comparison:
     def replays(self, new_rate, reads):
         hot_lines = min(self.options.lines, HOT_LINES_MAX)
         say(f"replays: {hot_lines:,} lines from the hot part")
-        hot = self.again(hot_lines, {}, self.options.runs)
+        hot = self.again(hot_lines, self.burst_settings, self.options.runs)
         sealed_lines = min(self.options.lines, SEALED_LINES_MAX)
         say(f"replays: {sealed_lines:,} lines from sealed data")
         runs = min(self.options.runs, 3)
-        sealed = self.again(sealed_lines, {"seal_interval_s": 1}, runs)
+        sealed = self.again(sealed_lines, {"seal_interval_s": 1}, runs, is_sealed=True)
         rate = results.median([report["lines_per_second"] for report in hot])
         declarations = results.median([report["declarations_per_second"] for report in sealed])
         return {
@@ -220,11 +220,11 @@ class Comparison:
             "sealed_of_reads": results.ratio(declarations, reads),
         }
 
-    def again(self, lines, settings, runs):
+    def again(self, lines, settings, runs, is_sealed=False):
         """Lodges the lines, waits until they are sealed if they are to be, and sends them again."""
         with self.waag.serve(settings) as server:
             first = self.waag.at(server.url, "--lines", lines)
-            if settings:
+            if is_sealed:
                 server.wait_until_sealed(first["watermark"], 900)
             reports = []
             for _ in range(runs):
