@@ -6,6 +6,7 @@
 mod byte_size;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 pub use byte_size::ByteSize;
 
 use crate::day::Calendar;
+use crate::id::Eori;
 use crate::index::{Memory, filed::BATCH_DECLARATIONS_MAX};
 
 const MIB: u64 = 1 << 20;
@@ -28,6 +30,14 @@ pub struct Config {
     /// Listen on an address that is not loopback, although anyone who reaches it may then lodge
     /// and read.
     pub insecure_listen_anywhere: bool,
+    /// TLS. Without it everything goes in clear.
+    pub tls: Option<TlsConfig>,
+    /// The clients file: who may call, and what each may do (see [`crate::identity`]). Without it anyone may do
+    /// everything.
+    pub clients: Option<PathBuf>,
+    /// How much single declarants may lodge in a second. Without one a declarant has its fair share.
+    #[serde(rename = "limit")]
+    pub limits: Vec<LimitConfig>,
     /// Bytes of memory from which table, queues and buffers are sized.
     pub memory_max: ByteSize,
     /// Files in this folder replace the built-in rules of the same name.
@@ -115,6 +125,34 @@ pub struct Config {
     pub key_retention_days: Option<u16>,
 }
 
+/// How much a declarant may lodge in a second.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitConfig {
+    /// Its EORI.
+    pub declarant: Eori,
+    /// Batches.
+    pub batches_per_s: Option<NonZeroU32>,
+    /// Bytes of their messages.
+    pub bytes_per_s: Option<ByteSize>,
+}
+
+/// TLS of the listener. The files are PEM, and read again when one of them changes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate, then those of the authorities between it and a known one.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Certificates of the authorities that vouch for clients. Without them no client is known by its
+    /// certificate.
+    pub client_authorities: Option<PathBuf>,
+    /// A connection without a client certificate is not taken at all, whether it has a token or not.
+    #[serde(default)]
+    pub client_certificates_required: bool,
+}
+
 /// Fewer segments than this must not be all that may wait to be sealed: one is being written, one
 /// stands ready, and what is sealed at once, a quarter of all, begins and ends anywhere in one.
 const SEGMENTS_UNSEALED_MIN: u64 = 8;
@@ -128,6 +166,9 @@ impl Default for Config {
             data_dir: PathBuf::from("./waag-data"),
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             insecure_listen_anywhere: false,
+            tls: None,
+            clients: None,
+            limits: Vec::new(),
             memory_max: ByteSize(3 << 30),
             rules: None,
             time_zone: "Europe/Amsterdam".into(),
@@ -280,6 +321,26 @@ impl Config {
         if Calendar::new(&self.time_zone).is_none() {
             let rule = "must be a zone of the IANA database, as Europe/Amsterdam".into();
             return bound("time_zone", &self.time_zone, rule);
+        }
+        if let Some(tls) = &self.tls
+            && tls.client_certificates_required
+            && tls.client_authorities.is_none()
+        {
+            let rule = "needs tls.client_authorities: whose certificates to take".into();
+            return bound("tls.client_certificates_required", &true, rule);
+        }
+        for (number, limit) in self.limits.iter().enumerate() {
+            let shown = limit.declarant.as_str();
+            if self.limits.iter().take(number).any(|other| other.declarant == limit.declarant) {
+                return bound("limit.declarant", &shown, "has two limits: give it one".into());
+            }
+            if limit.batches_per_s.is_none() && limit.bytes_per_s.is_none() {
+                let rule = "needs batches_per_s or bytes_per_s: how much it may lodge".into();
+                return bound("limit.declarant", &shown, rule);
+            }
+            if limit.bytes_per_s == Some(ByteSize(0)) {
+                return bound("limit.bytes_per_s", &0, "must be 1 or more".into());
+            }
         }
         // A character of the echoed batch_id takes 4 bytes at most.
         let frame = ANSWER_FRAME_BYTES_MAX + 4 * self.batch_id_characters_max as u64;

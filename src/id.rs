@@ -81,6 +81,18 @@ impl Eori {
     }
 }
 
+impl<'de> serde::Deserialize<'de> for Eori {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{text:?} is no EORI: two capital letters followed by 1 to 15 capital letters, digits and \
+                 hyphens"
+            ))
+        })
+    }
+}
+
 impl fmt::Display for Eori {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

@@ -57,11 +57,13 @@
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
+//! | [`identity`], [`audit`] | who may do what, and the log of who did |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`command`] | the command line |
 
 pub mod archive;
+pub mod audit;
 pub mod catalog;
 pub mod command;
 pub mod config;
@@ -70,6 +72,7 @@ pub mod disk;
 mod fields;
 pub mod generate;
 pub mod id;
+pub mod identity;
 pub mod index;
 pub mod ingest;
 pub mod journal;

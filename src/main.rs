@@ -33,6 +33,8 @@ enum Command {
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
     Export(command::export::ExportArgs),
+    Token(command::token::TokenArgs),
+    Audit(command::audit::AuditArgs),
     /// Check everything in a data folder and change nothing
     Verify(command::verify::VerifyArgs),
     /// Throw the catalog away and make it again from the journal
@@ -59,6 +61,8 @@ fn main() -> ExitCode {
         Command::Summary(args) => summary(&args),
         Command::Rules(args) => command::rules::run(&args),
         Command::Export(args) => command::export::run(&args),
+        Command::Token(args) => command::token::run(&args),
+        Command::Audit(args) => command::audit::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Rebuild(args) => command::rebuild::run(&args),
     };

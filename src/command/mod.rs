@@ -1,6 +1,8 @@
 //! The commands of `waag`, one file each. `main.rs` only takes the command line apart; what the
 //! commands do is elsewhere in the crate.
 
+pub mod audit;
+pub mod connecting;
 pub mod demo;
 pub mod export;
 pub mod generate;
@@ -10,6 +12,7 @@ pub mod rules;
 pub mod serve;
 pub mod show;
 pub mod summary;
+pub mod token;
 pub mod verify;
 
 use std::io::Write;

@@ -12,6 +12,7 @@ use crate::config::{ByteSize, Config};
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::Engine;
 use crate::ingest::options;
+use crate::rpc::access::Access;
 use crate::rpc::server;
 use crate::rules::law::Law;
 
@@ -72,14 +73,17 @@ impl ServeArgs {
 /// Where it does not start, or stops for a fault.
 pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let config = args.config()?;
-    if !config.listen.ip().is_loopback() && !config.insecure_listen_anywhere {
+    let is_closed = config.tls.is_some() && config.clients.is_some();
+    if !config.listen.ip().is_loopback() && !is_closed && !config.insecure_listen_anywhere {
         return Err(format!(
-            "listen is {}: without TLS and identity the server listens on loopback only; \
-             insecure_listen_anywhere = true in the settings overrules this",
+            "listen is {}: without TLS and identity the server listens on loopback only; set both \
+             [tls] and clients in the settings, or insecure_listen_anywhere = true, which overrules this",
             config.listen
         )
         .into());
     }
+    // A wrong file is told before a long recovery.
+    Access::read(&config)?;
     let clock = match &args.clock {
         None => Clock::system(),
         Some(_) if !config.listen.ip().is_loopback() => {
@@ -146,7 +150,10 @@ async fn serve(
             _ = terminate.recv() => break None,
             _ = interrupt.recv() => break None,
             reason = engine.broken() => break Some(reason),
-            _ = hangup.recv() => reload(config, engine).await,
+            _ = hangup.recv() => {
+                let told = reload(config, engine).await;
+                running.record("rules", told).await;
+            }
         }
     };
     tracing::info!("draining");
@@ -154,16 +161,23 @@ async fn serve(
     Ok(reason)
 }
 
-/// Reads the rules again: all or nothing.
-async fn reload(config: &Config, engine: &Engine) {
+/// Reads the rules again: all or nothing. What came of it.
+async fn reload(config: &Config, engine: &Engine) -> String {
     let rules = config.rules.clone();
     let loaded = tokio::task::spawn_blocking(move || Law::load(rules.as_deref())).await;
+    let failed = |error: &dyn std::fmt::Display| {
+        tracing::error!(%error, "rules not reloaded: those before hold on");
+        format!("not reloaded: {error}")
+    };
     match loaded {
         Ok(Ok(law)) => match engine.change_law(law).await {
-            Ok(number) => tracing::info!(law = number, "rules are in force"),
-            Err(reason) => tracing::error!(reason, "rules not reloaded: those before hold on"),
+            Ok(number) => {
+                tracing::info!(law = number, "rules are in force");
+                format!("law {number} is in force")
+            }
+            Err(reason) => failed(&reason),
         },
-        Ok(Err(error)) => tracing::error!(%error, "rules not reloaded: those before hold on"),
-        Err(error) => tracing::error!(%error, "rules not reloaded: those before hold on"),
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
     }
 }

@@ -4,8 +4,10 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tonic::transport::{Channel, Endpoint};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
 
+use super::connecting::{Bearer, ConnectArgs, ConnectError};
 use super::show::{Table, euros, thousands, unless_broken_pipe};
 use crate::day::Day;
 use crate::proto::v1::compliance_client::ComplianceClient;
@@ -23,6 +25,7 @@ use crate::proto::v1::{
 ///   waag summary
 ///   waag summary --actor NL830000003 --period 2026-11-01..2026-11-30
 ///   waag summary --role ioss-holder --json
+///   waag summary --from https://waag.example:50051 --authority ca.pem --token-file token
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SummaryArgs {
@@ -51,6 +54,10 @@ pub struct SummaryArgs {
     /// Every answer to a batch names its watermark; a summary read with it contains that batch.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub at_least_watermark: u64,
+
+    /// TLS and identity
+    #[command(flatten)]
+    pub connection: ConnectArgs,
 }
 
 /// In which role an actor takes part.
@@ -86,24 +93,9 @@ impl Role {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SummaryError {
-    /// Not an address.
-    #[error("--from {url}: not an address such as http://127.0.0.1:50051")]
-    Address {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        source: tonic::transport::Error,
-    },
-    /// Nobody answers there.
-    #[error(
-        "no server answers at {url}: start one with `waag serve`, or say with --from where it is"
-    )]
-    Connect {
-        /// Where.
-        url: String,
-        /// Why.
-        source: tonic::transport::Error,
-    },
+    /// The server cannot be reached, or not as the flags say.
+    #[error("--from {0}")]
+    Connect(#[from] ConnectError),
     /// There is no such actor.
     #[error("the server knows no {role} {id}: `waag summary` lists those it knows (see --role)")]
     Unknown {
@@ -132,7 +124,7 @@ pub enum SummaryError {
 }
 
 /// Longer than the server waits for a watermark (30 s).
-const CALL_SECONDS_MAX: u64 = 40;
+const CALL_MAX: Duration = Duration::from_secs(40);
 /// The contract's bound.
 const PAGE: u32 = 1_000;
 
@@ -157,13 +149,16 @@ fn period(text: &str) -> Result<Period, String> {
     Ok(Period { first_day: shown(first), last_day: shown(last) })
 }
 
+type Client = ComplianceClient<InterceptedService<Channel, Bearer>>;
+
 /// Reads and prints.
 ///
 /// # Errors
 /// No server, no such actor, a call that fails. A reader of standard output that goes away is
 /// none.
 pub async fn run(args: &SummaryArgs) -> Result<(), SummaryError> {
-    let mut client = ComplianceClient::new(connect(&args.from).await?);
+    let channel = args.connection.connect(&args.from, CALL_MAX).await?;
+    let mut client = ComplianceClient::with_interceptor(channel, args.connection.bearer()?);
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match &args.actor {
         Some(id) => {
@@ -183,16 +178,6 @@ pub async fn run(args: &SummaryArgs) -> Result<(), SummaryError> {
     Ok(())
 }
 
-async fn connect(url: &str) -> Result<Channel, SummaryError> {
-    Endpoint::from_shared(url.to_owned())
-        .map_err(|source| SummaryError::Address { url: url.to_owned(), source })?
-        .connect_timeout(Duration::from_secs(10))
-        .timeout(Duration::from_secs(CALL_SECONDS_MAX))
-        .connect()
-        .await
-        .map_err(|source| SummaryError::Connect { url: url.to_owned(), source })
-}
-
 fn failed(args: &SummaryArgs, status: tonic::Status) -> SummaryError {
     match (status.code(), &args.actor) {
         (tonic::Code::NotFound, Some(id)) => {
@@ -206,7 +191,7 @@ fn failed(args: &SummaryArgs, status: tonic::Status) -> SummaryError {
 }
 
 async fn get(
-    client: &mut ComplianceClient<Channel>,
+    client: &mut Client,
     args: &SummaryArgs,
     id: &str,
 ) -> Result<ActorSummary, SummaryError> {
@@ -221,7 +206,7 @@ async fn get(
 }
 
 async fn list(
-    client: &mut ComplianceClient<Channel>,
+    client: &mut Client,
     args: &SummaryArgs,
 ) -> Result<(Vec<ActorSummary>, u64), SummaryError> {
     let mut summaries = Vec::new();
@@ -484,6 +469,7 @@ mod tests {
             period: None,
             json: false,
             at_least_watermark: 0,
+            connection: ConnectArgs::default(),
         };
         let error = run(&args).await.unwrap_err().to_string();
         assert!(error.contains("http://127.0.0.1:1") && error.contains("waag serve"), "{error}");

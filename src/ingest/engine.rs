@@ -19,6 +19,7 @@ use super::deltas;
 use super::folding;
 use super::forgetting::{Due, Forgetting};
 use super::laws::Laws;
+use super::limits::Limits;
 use super::lookup::{Lookup, Lookups};
 use super::options;
 use super::pace::Pace;
@@ -72,6 +73,7 @@ pub struct Engine {
     work: std::sync::Mutex<Option<Sender<Work>>>,
     threads: std::sync::Mutex<Vec<JoinHandle<()>>>,
     budget: Budget,
+    limits: Limits,
     bytes_max: usize,
     connections_max: u64,
     clock: Arc<Clock>,
@@ -345,6 +347,7 @@ impl Engine {
             jobs: std::sync::Mutex::new(Some(jobs)),
             work: std::sync::Mutex::new(Some(work)),
             threads: std::sync::Mutex::new(threads),
+            limits: Limits::new(&config.limits, config.batch_bytes_max.0),
             budget: Budget::new(
                 &sizes,
                 config.batch_bytes_max.0,
@@ -377,7 +380,9 @@ impl Engine {
     /// # Errors
     /// The [`Refusal`] of the batch, where it waited for too long or the server stops.
     pub async fn turn(&self, message: &[u8], share: Share) -> Result<Turn, Refusal> {
-        self.budget.turn(share, declarant(message)).await
+        let declarant = declarant(message);
+        self.limits.take(declarant, message.len())?;
+        self.budget.turn(share, declarant).await
     }
 
     /// Hands a batch whose turn it is to the workers. Dropping the future loses the answer, not the
@@ -524,9 +529,15 @@ impl Engine {
 }
 
 /// Who lodges the batch in `message`, as the worker will read it; none where that is no EORI.
-fn declarant(message: &[u8]) -> Option<Eori> {
-    let arena = bumpalo::Bump::new();
-    Eori::parse(normalise_id(reader::declarant(message), &arena))
+#[must_use]
+pub fn declarant(message: &[u8]) -> Option<Eori> {
+    eori(reader::declarant(message))
+}
+
+/// An EORI as the rules read it.
+#[must_use]
+pub fn eori(text: &str) -> Option<Eori> {
+    Eori::parse(normalise_id(text, &bumpalo::Bump::new()))
 }
 
 /// The refusal of a message that is larger than `bytes_max`.

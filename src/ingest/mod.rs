@@ -15,7 +15,7 @@
 //! for them but for the next record, which always gets through, nor for the disk. So nothing can
 //! block in a circle.
 //!
-//! - [`budget`]: what may be in work at once.
+//! - [`budget`]: what may be in work at once; `limits`: how much single declarants may lodge in a second.
 //! - [`clock`]: the batch's one time.
 //! - [`prepare`]: read in place, bounds, judge, digest. [`again`]: judging as it was done at first.
 //! - [`laws`]: the law in force and all before it.
@@ -62,6 +62,7 @@ mod forgetting;
 mod from_archive;
 mod kept_days;
 mod kept_runs;
+mod limits;
 mod pace;
 mod placed;
 mod recover_error;

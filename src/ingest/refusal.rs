@@ -9,6 +9,10 @@ pub enum RefusalKind {
     Exhausted,
     /// The server is stopping, or cannot write.
     Unavailable,
+    /// Whoever sent it may not.
+    Denied,
+    /// Whoever sent it is not known any more.
+    Unknown,
 }
 
 /// A refusal.

@@ -22,9 +22,10 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::guard::Guard;
 use super::ledger::holding;
 use super::reads::{Reader, assert_reading, come_back, with_retry};
-use super::watch::{WATCH_AHEAD, Watch};
+use super::watch::{WATCH_AHEAD, Watch, may_watch};
 use crate::config::Config;
 use crate::day::Day;
 use crate::id::Watermark;
@@ -34,6 +35,10 @@ use crate::summary::{
     ActorId, Board, Counters, ListQuery, Order, Page, Period, Role, Summary, indicators,
     read_token, write_token,
 };
+
+/// What the audit log calls reading summaries, and watching them.
+const READ: &str = "read summary";
+const WATCH: &str = "watch summaries";
 
 const PAGE_SIZE_DEFAULT: u32 = 100;
 const PAGE_SIZE_MAX: u32 = 1_000;
@@ -72,15 +77,17 @@ impl ComplianceOptions {
 #[derive(Debug)]
 pub struct ComplianceService {
     reader: Reader,
+    guard: Guard,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
 
 impl ComplianceService {
-    /// A service that reads `board`. Its watches end when the board stops.
+    /// A service that reads `board` for those whom `guard` lets. Its watches end when the board stops.
     #[must_use]
-    pub fn new(board: Board, options: &ComplianceOptions) -> Self {
+    pub fn new(board: Board, guard: Guard, options: &ComplianceOptions) -> Self {
         Self {
+            guard,
             reader: Reader::new(board, options.reads_max, options.reads_waiting_max),
             watches: Arc::new(Semaphore::new(options.watches_max)),
             watches_max: options.watches_max,
@@ -122,6 +129,10 @@ impl Compliance for ComplianceService {
         let at_least = request.at_least_watermark;
         let (role, id, asked) = actor_query(request)?;
         let period = period(&asked)?;
+        let caller = self.guard.caller(&extensions)?;
+        let target = format!("{} {id}", name_of(role));
+        let allowed = caller.who().may_read_summary(role, &id.to_string());
+        self.guard.reads(&caller, READ, target, allowed).await?;
         let place = self.reader.place()?;
         self.reach(at_least, &metadata).await?;
         let connection = extensions.remove();
@@ -148,6 +159,11 @@ impl Compliance for ComplianceService {
         let (metadata, mut extensions, request) = request.into_parts();
         let at_least = request.at_least_watermark;
         let (query, asked) = list_query(request)?;
+        let caller = self.guard.caller(&extensions)?;
+        let allowed = caller.who().may_read_all_summaries();
+        self.guard
+            .reads(&caller, READ, format!("{} every one", name_of(query.role)), allowed)
+            .await?;
         let place = self.reader.place()?;
         self.reach(at_least, &metadata).await?;
         let connection = extensions.remove();
@@ -165,6 +181,7 @@ impl Compliance for ComplianceService {
         &self,
         request: Request<v1::WatchActorSummariesRequest>,
     ) -> Result<Response<Self::WatchActorSummariesStream>, Status> {
+        let caller = self.guard.caller(request.extensions())?;
         let request = request.into_inner();
         let role = role("role", request.role)?;
         let asked = request.period.unwrap_or_default();
@@ -177,6 +194,12 @@ impl Compliance for ComplianceService {
         let named = request.actor_ids.iter().enumerate();
         let named = named.map(|(n, id)| actor_id(&format!("actor_ids[{n}]"), role, id));
         let named = named.collect::<Result<BTreeSet<_>, _>>()?;
+        let named = (!named.is_empty()).then_some(named);
+        let ids = named.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let which = if named.is_some() { ids.as_str() } else { "every one" };
+        let target = format!("{} {which}", name_of(role));
+        let allowed = may_watch(caller.who(), role, named.as_ref());
+        self.guard.reads(&caller, WATCH, target, allowed).await?;
         let slot = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
             let text = format!(
                 "{} watches are open, which is the bound (watches_max, or what memory_max has room \
@@ -186,8 +209,8 @@ impl Compliance for ComplianceService {
             with_retry(Code::ResourceExhausted, text, Duration::from_secs(10))
         })?;
         let (sender, receiver) = mpsc::channel(WATCH_AHEAD);
-        let named = (!named.is_empty()).then_some(named);
-        let watch = Watch::new(self.reader.clone(), role, period, asked, named, slot);
+        let still = (self.guard.clone(), caller);
+        let watch = Watch::new(self.reader.clone(), still, role, period, asked, named, slot);
         tokio::spawn(watch.run(sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }

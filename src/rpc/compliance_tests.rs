@@ -21,7 +21,11 @@ impl Served {
         let (fold, board, _) =
             Fold::open(&catalog, &archive, &FoldOptions::default(), [1; 16]).unwrap();
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
-        Self { _folder: folder, fold, service: ComplianceService::new(board, &options) }
+        Self {
+            _folder: folder,
+            fold,
+            service: ComplianceService::new(board, Guard::open(), &options),
+        }
     }
 
     /// Folds in a batch of `accepted` declarations of declarant `n`, on `day`.

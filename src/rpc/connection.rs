@@ -1,7 +1,9 @@
 //! Connections: each has its budget, and there are only so many. The first call of one too many is
-//! told so, and the connection closed, so that its client sees a reason and not a reset.
+//! told so, and the connection closed, so that its client sees a reason and not a reset. With TLS hands
+//! are shaken here, beside the accepting of others.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,9 +13,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::status;
+use super::tls::Tls;
+use crate::identity::subject::Subject;
 use crate::ingest::budget::ConnectionBudget;
 use crate::ingest::engine::Engine;
 use crate::ingest::refusal::Refusal;
@@ -31,28 +36,55 @@ const PREFACE_WITHIN: Duration = Duration::from_secs(10);
 /// Between two lines in the log about connections turned away.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
+/// Who is at the other end of a connection, and what it may have in work.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Where it calls from.
+    pub address: SocketAddr,
+    /// The subject of the certificate that it showed.
+    pub certificate: Option<Arc<Subject>>,
+    /// What its calls may have in work.
+    pub budget: ConnectionBudget,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Does the same with either stream.
+macro_rules! with {
+    ($stream:expr, $inner:ident => $does:expr) => {
+        match $stream {
+            Stream::Plain($inner) => $does,
+            Stream::Tls($inner) => $does,
+        }
+    };
+}
+
 /// A client's connection, with its place among those there may be.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
-    budget: ConnectionBudget,
+    stream: Stream,
+    peer: Peer,
     /// Bytes of the preface still to come, and until when.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, budget: ConnectionBudget, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit) -> Self {
         let preface = Some((PREFACE.len(), Box::pin(tokio::time::sleep(PREFACE_WITHIN))));
-        Self { stream, budget, preface, _place: place }
+        Self { stream, peer, preface, _place: place }
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = ConnectionBudget;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> ConnectionBudget {
-        self.budget.clone()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -63,7 +95,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let read = with!(&mut self.stream, stream => Pin::new(stream).poll_read(context, buffer));
         if let Some((left, late)) = &mut self.preface {
             *left = left.saturating_sub(buffer.filled().len() - before);
             if *left == 0 {
@@ -82,15 +114,15 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        with!(&mut self.stream, stream => Pin::new(stream).poll_write(context, bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        with!(&mut self.stream, stream => Pin::new(stream).poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        with!(&mut self.stream, stream => Pin::new(stream).poll_shutdown(context))
     }
 
     fn poll_write_vectored(
@@ -98,18 +130,20 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        with!(&mut self.stream, stream => Pin::new(stream).poll_write_vectored(context, parts))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        with!(&self.stream, stream => stream.is_write_vectored())
     }
 }
 
-/// Accepts connections until `stopping` says so, `connections_max` at once, and hands them on.
+/// Accepts connections until `stopping` says so, `connections_max` at once, and hands them on, once hands
+/// are shaken where there is TLS.
 pub(super) async fn accept(
     listener: TcpListener,
     engine: Arc<Engine>,
+    tls: Option<Tls>,
     connections_max: u64,
     accepted: mpsc::Sender<io::Result<Connection>>,
     mut stopping: watch::Receiver<bool>,
@@ -123,8 +157,8 @@ pub(super) async fn accept(
             _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
             stream = listener.accept() => stream,
         };
-        let stream = match stream {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match stream {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -137,9 +171,18 @@ pub(super) async fn accept(
             continue;
         }
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let budget = engine.budget().connection();
-            if accepted.send(Ok(Connection::new(stream, budget, place))).await.is_err() {
-                return;
+            let peer = Peer { address, certificate: None, budget: engine.budget().connection() };
+            match &tls {
+                None => {
+                    let connection = Connection::new(Stream::Plain(stream), peer, place);
+                    if accepted.send(Ok(connection)).await.is_err() {
+                        return;
+                    }
+                }
+                // It has its place: so there are no more of these tasks than connections.
+                Some(tls) => {
+                    tokio::spawn(shake_hands(tls.clone(), stream, peer, place, accepted.clone()));
+                }
             }
         } else if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
             turned_away += 1;
@@ -147,18 +190,49 @@ pub(super) async fn accept(
                 tracing::warn!(connections_max, turned_away, "connections too many turned away");
                 told = Some(Instant::now());
             }
+            let tls = tls.clone();
             tokio::spawn(async move {
                 let _farewell = farewell;
-                let _ = tokio::time::timeout(FAREWELL, turn_away(stream, connections_max)).await;
+                let turned_away = async {
+                    match tls {
+                        None => turn_away(stream, connections_max).await,
+                        Some(tls) => {
+                            let (stream, _) = tls.shake_hands(stream).await?;
+                            turn_away(stream, connections_max).await
+                        }
+                    }
+                };
+                let _ = tokio::time::timeout(FAREWELL, turned_away).await;
             });
         }
+    }
+}
+
+async fn shake_hands(
+    tls: Tls,
+    stream: TcpStream,
+    peer: Peer,
+    place: OwnedSemaphorePermit,
+    accepted: mpsc::Sender<io::Result<Connection>>,
+) {
+    match tls.shake_hands(stream).await {
+        Ok((stream, certificate)) => {
+            let peer = Peer { certificate, ..peer };
+            // Where nobody takes it the server stops.
+            let _ = accepted.send(Ok(Connection::new(Stream::Tls(stream), peer, place))).await;
+        }
+        // One that shows a wrong certificate is of interest; so is one that speaks no TLS.
+        Err(error) => tracing::info!(address = %peer.address, %error, "no TLS connection"),
     }
 }
 
 /// Answers the first call with the reason and ends the connection, in HTTP/2's own words (RFC 9113).
 /// A GOAWAY alone would not do: clients take the call for one never looked at, and try again at once,
 /// hundreds of times a second, without showing anybody the reason.
-async fn turn_away(mut stream: TcpStream, connections_max: u64) -> io::Result<()> {
+async fn turn_away(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    connections_max: u64,
+) -> io::Result<()> {
     const SETTINGS: u8 = 4;
     const GOAWAY: u8 = 7;
     const ACK: u8 = 1;
@@ -232,7 +306,7 @@ fn integer(out: &mut Vec<u8>, value: usize) {
 }
 
 /// Reads frames until one begins a call: its stream. `None` where this is no HTTP/2.
-async fn first_call(stream: &mut TcpStream) -> io::Result<Option<u32>> {
+async fn first_call(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u32>> {
     let mut preface = [0; PREFACE.len()];
     stream.read_exact(&mut preface).await?;
     if preface != *PREFACE {

@@ -10,12 +10,13 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::codec::{AnswerBytes, RequestBytes};
+use super::guard::{Caller, Guard};
 use super::ledger::{Held, Ledger, Skipped, holding};
 use super::status;
 use crate::day::Day;
 use crate::ingest::answer::{self, Framing};
 use crate::ingest::budget::ConnectionBudget;
-use crate::ingest::engine::{Answer, Engine};
+use crate::ingest::engine::{Answer, Engine, eori};
 use crate::ingest::lookup::{Found, LookupError, Place};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 use crate::proto::server::lodgement_server::Lodgement;
@@ -28,32 +29,39 @@ use crate::wire::reader;
 #[derive(Debug, Clone)]
 pub struct LodgementService {
     engine: Arc<Engine>,
+    guard: Guard,
     answer_bytes_max: usize,
     stream_batches_max: usize,
     stopping: watch::Receiver<bool>,
 }
 
 impl LodgementService {
-    /// Over this engine; streams read no further once `stopping` says so.
+    /// Over this engine, for those whom `guard` lets; streams read no further once `stopping` says so.
     #[must_use]
     pub fn new(
         engine: Arc<Engine>,
+        guard: Guard,
         answer_bytes_max: usize,
         stream_batches_max: usize,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { engine, answer_bytes_max, stream_batches_max, stopping }
+        Self { engine, guard, answer_bytes_max, stream_batches_max, stopping }
     }
 
     /// Hands a message over once it is its turn; the answer is still to come.
     async fn begin(
         &self,
         message: Bytes,
+        caller: &Caller,
         ledger: &Ledger,
         framing: Framing,
     ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Skipped> {
         let share = ledger.next()?;
-        match self.engine.turn(&message, share).await {
+        let turn = match self.guard.lodges(caller, &message) {
+            Ok(()) => self.engine.turn(&message, share).await,
+            Err(refusal) => Err(refusal),
+        };
+        match turn {
             Ok(turn) => Ok(self.engine.submit(message, turn, framing)),
             Err(refusal) => Err(Skipped { refusal, batch_id: reader::batch_id(&message) }),
         }
@@ -85,6 +93,7 @@ impl LodgementService {
     async fn read(
         self,
         mut requests: Streaming<RequestBytes>,
+        caller: Caller,
         ledger: Ledger,
         answers: mpsc::Sender<Pending>,
     ) {
@@ -113,12 +122,13 @@ impl LodgementService {
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
-            let pending: Pending = match self.begin(message, &ledger, Framing::Stream).await {
-                Ok(answer) => Box::pin(answered(answer, batch_id, ledger.clone())),
-                Err(Skipped { refusal, batch_id }) => {
-                    Box::pin(std::future::ready(refused(&batch_id, &refusal)))
-                }
-            };
+            let pending: Pending =
+                match self.begin(message, &caller, &ledger, Framing::Stream).await {
+                    Ok(answer) => Box::pin(answered(answer, batch_id, ledger.clone())),
+                    Err(Skipped { refusal, batch_id }) => {
+                        Box::pin(std::future::ready(refused(&batch_id, &refusal)))
+                    }
+                };
             place.send(pending);
         }
     }
@@ -133,6 +143,9 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 fn ledger<T>(request: &Request<T>) -> Ledger {
     request.extensions().get::<Ledger>().cloned().unwrap_or_default()
 }
+
+/// What the audit log calls reading a declaration.
+const READ: &str = "read declaration";
 
 type Pending = Pin<Box<dyn Future<Output = Result<AnswerBytes, Status>> + Send>>;
 
@@ -152,10 +165,11 @@ fn log_refusal(batch_id: &str, refusal: &Refusal) {
     tracing::info!(batch_id, field = refusal.field, reason = refusal.message, "batch refused");
 }
 
-/// A refusal as an item of the stream; only a server that takes nothing any more ends it.
+/// A refusal as an item of the stream; only a server that takes nothing any more ends it, from anyone or
+/// from this caller.
 fn refused(batch_id: &str, refusal: &Refusal) -> Result<AnswerBytes, Status> {
     log_refusal(batch_id, refusal);
-    if refusal.kind == RefusalKind::Unavailable {
+    if matches!(refusal.kind, RefusalKind::Unavailable | RefusalKind::Unknown) {
         return Err(status::of(refusal));
     }
     let code = i32::from(status::code(refusal.kind));
@@ -174,10 +188,10 @@ impl Lodgement for LodgementService {
         &self,
         request: Request<RequestBytes>,
     ) -> Result<Response<AnswerBytes>, Status> {
-        let ledger = ledger(&request);
+        let (ledger, caller) = (ledger(&request), self.guard.caller(request.extensions())?);
         let message = request.into_inner().0;
         let batch_id = reader::batch_id(&message);
-        let answer = match self.begin(message, &ledger, Framing::Unary).await {
+        let answer = match self.begin(message, &caller, &ledger, Framing::Unary).await {
             Ok(answer) => answer.await.map_err(|refusal| Skipped { refusal, batch_id }),
             Err(skipped) => Err(skipped),
         };
@@ -197,8 +211,8 @@ impl Lodgement for LodgementService {
         request: Request<Streaming<RequestBytes>>,
     ) -> Result<Response<Self::SubmitBatchesStream>, Status> {
         let (sender, pending) = mpsc::channel(self.stream_batches_max);
-        let ledger = ledger(&request);
-        tokio::spawn(self.clone().read(request.into_inner(), ledger, sender));
+        let (ledger, caller) = (ledger(&request), self.guard.caller(request.extensions())?);
+        tokio::spawn(self.clone().read(request.into_inner(), caller, ledger, sender));
         let answers = ReceiverStream::new(pending).then(|answer: Pending| answer);
         Ok(Response::new(Box::pin(answers)))
     }
@@ -217,6 +231,15 @@ impl Lodgement for LodgementService {
             Key::LocalReference(reference) => format!("{}/{}", reference.declarant, reference.lrn),
             Key::Mrn(mrn) => mrn.clone(),
         };
+        let caller = self.guard.caller(&extensions)?;
+        let whose = match &key {
+            Key::LocalReference(reference) => eori(&reference.declarant),
+            Key::Mrn(_) => None,
+        };
+        let allowed = caller.who().may_read_declaration(whose);
+        if let (Err(_), _) | (_, Some(_)) = (&allowed, whose) {
+            self.guard.reads(&caller, READ, shown.clone(), allowed).await?;
+        }
         let look = |engine: &Engine, place: &Place| {
             engine.lookups().ask(place, |lookup| match key {
                 Key::LocalReference(reference) => {
@@ -225,7 +248,26 @@ impl Lodgement for LodgementService {
                 Key::Mrn(mrn) => lookup.by_mrn(&mrn),
             })
         };
-        let (found, held) = self.look_up(extensions.remove(), look).await?;
+        let (mut found, held) = self.look_up(extensions.remove(), look).await?;
+        if whose.is_none() {
+            let declaration = found.as_ref().ok().and_then(Option::as_ref);
+            let owner = declaration.and_then(|found| eori(&found.declarant));
+            let target =
+                owner.map_or_else(|| shown.clone(), |eori| format!("{shown} of {}", eori.as_str()));
+            let allowed = match (declaration, owner) {
+                // Of days that are dropped nobody knows whose it was.
+                (Some(_), None) => caller.who().may_read_all_declarations(),
+                _ => caller.who().may_read_declaration(owner),
+            };
+            let is_denied = allowed.is_err();
+            let read = self.guard.reads(&caller, READ, target, allowed).await;
+            if is_denied {
+                // As if it were not there: that it is, is not this caller's to know.
+                found = Ok(None);
+            } else {
+                read?;
+            }
+        }
         match found {
             Ok(Some(found)) => {
                 let message = found_message(found);
@@ -258,6 +300,7 @@ impl Lodgement for LodgementService {
         request: Request<v1::ListReasonsRequest>,
     ) -> Result<Response<v1::ListReasonsResponse>, Status> {
         let (_, mut extensions, request) = request.into_parts();
+        self.guard.caller(&extensions)?;
         let on = request.on;
         let day = match on.trim() {
             "" => self.engine.calendar().day(self.engine.clock().admit()),

@@ -33,7 +33,8 @@ impl Served {
         let law = Law::load(None).unwrap();
         let (engine, _) = Engine::start(&config, law, Clock::starting_at(start)).unwrap();
         let stopping = watch::channel(false).1;
-        let service = LodgementService::new(Arc::clone(&engine), 4 << 20, 32, stopping);
+        let service =
+            LodgementService::new(Arc::clone(&engine), Guard::open(), 4 << 20, 32, stopping);
         Self { _folder: folder, engine, service }
     }
 

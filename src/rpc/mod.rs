@@ -5,17 +5,21 @@
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire.
 //! - [`lodgement`], [`compliance`]: the two services. `reads` and `watch` are parts of the second.
+//! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - [`server`]: all of it behind one listener.
 
+pub mod access;
 pub mod codec;
 pub mod compliance;
 pub mod connection;
 pub mod framing;
+pub mod guard;
 pub mod ledger;
 pub mod lodgement;
 pub mod server;
 pub mod status;
+pub mod tls;
 
 mod reads;
 mod watch;

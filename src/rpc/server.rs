@@ -11,10 +11,15 @@ use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::access::{Access, AccessError};
 use super::compliance::{ComplianceOptions, ComplianceService};
 use super::connection;
 use super::framing::{Bound, BoundLayer};
+use super::guard::{Guard, GuardLayer};
 use super::lodgement::LodgementService;
+use crate::audit::check::AuditError;
+use crate::audit::log::Log;
+use crate::audit::{Event, Hash};
 use crate::config::{CONNECTION_WINDOW_BYTES, Config};
 use crate::ingest::engine::Engine;
 use crate::proto::server::compliance_server::ComplianceServer;
@@ -35,6 +40,12 @@ pub enum ServeError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Who is let in cannot be told.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The audit log is damaged, or cannot be written.
+    #[error("the audit log: {0}")]
+    Audit(#[from] AuditError),
     /// Reflection cannot be built of our own descriptors.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -54,6 +65,7 @@ pub struct Running {
     watcher: tokio::task::AbortHandle,
     drain: Duration,
     board: Board,
+    audit: Log,
 }
 
 /// Starts to listen.
@@ -61,6 +73,9 @@ pub struct Running {
 /// # Errors
 /// See [`ServeError`].
 pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, ServeError> {
+    let access = Access::read(config)?;
+    let audit = Log::open(&config.data_dir)?;
+    let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
     let address = config.listen;
     let listener = TcpListener::bind(address)
         .await
@@ -81,11 +96,16 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     };
     let lodgement = LodgementService::new(
         Arc::clone(&engine),
+        guard.clone(),
         usize::try_from(config.answer_bytes_max.0).unwrap_or(usize::MAX),
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );
-    let compliance = ComplianceService::new(engine.board().clone(), &ComplianceOptions::of(config));
+    let compliance = ComplianceService::new(
+        engine.board().clone(),
+        guard.clone(),
+        &ComplianceOptions::of(config),
+    );
     // One stream may fill the connection's window: there is often just one.
     let server = Server::builder()
         .initial_stream_window_size(CONNECTION_WINDOW_BYTES)
@@ -93,6 +113,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .max_frame_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.connection_streams_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .layer(GuardLayer(guard))
         .layer(BoundLayer::new(bound, engine.budget()))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
@@ -107,6 +128,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     tokio::spawn(connection::accept(
         listener,
         Arc::clone(&engine),
+        access.tls.clone(),
         engine.connections_max(),
         accepted,
         accepting,
@@ -115,9 +137,17 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
     let board = engine.board().clone();
     let watching = watch_health(engine, health.clone(), config.clock_behind_s_max);
-    let watcher = tokio::spawn(watching).abort_handle();
+    let keeping_up = access.keep_up(audit.clone());
+    let watcher = tokio::spawn(async { tokio::join!(watching, keeping_up) }).abort_handle();
+    let settings = Hash::of(format!("{config:?}").as_bytes());
+    let version = env!("CARGO_PKG_VERSION");
+    let started = Event::of_server("start", format!("waag {version}, settings {settings}"));
+    audit.record(started).await.map_err(|error| AuditError::Io {
+        path: config.data_dir.join(crate::audit::FOLDER),
+        source: std::io::Error::other(error),
+    })?;
     let drain = Duration::from_secs(config.drain_s_max);
-    Ok(Running { address, stopping, task, health, watcher, drain, board })
+    Ok(Running { address, stopping, task, health, watcher, drain, board, audit })
 }
 
 /// A clock that falls behind the journal, or a journal that failed, makes the server unhealthy.
@@ -141,6 +171,13 @@ async fn watch_health(engine: Arc<Engine>, health: HealthReporter, clock_behind_
 }
 
 impl Running {
+    /// Records what was changed while it runs.
+    pub async fn record(&self, action: &str, target: String) {
+        if let Err(error) = self.audit.record(Event::of_server(action, target)).await {
+            tracing::error!(%error, action, "not recorded");
+        }
+    }
+
     /// Says NOT_SERVING, reads no more, lets what is in work finish, at most for the time that the
     /// settings give.
     pub async fn stop(self) {
@@ -151,6 +188,7 @@ impl Running {
         }
         self.stopping.send_replace(true);
         self.board.stop();
+        self.record("stop", String::new()).await;
         let mut task = self.task;
         match tokio::time::timeout(self.drain, &mut task).await {
             Ok(Ok(Ok(()))) => {}

@@ -15,6 +15,8 @@ pub fn code(kind: RefusalKind) -> Code {
         RefusalKind::Invalid => Code::InvalidArgument,
         RefusalKind::Exhausted => Code::ResourceExhausted,
         RefusalKind::Unavailable => Code::Unavailable,
+        RefusalKind::Denied => Code::PermissionDenied,
+        RefusalKind::Unknown => Code::Unauthenticated,
     }
 }
 

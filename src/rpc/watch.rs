@@ -18,8 +18,10 @@ use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::compliance::to_message;
+use super::guard::{Caller, Guard, status_of};
 use super::reads::{Reader, assert_reading};
 use crate::id::Watermark;
+use crate::identity::{Denied, Who};
 use crate::proto::v1;
 use crate::summary::{ActorId, Period, Role, Summary};
 
@@ -34,6 +36,8 @@ type Sender = mpsc::Sender<Result<v1::WatchActorSummariesResponse, Status>>;
 #[derive(Debug)]
 pub(super) struct Watch {
     reader: Reader,
+    /// Asked again in each round: whoever may not watch any more is told so.
+    caller: (Guard, Caller),
     role: Role,
     period: Period,
     asked: v1::Period,
@@ -41,6 +45,21 @@ pub(super) struct Watch {
     named: Option<Arc<BTreeSet<ActorId>>>,
     sent: Sent,
     _slot: OwnedSemaphorePermit,
+}
+
+/// Whether one may watch these actors of a role, or all of it.
+///
+/// # Errors
+/// What is missing.
+pub(super) fn may_watch(
+    who: &Who,
+    role: Role,
+    named: Option<&BTreeSet<ActorId>>,
+) -> Result<(), Denied> {
+    match named {
+        None => who.may_read_all_summaries(),
+        Some(ids) => ids.iter().try_for_each(|id| who.may_read_summary(role, &id.to_string())),
+    }
 }
 
 /// What was last sent of each actor, by its number: a checksum of its figures.
@@ -59,6 +78,7 @@ impl Watch {
     /// Over those of `named`, or all of `role`, in `period`, which was asked for as `asked`.
     pub(super) fn new(
         reader: Reader,
+        caller: (Guard, Caller),
         role: Role,
         period: Period,
         asked: v1::Period,
@@ -66,7 +86,7 @@ impl Watch {
         slot: OwnedSemaphorePermit,
     ) -> Self {
         let named = named.map(Arc::new);
-        Self { reader, role, period, asked, named, sent: Sent::default(), _slot: slot }
+        Self { reader, caller, role, period, asked, named, sent: Sent::default(), _slot: slot }
     }
 
     /// Runs until the reader goes or the board stops.
@@ -90,6 +110,10 @@ impl Watch {
         loop {
             self.send(pending, sender).await?;
             tokio::time::sleep(WATCH_PAUSE).await;
+            let (guard, caller) = &self.caller;
+            let caller = guard.still(caller).map_err(Ended::Failed)?;
+            let allowed = may_watch(caller.who(), self.role, self.named.as_deref());
+            allowed.map_err(|denied| Ended::Failed(status_of(&denied)))?;
             (pending, since) = self.next_round(since).await?;
         }
     }

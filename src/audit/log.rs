@@ -1,0 +1,186 @@
+//! Writing the log: one thread, which syncs what has gathered and then lets those go on who wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use tokio::sync::oneshot;
+
+use super::check::{AuditError, Head, read};
+use super::{Entry, Event, FOLDER, Hash};
+
+/// Entries that wait to be written.
+const WAITING_MAX: usize = 1_024;
+/// Refusals recorded in a second, each some 300 bytes: whoever is refused often fills no disk.
+const REFUSALS_PER_S_MAX: u32 = 50;
+
+/// What an entry could not be.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit log cannot be written, so nothing is read")]
+pub struct NotRecorded;
+
+struct Item {
+    event: Event,
+    /// Told once it is synced; nobody waits for a refusal.
+    synced: Option<oneshot::Sender<()>>,
+}
+
+/// The log of a running server. Clones write to the same; it ends when the last one goes.
+#[derive(Debug, Clone)]
+pub struct Log {
+    items: Sender<Item>,
+    unrecorded: Arc<AtomicU64>,
+}
+
+impl Log {
+    /// Goes on with the log in a data folder, every hash of which is checked.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written, or is not what was written.
+    pub fn open(data_dir: &Path) -> Result<Self, AuditError> {
+        let folder = data_dir.join(FOLDER);
+        let io = |source| AuditError::Io { path: folder.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
+        File::open(data_dir).and_then(|parent| parent.sync_all()).map_err(io)?;
+        let (head, torn) = read(&folder, |_, _| {})?;
+        if let Some(torn) = torn {
+            // It was never synced, so nobody was answered on it.
+            let cut = OpenOptions::new().write(true).open(&torn.path);
+            cut.and_then(|file| file.set_len(torn.whole).and_then(|()| file.sync_all()))
+                .map_err(|source| AuditError::Io { path: torn.path, source })?;
+        }
+        let unrecorded = Arc::new(AtomicU64::new(0));
+        let (items, received) = bounded(WAITING_MAX);
+        let writer = Writer {
+            folder: folder.clone(),
+            head,
+            file: None,
+            unrecorded: Arc::clone(&unrecorded),
+        };
+        std::thread::Builder::new()
+            .name("waag-audit".into())
+            .spawn(move || writer.run(&received))
+            .map_err(io)?;
+        Ok(Self { items, unrecorded })
+    }
+
+    /// Records an event; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub async fn record(&self, event: Event) -> Result<(), NotRecorded> {
+        let (synced, is_synced) = oneshot::channel();
+        let item = Item { event, synced: Some(synced) };
+        // Full only where the disk is far behind: whoever reads may come back.
+        self.items.try_send(item).map_err(|_| NotRecorded)?;
+        is_synced.await.map_err(|_| NotRecorded)
+    }
+
+    /// Records that somebody was refused, soon. Too many are counted.
+    pub fn refused(&self, event: Event) {
+        if self.items.try_send(Item { event, synced: None }).is_err() {
+            self.unrecorded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+struct Writer {
+    folder: PathBuf,
+    head: Head,
+    /// The file of a month, and the length of what is synced in it.
+    file: Option<(PathBuf, File, u64)>,
+    unrecorded: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(mut self, items: &Receiver<Item>) {
+        let (mut second, mut refusals) = (Instant::now(), 0);
+        while let Ok(first) = items.recv() {
+            if second.elapsed() >= Duration::from_secs(1) {
+                (second, refusals) = (Instant::now(), 0);
+            }
+            let mut taken = Vec::new();
+            for item in std::iter::once(first).chain(items.try_iter().take(WAITING_MAX)) {
+                if item.synced.is_none() {
+                    refusals += 1;
+                    if refusals > REFUSALS_PER_S_MAX {
+                        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+                        continue;
+                    }
+                }
+                taken.push(item);
+            }
+            match self.write(&taken) {
+                Ok(()) => {
+                    for synced in taken.into_iter().filter_map(|item| item.synced) {
+                        // Whoever asked may have gone.
+                        let _ = synced.send(());
+                    }
+                }
+                // Those who wait learn from their closed channel that nothing was recorded.
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "audit log");
+                    let refused = taken.iter().filter(|item| item.synced.is_none()).count();
+                    self.unrecorded.fetch_add(refused as u64, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, items: &[Item]) -> Result<(), AuditError> {
+        if items.is_empty() {
+            return Ok(());
+        }
+        let at = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
+        let at = format!("{at:.3}");
+        let month = at.get(..7).unwrap_or_default();
+        let path = self.folder.join(format!("{month}.jsonl"));
+        let io = |source| AuditError::Io { path: path.clone(), source };
+        let unrecorded = self.unrecorded.swap(0, Ordering::Relaxed);
+        let (mut text, mut head) = (Vec::new(), self.head);
+        for (number, item) in items.iter().enumerate() {
+            let entry = Entry {
+                n: head.n + 1,
+                at: at.clone(),
+                event: item.event.clone().cut(),
+                unrecorded: if number == 0 { unrecorded } else { 0 },
+                prev: head.hash,
+            };
+            let line = serde_json::to_vec(&entry).map_err(|error| io(error.into()))?;
+            head = Head { n: entry.n, hash: Hash::of(&line) };
+            text.extend_from_slice(&line);
+            text.push(b'\n');
+        }
+        let written = self.append(&path, &text).map_err(io);
+        match written {
+            Ok(()) => self.head = head,
+            Err(_) => {
+                self.unrecorded.fetch_add(unrecorded, Ordering::Relaxed);
+            }
+        }
+        written
+    }
+
+    /// Appends to a month's file and syncs it. What was half written before is cut off first.
+    fn append(&mut self, path: &Path, text: &[u8]) -> std::io::Result<()> {
+        if self.file.as_ref().is_none_or(|(open, ..)| open != path) {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
+            File::open(&self.folder)?.sync_all()?;
+            let length = file.metadata()?.len();
+            self.file = Some((path.to_owned(), file, length));
+        }
+        let Some((_, file, length)) = &mut self.file else { return Ok(()) };
+        file.set_len(*length)?;
+        file.seek(SeekFrom::Start(*length))?;
+        file.write_all(text)?;
+        file.sync_data()?;
+        *length += text.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,264 @@
+//! Clients and tokens as a running server knows them. The files are read again when they change; one that
+//! cannot be read changes nothing, and is told.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use arc_swap::ArcSwap;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+
+use super::clients::{Client, Clients, ClientsError};
+use super::subject::Subject;
+use super::token::{self, Token, TokenError};
+use super::{Denied, Shown, Who};
+use crate::day::Day;
+
+/// Secrets checked at once, each for some 20 ms of a processor and 19 MiB: whoever guesses keeps one
+/// processor busy at most, and nobody waits whose token was checked before.
+const CHECKS_MAX: usize = 1;
+
+/// Calls that wait for that; more are told to come back.
+const CHECKS_WAITING_MAX: usize = 64;
+
+/// Why the files are not in force.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The clients file.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// The tokens file.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+}
+
+/// Who is known. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Register(Option<Arc<Files>>);
+
+#[derive(Debug)]
+struct Files {
+    clients: PathBuf,
+    tokens: PathBuf,
+    known: ArcSwap<Known>,
+    /// The files that were read last, in force or not.
+    tried: Mutex<[Stamp; 2]>,
+    checks: Arc<Semaphore>,
+    waiting: Semaphore,
+}
+
+/// What the files held when they were read.
+#[derive(Debug)]
+struct Known {
+    clients: Clients,
+    tokens: HashMap<String, Arc<Token>>,
+    /// SHA-256 of the texts of tokens whose secrets were checked: one for each token at most.
+    checked: Mutex<HashSet<[u8; 32]>>,
+}
+
+/// What tells that a file is another: when it was written, its length and its number.
+type Stamp = Option<(SystemTime, u64, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    use std::os::unix::fs::MetadataExt;
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.modified().ok()?, found.len(), found.ino()))
+}
+
+impl Known {
+    fn read(clients: &Path, tokens: &Path) -> Result<Self, RegisterError> {
+        let clients = Clients::read(clients)?;
+        let read = token::read(tokens)?;
+        for token in &read {
+            if clients.named(&token.client).is_none() {
+                tracing::warn!(
+                    token = token.id,
+                    client = token.client,
+                    "a token of a client that is not in the clients file: it lets nobody in"
+                );
+            }
+        }
+        let tokens = read.into_iter().map(|token| (token.id.clone(), Arc::new(token))).collect();
+        Ok(Self { clients, tokens, checked: Mutex::default() })
+    }
+
+    /// What is known, and which tokens are new and which are gone.
+    fn compared_to(&self, before: &Self) -> String {
+        let listed = |of: &Self, not_in: &Self| {
+            let of_one = |token: &&Arc<Token>| !not_in.tokens.contains_key(&token.id);
+            let mut listed: Vec<_> = of.tokens.values().filter(of_one).collect();
+            listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+            let shown: Vec<_> =
+                listed.iter().map(|token| format!("{} of {}", token.id, token.client)).collect();
+            shown.join(", ")
+        };
+        let mut told = format!("{} clients, file {}", self.clients.len(), self.clients.source());
+        for (what, tokens) in
+            [("tokens added", listed(self, before)), ("tokens revoked", listed(before, self))]
+        {
+            if !tokens.is_empty() {
+                told.push_str(&format!("; {what}: {tokens}"));
+            }
+        }
+        told
+    }
+
+    fn is_checked(&self, digest: &[u8; 32]) -> bool {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+    }
+
+    fn client_of(&self, shown: &Shown, today: Day) -> Result<Arc<Client>, Denied> {
+        let unknown = |told| Err(Denied::Unknown(told));
+        let found = match shown {
+            Shown::Certificate(subject) => self.clients.with_certificate(subject),
+            Shown::Token(id) => match self.tokens.get(&**id) {
+                None => return unknown(format!("token {id} is not known here, or was revoked")),
+                Some(token) if token.is_expired(today) => {
+                    let last = token.expires.as_deref().unwrap_or_default();
+                    return unknown(format!("token {id} counted until {last}: ask for a new one"));
+                }
+                Some(token) => self.clients.named(&token.client),
+            },
+        };
+        match found {
+            Some(client) => Ok(Arc::clone(client)),
+            None => unknown(format!("{shown} is that of no client in the clients file")),
+        }
+    }
+}
+
+impl Register {
+    /// Knows nobody: anyone may do everything.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(None)
+    }
+
+    /// Of these files; that of the tokens may be missing.
+    ///
+    /// # Errors
+    /// Where one cannot be read.
+    pub fn read(clients: PathBuf, tokens: PathBuf) -> Result<Self, RegisterError> {
+        // Before they are read: what is written meanwhile is read again.
+        let tried = Mutex::new([stamp(&clients), stamp(&tokens)]);
+        let known = ArcSwap::from_pointee(Known::read(&clients, &tokens)?);
+        let (checks, waiting) =
+            (Arc::new(Semaphore::new(CHECKS_MAX)), Semaphore::new(CHECKS_WAITING_MAX));
+        Ok(Self(Some(Arc::new(Files { clients, tokens, known, tried, checks, waiting }))))
+    }
+
+    /// Whether anyone may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Reads the files again where one has changed; what is in force then, and what is new.
+    ///
+    /// # Errors
+    /// Where one cannot be read: what was known holds on. It is tried again once the file changes.
+    pub fn reload(&self) -> Result<Option<String>, RegisterError> {
+        let Some(files) = &self.0 else { return Ok(None) };
+        let stamps = [stamp(&files.clients), stamp(&files.tokens)];
+        let tried = {
+            let mut tried = files.tried.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *tried, stamps)
+        };
+        if stamps == tried {
+            return Ok(None);
+        }
+        let read = Known::read(&files.clients, &files.tokens)?;
+        let told = read.compared_to(&files.known.load());
+        files.known.store(Arc::new(read));
+        Ok(Some(told))
+    }
+
+    /// Who calls, with this certificate on the connection and this `authorization` in the call.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub async fn who(
+        &self,
+        certificate: Option<&Arc<Subject>>,
+        authorization: Option<&[u8]>,
+        today: Day,
+    ) -> Result<Who, Denied> {
+        let Some(files) = &self.0 else { return Ok(Who::Anyone) };
+        let known = files.known.load_full();
+        let shown = match (authorization, certificate) {
+            (Some(authorization), _) => Shown::Token(files.check(&known, authorization).await?),
+            (None, Some(subject)) => Shown::Certificate(Arc::clone(subject)),
+            (None, None) => {
+                return Err(Denied::Unknown(
+                    "nobody is known without a client certificate or a token: send \
+                     `authorization: Bearer waag_...` (made by `waag token add`)"
+                        .into(),
+                ));
+            }
+        };
+        let client = known.client_of(&shown, today)?;
+        Ok(Who::Client(client, shown))
+    }
+
+    /// The same caller as it is known now.
+    ///
+    /// # Errors
+    /// Where it is not known any more.
+    pub fn still(&self, who: &Who, today: Day) -> Result<Who, Denied> {
+        match (&self.0, who) {
+            (Some(files), Who::Client(_, shown)) => {
+                let client = files.known.load().client_of(shown, today)?;
+                Ok(Who::Client(client, shown.clone()))
+            }
+            (None, Who::Anyone) => Ok(Who::Anyone),
+            // Neither comes from this register.
+            _ => Err(Denied::Unknown("nobody is known".into())),
+        }
+    }
+}
+
+impl Files {
+    /// The id of the token in `authorization`, whose secret is right.
+    async fn check(&self, known: &Arc<Known>, authorization: &[u8]) -> Result<Box<str>, Denied> {
+        let no_token = || {
+            Denied::Unknown(
+                "authorization holds no token of this server: it is `Bearer waag_`, 16 hexadecimal \
+                 digits, `_`, and 64 of them"
+                    .into(),
+            )
+        };
+        let text = std::str::from_utf8(authorization).map_err(|_| no_token())?;
+        let (scheme, text) = text.split_once(' ').ok_or_else(no_token)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(no_token());
+        }
+        let (id, secret) = token::parts(text.trim()).ok_or_else(no_token)?;
+        let wrong = || Denied::Unknown(format!("token {id} is not known here, or was revoked"));
+        let token = known.tokens.get(id).ok_or_else(wrong)?;
+        let digest: [u8; 32] = Sha256::digest(text.trim()).into();
+        if known.is_checked(&digest) {
+            return Ok(id.into());
+        }
+        let busy = || Denied::Busy("too many tokens are being checked: come back later".into());
+        let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
+        // Kept by the thread, whether the caller stays or not.
+        let turn = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
+        let (token, secret) = (Arc::clone(token), secret.to_owned());
+        let checked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            token.is_secret(&secret)
+        });
+        // The same answer as for an id that is not known: it tells a guesser nothing.
+        if !checked.await.unwrap_or(false) {
+            return Err(wrong());
+        }
+        known.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        Ok(id.into())
+    }
+}
+
+#[cfg(test)]
+#[path = "register_tests.rs"]
+mod tests;

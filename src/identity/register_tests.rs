@@ -1,0 +1,119 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+
+struct Files {
+    folder: tempfile::TempDir,
+}
+
+impl Files {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Self { folder };
+        files.write_clients("[[client]]\nname = \"a\"\nroles = [\"analyst\"]\n");
+        files
+    }
+
+    fn clients(&self) -> PathBuf {
+        self.folder.path().join("clients.toml")
+    }
+
+    fn tokens(&self) -> PathBuf {
+        token::path_in(self.folder.path())
+    }
+
+    /// As an editor does it: another file in its place.
+    fn write_clients(&self, text: &str) {
+        let new = self.folder.path().join("new");
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(&new, self.clients()).unwrap();
+    }
+
+    fn read(&self) -> Register {
+        Register::read(self.clients(), self.tokens()).unwrap()
+    }
+}
+
+const TODAY: Day = Day(20_000);
+
+fn bearer(text: &str) -> String {
+    format!("Bearer {text}")
+}
+
+async fn who(register: &Register, authorization: &str) -> Result<Who, Denied> {
+    register.who(None, Some(authorization.as_bytes()), TODAY).await
+}
+
+#[tokio::test]
+async fn a_token_lets_its_client_in_until_it_is_revoked() {
+    let files = Files::new();
+    let (token, text) = Token::make("a", TODAY, None).unwrap();
+    token::write(&files.tokens(), std::slice::from_ref(&token)).unwrap();
+    let register = files.read();
+    for _ in 0..2 {
+        let Who::Client(client, _) = who(&register, &bearer(&text)).await.unwrap() else {
+            panic!()
+        };
+        assert_eq!(client.name, "a");
+    }
+    let known = who(&register, &format!("bEARER  {text} ")).await.unwrap();
+    assert!(register.still(&known, TODAY).is_ok());
+    // Another secret under the same id, also once the right one was seen.
+    let (other, other_text) = Token::make("a", TODAY, None).unwrap();
+    let forged = other_text.replace(&other.id, &token.id);
+    for wrong in
+        [bearer(&forged), bearer(&other_text), text.clone(), "Basic YTpi".into(), "Bearer".into()]
+    {
+        let denied = who(&register, &wrong).await.unwrap_err();
+        assert!(matches!(denied, Denied::Unknown(_)), "{wrong}: {denied:?}");
+    }
+    assert!(register.who(None, None, TODAY).await.is_err());
+    token::write(&files.tokens(), &[other]).unwrap();
+    let told = register.reload().unwrap().unwrap();
+    assert!(told.contains("tokens added") && told.contains("tokens revoked"), "{told}");
+    assert!(who(&register, &bearer(&text)).await.is_err());
+    assert!(register.still(&known, TODAY).is_err());
+    assert!(who(&register, &bearer(&other_text)).await.is_ok());
+    assert_eq!(register.reload().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_token_past_its_day_or_of_nobody_lets_nobody_in() {
+    let files = Files::new();
+    let (expiring, expiring_text) = Token::make("a", TODAY, Some(TODAY)).unwrap();
+    let (of_nobody, nobody_text) = Token::make("b", TODAY, None).unwrap();
+    token::write(&files.tokens(), &[expiring, of_nobody]).unwrap();
+    let register = files.read();
+    let known = who(&register, &bearer(&expiring_text)).await.unwrap();
+    let tomorrow = Day(TODAY.0 + 1);
+    assert!(register.still(&known, tomorrow).unwrap_err().to_string().contains("counted until"));
+    let authorization = bearer(&expiring_text);
+    assert!(register.who(None, Some(authorization.as_bytes()), tomorrow).await.is_err());
+    let denied = who(&register, &bearer(&nobody_text)).await.unwrap_err();
+    assert!(denied.to_string().contains("is that of no client"), "{denied}");
+}
+
+#[tokio::test]
+async fn a_file_of_no_use_changes_nothing_and_is_told_once() {
+    let files = Files::new();
+    let (token, text) = Token::make("a", TODAY, None).unwrap();
+    token::write(&files.tokens(), &[token]).unwrap();
+    let register = files.read();
+    files.write_clients("[[client]]\nname = \"a\"\n");
+    assert!(register.reload().unwrap_err().to_string().contains("roles"));
+    assert_eq!(register.reload().unwrap(), None);
+    let known = who(&register, &bearer(&text)).await.unwrap();
+    files.write_clients("[[client]]\nname = \"a\"\nroles = [\"supervisor\"]\n");
+    assert!(register.reload().unwrap().is_some());
+    let Who::Client(client, _) = register.still(&known, TODAY).unwrap() else { panic!() };
+    assert_eq!(client.roles_and_eoris(), "supervisor");
+    assert!(who(&register, &bearer(&text)).await.is_ok(), "a token stays known by its secret");
+}
+
+#[tokio::test]
+async fn without_files_anyone_may_do_everything() {
+    let register = Register::open();
+    let anyone = register.who(None, None, TODAY).await.unwrap();
+    assert!(register.is_open() && anyone.may_read_all_summaries().is_ok());
+    // But what is anyone there is nobody here.
+    assert!(Files::new().read().still(&anyone, TODAY).is_err());
+}

@@ -1,0 +1,153 @@
+//! Roles, and what each may do. A client has one or more; what any of them may do, it may do.
+//!
+//! | | declarant, for its EORIs | analyst | supervisor | operator |
+//! |---|---|---|---|---|
+//! | lodge batches (`SubmitBatch`, `SubmitBatches`) | those of its EORIs | | | |
+//! | read a declaration (`GetDeclaration`) | those of its EORIs | | all | |
+//! | read a summary (`GetActorSummary`, `WatchActorSummaries` of named actors) | of its EORIs, as declarant or representative | all | | |
+//! | read all summaries (`ListActorSummaries`, `WatchActorSummaries`) | | all | | |
+//! | read the reasons (`ListReasons`) and the contract (reflection) | yes | yes | yes | yes |
+//!
+//! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
+//! who may, is one role more, which is given apart.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Denied, Who};
+use crate::id::Eori;
+use crate::summary;
+
+/// What a client is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Lodges for stated EORIs, and reads what is its own.
+    Declarant,
+    /// Reads summaries of all.
+    Analyst,
+    /// Reads declarations of all.
+    Supervisor,
+    /// Keeps the server: reads its metrics and what it knows of itself.
+    Operator,
+}
+
+impl Role {
+    /// As the clients file writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Declarant => "declarant",
+            Self::Analyst => "analyst",
+            Self::Supervisor => "supervisor",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl Who {
+    fn has(&self, role: Role) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Client(client, _) => client.roles.contains(&role),
+        }
+    }
+
+    fn is_for(&self, eori: &str) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Client(client, _) => {
+                client.roles.contains(&Role::Declarant)
+                    && client.eoris.iter().any(|own| own.as_str() == eori)
+            }
+        }
+    }
+
+    /// What is missing, in a sentence.
+    fn denied<T>(&self, what: &str, missing: &str) -> Result<T, Denied> {
+        let (name, roles) = match self {
+            Self::Anyone => ("anyone", String::new()),
+            Self::Client(client, _) => (client.name.as_str(), client.roles_and_eoris()),
+        };
+        Err(Denied::NotAllowed(format!("{what}: it needs {missing}; client {name:?} is {roles}")))
+    }
+
+    /// May lodge for `declarant`; a batch that names none well formed is refused for that later.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_lodge(&self, declarant: Option<Eori>) -> Result<(), Denied> {
+        if !self.has(Role::Declarant) {
+            return self.denied("may not lodge", "role declarant");
+        }
+        match declarant {
+            Some(eori) if !self.is_for(eori.as_str()) => self.denied(
+                &format!("may not lodge for {}", eori.as_str()),
+                &format!("role declarant for {}", eori.as_str()),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// May read a declaration of `declarant`. Where that is not known before it is found, it has to be asked for
+    /// again then.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_declaration(&self, declarant: Option<Eori>) -> Result<(), Denied> {
+        let is_own = match declarant {
+            Some(eori) => self.is_for(eori.as_str()),
+            None => self.has(Role::Declarant),
+        };
+        if is_own || self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        match declarant {
+            Some(eori) => self.denied(
+                "may not read this declaration",
+                &format!("role supervisor, or declarant for {}", eori.as_str()),
+            ),
+            None => self.denied("may not read declarations", "role supervisor or declarant"),
+        }
+    }
+
+    /// May read the declarations of all.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_all_declarations(&self) -> Result<(), Denied> {
+        if self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        self.denied("may not read this declaration", "role supervisor")
+    }
+
+    /// May read the summary of one actor.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_summary(&self, role: summary::Role, id: &str) -> Result<(), Denied> {
+        let is_own = match role {
+            summary::Role::Declarant | summary::Role::Representative => self.is_for(id),
+            summary::Role::IossHolder => false,
+        };
+        if is_own || self.has(Role::Analyst) {
+            return Ok(());
+        }
+        let missing = match role {
+            summary::Role::IossHolder => "role analyst".to_owned(),
+            _ => format!("role analyst, or declarant for {id}"),
+        };
+        self.denied(&format!("may not read the summary of {id}"), &missing)
+    }
+
+    /// May read the summaries of all actors.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_all_summaries(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) {
+            return Ok(());
+        }
+        self.denied("may not read the summaries of all actors", "role analyst")
+    }
+}

@@ -1,0 +1,83 @@
+//! Who is let in: the TLS files, the clients and the tokens of a listener, and the audit log, with the task
+//! that reads the files again when they change.
+
+use std::time::Duration;
+
+use super::tls::{Tls, TlsError};
+use crate::audit::Event;
+use crate::audit::log::Log;
+use crate::config::Config;
+use crate::identity::register::{Register, RegisterError};
+use crate::identity::token;
+
+/// Between two looks at the files: whoever is taken out of them is out that soon.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What is wrong with the files.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// Those of TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Clients or tokens.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+}
+
+/// Who is let in.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub(super) tls: Option<Tls>,
+    pub(super) register: Register,
+}
+
+impl Access {
+    /// As the settings have it.
+    ///
+    /// # Errors
+    /// Where a file that they name is of no use.
+    pub fn read(config: &Config) -> Result<Self, AccessError> {
+        let tls = config.tls.as_ref().map(Tls::read).transpose()?;
+        let register = match &config.clients {
+            None => Register::open(),
+            Some(clients) => Register::read(clients.clone(), token::path_in(&config.data_dir))?,
+        };
+        Ok(Self { tls, register })
+    }
+
+    /// Reads the files again whenever one changes; a file of no use changes nothing, and is told.
+    pub(super) async fn keep_up(self, audit: Log) {
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            ticks.tick().await;
+            // Files of a few KiB, four of them: a matter of microseconds.
+            let mut told = Vec::new();
+            if let Some(tls) = &self.tls {
+                match tls.reload() {
+                    Ok(false) => {}
+                    Ok(true) => told.push(Ok("certificates".to_owned())),
+                    Err(error) => told.push(Err(format!("certificates: {error}"))),
+                }
+            }
+            match self.register.reload() {
+                Ok(None) => {}
+                Ok(Some(changed)) => told.push(Ok(changed)),
+                Err(error) => told.push(Err(format!("clients: {error}"))),
+            }
+            for told in told {
+                match told {
+                    Ok(what) => {
+                        tracing::info!(what, "read again, and in force");
+                        let _ = audit.record(Event::of_server("read again", what)).await;
+                    }
+                    Err(why) => {
+                        tracing::error!(why, "not in force: what was before holds on");
+                        let denied = why;
+                        let event = Event { denied, ..Event::of_server("read again", "") };
+                        let _ = audit.record(event).await;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! What stands before each call: who it comes from, whether that one may do it, and the audit log.
+//!
+//! Health is open to all, since those who watch over servers have no identity. Everything else needs one
+//! where there is a clients file. The [layer](GuardLayer) finds out who calls before any of a message is read;
+//! each service asks [`Guard`] for what it is about to do.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+use tower::{Layer, Service};
+
+use super::connection::Peer;
+use super::status;
+use crate::audit::Event;
+use crate::audit::log::Log;
+use crate::day::Day;
+use crate::identity::register::Register;
+use crate::identity::{Denied, Who};
+use crate::ingest::engine::{Engine, declarant};
+use crate::ingest::refusal::{Refusal, RefusalKind};
+
+/// Calls that anyone may make.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Who makes a call, and where from.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    who: Who,
+    from: Option<SocketAddr>,
+}
+
+impl Caller {
+    /// Who.
+    #[must_use]
+    pub fn who(&self) -> &Who {
+        &self.who
+    }
+}
+
+/// Asked before anything is done for a caller. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Guard(Option<Arc<Post>>);
+
+#[derive(Debug)]
+struct Post {
+    register: Register,
+    audit: Log,
+    engine: Arc<Engine>,
+}
+
+impl Guard {
+    /// Lets anyone do everything, and records nothing.
+    #[must_use]
+    pub fn open() -> Self {
+        Self(None)
+    }
+
+    /// Lets those of `register` do what they may, by the engine's calendar.
+    #[must_use]
+    pub fn of(register: Register, audit: Log, engine: Arc<Engine>) -> Self {
+        if register.is_open() {
+            Self::open()
+        } else {
+            Self(Some(Arc::new(Post { register, audit, engine })))
+        }
+    }
+
+    /// Whether anyone may do everything.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Who makes a call with these extensions, as it is known now.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED where it is not known, or not any more.
+    pub fn caller(&self, extensions: &http::Extensions) -> Result<Caller, Status> {
+        let nobody = Caller { who: Who::Anyone, from: None };
+        let caller = extensions.get::<Caller>().cloned().unwrap_or(nobody);
+        self.still(&caller)
+    }
+
+    /// The same caller as it is known now.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED where it is not known any more.
+    pub fn still(&self, caller: &Caller) -> Result<Caller, Status> {
+        let Some(post) = &self.0 else { return Ok(caller.clone()) };
+        let who =
+            post.register.still(&caller.who, post.today()).map_err(|denied| status_of(&denied))?;
+        Ok(Caller { who, from: caller.from })
+    }
+
+    /// Whether `caller` may lodge now for whom the batch in `message` names.
+    ///
+    /// # Errors
+    /// The refusal of the batch, of which nothing is read further.
+    pub fn lodges(&self, caller: &Caller, message: &[u8]) -> Result<(), Refusal> {
+        let Some(post) = &self.0 else { return Ok(()) };
+        let declarant = declarant(message);
+        let allowed =
+            post.register.still(&caller.who, post.today()).and_then(|who| who.may_lodge(declarant));
+        let Err(denied) = allowed else { return Ok(()) };
+        let target = declarant.map_or(String::new(), |eori| eori.as_str().to_owned());
+        post.refused(caller, "lodge", &target, &denied);
+        let kind = match denied {
+            Denied::NotAllowed(_) => RefusalKind::Denied,
+            _ => RefusalKind::Unknown,
+        };
+        let field = if kind == RefusalKind::Denied { "declarant" } else { "" };
+        Err(Refusal { kind, field: field.into(), message: denied.to_string(), retry_after_ms: 0 })
+    }
+
+    /// Records that `caller` does `action` to `target`, if that is `allowed`; when this returns it is on disk.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED where it is not allowed; UNAVAILABLE where it cannot be recorded.
+    pub async fn reads(
+        &self,
+        caller: &Caller,
+        action: &str,
+        target: String,
+        allowed: Result<(), Denied>,
+    ) -> Result<(), Status> {
+        let Some(post) = &self.0 else { return Ok(()) };
+        if let Err(denied) = allowed {
+            post.refused(caller, action, &target, &denied);
+            return Err(status_of(&denied));
+        }
+        let recorded = post.audit.record(event(caller, action, target)).await;
+        recorded.map_err(|error| status::of(&Refusal::unavailable(error.to_string(), 1_000)))
+    }
+}
+
+impl Post {
+    fn today(&self) -> Day {
+        self.engine.calendar().day(self.engine.clock().admit())
+    }
+
+    fn refused(&self, caller: &Caller, action: &str, target: &str, denied: &Denied) {
+        tracing::info!(who = caller.who.name(), action, target, why = %denied, "refused");
+        let denied = denied.to_string();
+        self.audit.refused(Event { denied, ..event(caller, action, target.to_owned()) });
+    }
+
+    async fn identify(
+        &self,
+        peer: Option<&Peer>,
+        headers: &http::HeaderMap,
+    ) -> Result<Caller, Status> {
+        let from = peer.map(|peer| peer.address);
+        let certificate = peer.and_then(|peer| peer.certificate.as_ref());
+        let authorization = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        match self.register.who(certificate, authorization, self.today()).await {
+            Ok(who) => Ok(Caller { who, from }),
+            Err(denied) => {
+                let nobody = Caller { who: Who::Anyone, from };
+                let shown = certificate.map(|subject| format!("certificate {subject}"));
+                let event = Event {
+                    who: "unknown".into(),
+                    shown: shown.unwrap_or_default(),
+                    denied: denied.to_string(),
+                    ..event(&nobody, "call", String::new())
+                };
+                tracing::info!(from = event.from, why = %denied, "not known");
+                self.audit.refused(event);
+                Err(status_of(&denied))
+            }
+        }
+    }
+}
+
+fn event(caller: &Caller, action: &str, target: String) -> Event {
+    let shown = match &caller.who {
+        Who::Anyone => String::new(),
+        Who::Client(_, shown) => shown.to_string(),
+    };
+    Event {
+        who: caller.who.name().into(),
+        shown,
+        from: caller.from.map(|from| from.to_string()).unwrap_or_default(),
+        action: action.into(),
+        target,
+        denied: String::new(),
+    }
+}
+
+/// A denial as a gRPC status.
+pub(super) fn status_of(denied: &Denied) -> Status {
+    match denied {
+        Denied::Unknown(told) => Status::unauthenticated(told),
+        Denied::NotAllowed(told) => Status::permission_denied(told),
+        Denied::Busy(told) => {
+            let retry = ErrorDetails::with_retry_info(Some(Duration::from_secs(1)));
+            Status::with_error_details(Code::ResourceExhausted, told, retry)
+        }
+    }
+}
+
+/// Puts the [`Caller`] into each request, and what its connection may have in work; refuses those of nobody
+/// known.
+#[derive(Debug, Clone)]
+pub struct GuardLayer(pub Guard);
+
+impl<S> Layer<S> for GuardLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, guard: self.0.clone() }
+    }
+}
+
+/// See [`GuardLayer`].
+#[derive(Debug, Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    guard: Guard,
+}
+
+type HttpBody = tonic::body::Body;
+
+impl<S> Service<http::Request<HttpBody>> for Guarded<S>
+where
+    S: Service<http::Request<HttpBody>, Response = http::Response<HttpBody>>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
+        let peer = request.extensions_mut().remove::<Peer>();
+        if let Some(peer) = &peer {
+            request.extensions_mut().insert(peer.budget.clone());
+        }
+        let is_open_to_all = request.uri().path().starts_with(HEALTH);
+        let Some(post) = self.guard.0.clone().filter(|_| !is_open_to_all) else {
+            return Box::pin(self.inner.call(request));
+        };
+        // The one that is ready is this one.
+        let other = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, other);
+        Box::pin(async move {
+            match post.identify(peer.as_ref(), request.headers()).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    inner.call(request).await
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
