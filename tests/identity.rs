@@ -446,7 +446,7 @@ async fn a_stream_goes_on_after_a_batch_for_another_and_ends_when_its_token_is_r
     let id = token.split('_').nth(1).unwrap();
     let (config, data) = (secured.config(), text(&secured.data).to_owned());
     waag_ok(&["token", "revoke", id, "--config", text(&config), "--data-dir", &data]);
-    server.wait_for_log("tokens revoked");
+    server.wait_for_log("of own revoked");
     assert_eq!(answer(OWN, "B").await.unwrap_err().code(), Code::Unauthenticated);
     assert_eq!(code(&came(client.submit(OWN, "C").await)), Code::Unauthenticated);
     let listed =

@@ -8,6 +8,9 @@ use super::{Entry, Hash};
 /// Bytes of a line at most: all texts at their longest, escaped, and more.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
+/// Of `YYYY-MM`, a file's name but for its extension.
+pub(super) const MONTH_CHARACTERS: usize = 7;
+
 /// What is wrong with a log.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
@@ -63,12 +66,22 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
     };
     for entry in entries {
         let path = entry.map_err(io)?.path();
-        if path.extension().is_some_and(|extension| extension == "jsonl") {
+        if is_month(&path) {
             files.push(path);
         }
     }
     files.sort_unstable();
     Ok(files)
+}
+
+fn is_month(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    let is_digit = |(place, byte): (usize, u8)| {
+        (place == 4) == (byte == b'-') && (place == 4 || byte.is_ascii_digit())
+    };
+    path.extension().is_some_and(|extension| extension == "jsonl")
+        && stem.len() == MONTH_CHARACTERS
+        && stem.bytes().enumerate().all(is_digit)
 }
 
 /// Reads all of the log in `folder`, and tells of each entry with its hash. What was cut off at the end is

@@ -2,22 +2,29 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
+use governor::clock::MonotonicClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use tokio::sync::oneshot;
 
-use super::check::{AuditError, Head, read};
-use super::{Entry, Event, FOLDER, Hash};
+use super::check::{AuditError, Head, MONTH_CHARACTERS, files, read};
+use super::{Entry, Event, FOLDER, Hash, UNKNOWN};
 
 /// Entries that wait to be written.
 const WAITING_MAX: usize = 1_024;
-/// Refusals recorded in a second, each some 300 bytes: whoever is refused often fills no disk.
-const REFUSALS_PER_S_MAX: u32 = 50;
+/// Refusals of clients recorded in a second: more than any does by mistake.
+const REFUSALS_PER_S_MAX: NonZeroU32 = NonZeroU32::new(100).unwrap();
+/// Of callers who are not known, each some 400 bytes: 350 MB a day, whatever is sent. Past these they do not get in the
+/// way of what has to be recorded.
+const STRANGERS_PER_S_MAX: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 /// What an entry could not be.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +41,12 @@ struct Item {
 #[derive(Debug, Clone)]
 pub struct Log {
     items: Sender<Item>,
+    refusals: Arc<Refusals>,
+    strangers: Arc<Refusals>,
     unrecorded: Arc<AtomicU64>,
 }
+
+type Refusals = RateLimiter<NotKeyed, InMemoryState, MonotonicClock>;
 
 impl Log {
     /// Goes on with the log in a data folder, every hash of which is checked.
@@ -47,7 +58,14 @@ impl Log {
         let io = |source| AuditError::Io { path: folder.clone(), source };
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
         File::open(data_dir).and_then(|parent| parent.sync_all()).map_err(io)?;
-        let (head, torn) = read(&folder, |_, _| {})?;
+        let mut at = String::new();
+        let (head, torn) = read(&folder, |entry, _| at.clone_from(&entry.at))?;
+        let newest = files(&folder)?.pop();
+        if let Some(newest) = &newest {
+            // Whole lines may be there that were never synced: from here on they count.
+            let sync = File::open(newest).and_then(|file| file.sync_all());
+            sync.map_err(|source| AuditError::Io { path: newest.clone(), source })?;
+        }
         if let Some(torn) = torn {
             // It was never synced, so nobody was answered on it.
             let cut = OpenOptions::new().write(true).open(&torn.path);
@@ -59,6 +77,8 @@ impl Log {
         let writer = Writer {
             folder: folder.clone(),
             head,
+            newest,
+            at,
             file: None,
             unrecorded: Arc::clone(&unrecorded),
         };
@@ -66,7 +86,11 @@ impl Log {
             .name("waag-audit".into())
             .spawn(move || writer.run(&received))
             .map_err(io)?;
-        Ok(Self { items, unrecorded })
+        let limit = |per_s| {
+            Arc::new(RateLimiter::direct_with_clock(Quota::per_second(per_s), MonotonicClock))
+        };
+        let (refusals, strangers) = (limit(REFUSALS_PER_S_MAX), limit(STRANGERS_PER_S_MAX));
+        Ok(Self { items, refusals, strangers, unrecorded })
     }
 
     /// Records an event; it is on disk when this returns.
@@ -81,40 +105,35 @@ impl Log {
         is_synced.await.map_err(|_| NotRecorded)
     }
 
-    /// Records that somebody was refused, soon. Too many are counted.
-    pub fn refused(&self, event: Event) {
-        if self.items.try_send(Item { event, synced: None }).is_err() {
+    /// Records that somebody was refused, soon. Too many are counted; false for one of these.
+    pub fn refused(&self, event: Event) -> bool {
+        let limit = if event.who == UNKNOWN { &self.strangers } else { &self.refusals };
+        let is_recorded =
+            limit.check().is_ok() && self.items.try_send(Item { event, synced: None }).is_ok();
+        if !is_recorded {
             self.unrecorded.fetch_add(1, Ordering::Relaxed);
         }
+        is_recorded
     }
 }
 
 struct Writer {
     folder: PathBuf,
     head: Head,
-    /// The file of a month, and the length of what is synced in it.
+    /// The file with the last entry.
+    newest: Option<PathBuf>,
+    /// When the last entry was written: a clock that goes back writes no earlier one.
+    at: String,
+    /// The file that is open, and the length of what is synced in it.
     file: Option<(PathBuf, File, u64)>,
     unrecorded: Arc<AtomicU64>,
 }
 
 impl Writer {
     fn run(mut self, items: &Receiver<Item>) {
-        let (mut second, mut refusals) = (Instant::now(), 0);
         while let Ok(first) = items.recv() {
-            if second.elapsed() >= Duration::from_secs(1) {
-                (second, refusals) = (Instant::now(), 0);
-            }
-            let mut taken = Vec::new();
-            for item in std::iter::once(first).chain(items.try_iter().take(WAITING_MAX)) {
-                if item.synced.is_none() {
-                    refusals += 1;
-                    if refusals > REFUSALS_PER_S_MAX {
-                        self.unrecorded.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                }
-                taken.push(item);
-            }
+            let taken: Vec<_> =
+                std::iter::once(first).chain(items.try_iter().take(WAITING_MAX)).collect();
             match self.write(&taken) {
                 Ok(()) => {
                     for synced in taken.into_iter().filter_map(|item| item.synced) {
@@ -133,13 +152,12 @@ impl Writer {
     }
 
     fn write(&mut self, items: &[Item]) -> Result<(), AuditError> {
-        if items.is_empty() {
-            return Ok(());
-        }
         let at = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or_default();
-        let at = format!("{at:.3}");
-        let month = at.get(..7).unwrap_or_default();
+        let at = format!("{at:.3}").max(self.at.clone());
+        let month = at.get(..MONTH_CHARACTERS).unwrap_or_default();
+        // Files are read in the order of their names, also where the clock was ahead once.
         let path = self.folder.join(format!("{month}.jsonl"));
+        let path = self.newest.clone().map_or(path.clone(), |newest| newest.max(path));
         let io = |source| AuditError::Io { path: path.clone(), source };
         let unrecorded = self.unrecorded.swap(0, Ordering::Relaxed);
         let (mut text, mut head) = (Vec::new(), self.head);
@@ -156,18 +174,34 @@ impl Writer {
             text.extend_from_slice(&line);
             text.push(b'\n');
         }
-        let written = self.append(&path, &text).map_err(io);
+        let written = self.append(&path, &text);
         match written {
-            Ok(()) => self.head = head,
-            Err(_) => {
+            Ok(()) => (self.head, self.at, self.newest) = (head, at, Some(path)),
+            Err(source) => {
                 self.unrecorded.fetch_add(unrecorded, Ordering::Relaxed);
+                // Nobody is answered on what may be there. Where it cannot be cut off now, it is before
+                // anything is written again.
+                let _ = self.cut_back();
+                return Err(AuditError::Io { path, source });
             }
         }
-        written
+        Ok(())
     }
 
-    /// Appends to a month's file and syncs it. What was half written before is cut off first.
+    /// Cuts off what was written after the last sync that succeeded.
+    fn cut_back(&mut self) -> std::io::Result<()> {
+        match &self.file {
+            Some((_, file, length)) if file.metadata()?.len() != *length => {
+                file.set_len(*length)?;
+                file.sync_all()
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends to a month's file and syncs it.
     fn append(&mut self, path: &Path, text: &[u8]) -> std::io::Result<()> {
+        self.cut_back()?;
         if self.file.as_ref().is_none_or(|(open, ..)| open != path) {
             let mut options = OpenOptions::new();
             let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
@@ -176,7 +210,6 @@ impl Writer {
             self.file = Some((path.to_owned(), file, length));
         }
         let Some((_, file, length)) = &mut self.file else { return Ok(()) };
-        file.set_len(*length)?;
         file.seek(SeekFrom::Start(*length))?;
         file.write_all(text)?;
         file.sync_data()?;

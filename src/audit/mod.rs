@@ -29,12 +29,15 @@ pub mod log;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+/// Who it is that the server does not know.
+pub const UNKNOWN: &str = "unknown";
+
 /// The folder in the data folder.
 pub const FOLDER: &str = "audit";
 
-/// Characters of `target` and `denied` at most: enough for what the contract allows, and a bound on what a
+/// Bytes of `shown`, `target` and `denied` at most: enough for what the contract allows, and a bound on what a
 /// caller can have written.
-const TEXT_CHARACTERS_MAX: usize = 512;
+const TEXT_BYTES_MAX: usize = 512;
 
 /// What an entry tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -71,8 +74,8 @@ impl Event {
     }
 
     fn cut(mut self) -> Self {
-        for text in [&mut self.target, &mut self.denied] {
-            text.truncate(text.floor_char_boundary(TEXT_CHARACTERS_MAX));
+        for text in [&mut self.shown, &mut self.target, &mut self.denied] {
+            text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
         }
         self
     }

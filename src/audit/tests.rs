@@ -99,6 +99,21 @@ async fn a_line_that_was_cut_off_is_cleared_away() {
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_breaks_no_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path(), 0, 3).await;
+    let path = files(&folder.path().join(FOLDER)).unwrap().remove(0);
+    // So it would be called had the clock been ahead; and so what somebody put there.
+    std::fs::rename(&path, path.with_file_name("2999-01.jsonl")).unwrap();
+    std::fs::write(path.with_file_name("notes.jsonl"), "no entry").unwrap();
+    written(folder.path(), 3, 6).await;
+    let (entries, head) = all(folder.path()).unwrap();
+    assert_eq!((entries.len(), head.n), (6, 6));
+    let times: Vec<_> = entries.iter().map(|entry| entry.at.as_str()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[tokio::test]
 async fn refusals_too_many_are_counted_and_none_is_lost() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(folder.path()).unwrap();

@@ -13,7 +13,7 @@ use tonic::{Request, Status};
 /// Flags for a server with TLS or identity.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConnectArgs {
-    /// PEM file with the authority that vouches for the server; for https
+    /// PEM file with the authority that vouches for the server; https needs it
     #[arg(long, value_name = "FILE", help_heading = "Connection")]
     pub authority: Option<PathBuf>,
     /// PEM file with the client's own certificate, for a server that knows clients by theirs
@@ -49,6 +49,15 @@ pub enum ConnectError {
     /// TLS is asked for where the address has none.
     #[error("{url} has no TLS: with --authority or --certificate the address begins with https://")]
     Plain {
+        /// The address.
+        url: String,
+    },
+    /// A token would go in clear.
+    #[error(
+        "{url}: with --token-file the address begins with https://, or is this machine's own: a token that goes \
+         over a network in clear is anyone's"
+    )]
+    Clear {
         /// The address.
         url: String,
     },
@@ -113,6 +122,12 @@ impl ConnectArgs {
         let is_tls = endpoint.uri().scheme_str() == Some("https");
         if !is_tls && (self.authority.is_some() || self.certificate.is_some()) {
             return Err(ConnectError::Plain { url: url.to_owned() });
+        }
+        let host = endpoint.uri().host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_own = host == "localhost"
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if !is_tls && !is_own && self.token_file.is_some() {
+            return Err(ConnectError::Clear { url: url.to_owned() });
         }
         if is_tls {
             let mut tls = ClientTlsConfig::new();

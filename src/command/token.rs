@@ -10,7 +10,7 @@ use super::{Failure, output};
 use crate::config::Config;
 use crate::day::{Calendar, Day, Moment};
 use crate::identity::clients::Clients;
-use crate::identity::token::{self, Token};
+use crate::identity::token::{self, Token, TokenError};
 
 /// Make, list and revoke bearer tokens
 ///
@@ -131,11 +131,12 @@ fn add(client: &str, expires: Option<Day>, folder: &TokenFolder) -> Result<(), F
         return Err(format!("--expires {expires} is over: today is {today}").into());
     }
     let file = token::path_in(&config.data_dir);
-    let mut tokens = token::read(&file)?;
     let (token, text) = Token::make(client, today, expires)?;
-    tokens.push(token);
-    token::write(&file, &tokens)?;
-    let id = tokens.last().map(|token| token.id.as_str()).unwrap_or_default();
+    let id = token.id.clone();
+    token::change(&file, |tokens| {
+        tokens.push(token);
+        Ok::<_, TokenError>(())
+    })?;
     output(|out| {
         if folder.json {
             let shown = serde_json::json!({ "id": id, "client": client, "token": text });
@@ -174,12 +175,12 @@ fn list(folder: &TokenFolder) -> Result<(), Failure> {
 fn revoke(id: &str, folder: &TokenFolder) -> Result<(), Failure> {
     let config = folder.config()?;
     let file = token::path_in(&config.data_dir);
-    let tokens = token::read(&file)?;
-    let (gone, kept): (Vec<_>, Vec<_>) = tokens.into_iter().partition(|token| token.id == id);
-    let [gone] = &gone[..] else {
-        return Err(format!("there is no token {id:?}: see waag token list").into());
-    };
-    token::write(&file, &kept)?;
+    let gone = token::change(&file, |tokens| {
+        let place = tokens.iter().position(|token| token.id == id);
+        let place =
+            place.ok_or_else(|| format!("there is no token {id:?}: see waag token list"))?;
+        Ok::<_, Failure>(tokens.remove(place))
+    })?;
     output(|out| {
         if folder.json {
             return writeln!(

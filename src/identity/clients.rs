@@ -84,6 +84,12 @@ pub enum ClientsError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// There is nobody in it.
+    #[error("{path} has no [[client]]: nobody could call")]
+    Nobody {
+        /// The file.
+        path: PathBuf,
+    },
     /// A client cannot be as it is.
     #[error("{path}: client {name:?}: {why}")]
     Client {
@@ -139,6 +145,10 @@ impl Clients {
                 why,
             })?;
         }
+        if clients.by_name.is_empty() {
+            // More likely a file that is being written than a server for nobody.
+            return Err(ClientsError::Nobody { path: path.into() });
+        }
         Ok(clients)
     }
 
@@ -186,22 +196,32 @@ impl Clients {
         self.by_subject.get(subject)
     }
 
-    /// SHA-256 of the file.
+    /// What is other than `before`, each in a sentence.
     #[must_use]
-    pub fn source(&self) -> Hash {
-        self.source
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
-    /// There is nobody.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+    pub fn changes_since(&self, before: &Self) -> Vec<String> {
+        if self.source == before.source {
+            return Vec::new();
+        }
+        let mut told =
+            vec![format!("{} clients, SHA-256 of the file {}", self.by_name.len(), self.source)];
+        let mut names: Vec<_> = self.by_name.keys().chain(before.by_name.keys()).collect();
+        names.sort_unstable();
+        names.dedup();
+        for name in names {
+            match (before.named(name), self.named(name)) {
+                (None, Some(now)) => {
+                    told.push(format!("client {name} added: {}", now.roles_and_eoris()))
+                }
+                (Some(_), None) => told.push(format!("client {name} removed")),
+                (Some(was), Some(now)) if was != now => told.push(format!(
+                    "client {name}: {}, was {}",
+                    now.roles_and_eoris(),
+                    was.roles_and_eoris()
+                )),
+                _ => {}
+            }
+        }
+        told
     }
 }
 

@@ -4,7 +4,7 @@
 //! - [`subject`]: the name in a client's certificate, as the clients file writes it.
 //! - [`clients`]: the clients file, written by the operator: who there is, with which roles, for which EORIs.
 //! - [`token`]: bearer tokens, and the file of their hashes, written by `waag token`.
-//! - [`register`]: both files as a running server knows them, read again when they change.
+//! - [`register`]: both files as a running server knows them, read again when they change ([`stamp`]).
 //!
 //! A client is known by the certificate that its connection showed, or by a token in its call; a token
 //! counts where there are both, since it is the narrower statement. Without a clients file everyone may do
@@ -16,6 +16,7 @@
 pub mod clients;
 pub mod register;
 pub mod role;
+pub mod stamp;
 pub mod subject;
 pub mod token;
 

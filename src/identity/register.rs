@@ -1,16 +1,16 @@
 //! Clients and tokens as a running server knows them. The files are read again when they change; one that
 //! cannot be read changes nothing, and is told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
 use super::clients::{Client, Clients, ClientsError};
+use super::stamp::Stamp;
 use super::subject::Subject;
 use super::token::{self, Token, TokenError};
 use super::{Denied, Shown, Who};
@@ -34,6 +34,12 @@ pub enum RegisterError {
     Tokens(#[from] TokenError),
 }
 
+impl RegisterError {
+    fn is_io(&self) -> bool {
+        matches!(self, Self::Clients(ClientsError::Io { .. }) | Self::Tokens(TokenError::Io { .. }))
+    }
+}
+
 /// Who is known. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Register(Option<Arc<Files>>);
@@ -54,17 +60,8 @@ struct Files {
 struct Known {
     clients: Clients,
     tokens: HashMap<String, Arc<Token>>,
-    /// SHA-256 of the texts of tokens whose secrets were checked: one for each token at most.
-    checked: Mutex<HashSet<[u8; 32]>>,
-}
-
-/// What tells that a file is another: when it was written, its length and its number.
-type Stamp = Option<(SystemTime, u64, u64)>;
-
-fn stamp(path: &Path) -> Stamp {
-    use std::os::unix::fs::MetadataExt;
-    let found = std::fs::metadata(path).ok()?;
-    Some((found.modified().ok()?, found.len(), found.ino()))
+    /// SHA-256 of the texts of tokens whose secrets were checked, with whose they are: one for each at most.
+    checked: Mutex<HashMap<[u8; 32], Arc<Token>>>,
 }
 
 impl Known {
@@ -84,29 +81,34 @@ impl Known {
         Ok(Self { clients, tokens, checked: Mutex::default() })
     }
 
-    /// What is known, and which tokens are new and which are gone.
-    fn compared_to(&self, before: &Self) -> String {
-        let listed = |of: &Self, not_in: &Self| {
-            let of_one = |token: &&Arc<Token>| !not_in.tokens.contains_key(&token.id);
-            let mut listed: Vec<_> = of.tokens.values().filter(of_one).collect();
+    /// Goes on after `before`: tokens that are as they were need not be checked again. What is new, each in a
+    /// sentence.
+    fn follow(&mut self, before: &Self) -> Vec<String> {
+        let checked = before.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same =
+            |token: &Arc<Token>| self.tokens.get(&token.id).is_some_and(|now| now == token);
+        let kept = checked.iter().filter(|(_, token)| is_same(token));
+        self.checked =
+            Mutex::new(kept.map(|(digest, token)| (*digest, Arc::clone(token))).collect());
+        let mut told = self.clients.changes_since(&before.clients);
+        for (of, not_in, what) in [(&*self, before, "added"), (before, &*self, "revoked")] {
+            let mut listed: Vec<_> =
+                of.tokens.values().filter(|token| !not_in.tokens.contains_key(&token.id)).collect();
             listed.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            let shown: Vec<_> =
-                listed.iter().map(|token| format!("{} of {}", token.id, token.client)).collect();
-            shown.join(", ")
-        };
-        let mut told = format!("{} clients, file {}", self.clients.len(), self.clients.source());
-        for (what, tokens) in
-            [("tokens added", listed(self, before)), ("tokens revoked", listed(before, self))]
-        {
-            if !tokens.is_empty() {
-                told.push_str(&format!("; {what}: {tokens}"));
+            told.extend(
+                listed.iter().map(|token| format!("token {} of {} {what}", token.id, token.client)),
+            );
+        }
+        for token in self.tokens.values() {
+            if before.tokens.get(&token.id).is_some_and(|old| old != token) {
+                told.push(format!("token {} of {} changed", token.id, token.client));
             }
         }
         told
     }
 
     fn is_checked(&self, digest: &[u8; 32]) -> bool {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains_key(digest)
     }
 
     fn client_of(&self, shown: &Shown, today: Day) -> Result<Arc<Client>, Denied> {
@@ -142,7 +144,7 @@ impl Register {
     /// Where one cannot be read.
     pub fn read(clients: PathBuf, tokens: PathBuf) -> Result<Self, RegisterError> {
         // Before they are read: what is written meanwhile is read again.
-        let tried = Mutex::new([stamp(&clients), stamp(&tokens)]);
+        let tried = Mutex::new([Stamp::of(&clients), Stamp::of(&tokens)]);
         let known = ArcSwap::from_pointee(Known::read(&clients, &tokens)?);
         let (checks, waiting) =
             (Arc::new(Semaphore::new(CHECKS_MAX)), Semaphore::new(CHECKS_WAITING_MAX));
@@ -155,24 +157,32 @@ impl Register {
         self.0.is_none()
     }
 
-    /// Reads the files again where one has changed; what is in force then, and what is new.
+    /// Reads the files again where one has changed; what is new then, each in a sentence.
     ///
     /// # Errors
-    /// Where one cannot be read: what was known holds on. It is tried again once the file changes.
-    pub fn reload(&self) -> Result<Option<String>, RegisterError> {
-        let Some(files) = &self.0 else { return Ok(None) };
-        let stamps = [stamp(&files.clients), stamp(&files.tokens)];
-        let tried = {
-            let mut tried = files.tried.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *tried, stamps)
-        };
-        if stamps == tried {
-            return Ok(None);
+    /// Where one cannot be read: what was known holds on. A file that is wrong is tried again once it changes, one
+    /// that could not be read the next time.
+    pub fn reload(&self) -> Result<Vec<String>, RegisterError> {
+        let Some(files) = &self.0 else { return Ok(Vec::new()) };
+        let stamps = || [Stamp::of(&files.clients), Stamp::of(&files.tokens)];
+        let now = stamps();
+        let mut tried = files.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == *tried {
+            return Ok(Vec::new());
         }
-        let read = Known::read(&files.clients, &files.tokens)?;
-        let told = read.compared_to(&files.known.load());
+        let read = Known::read(&files.clients, &files.tokens);
+        // One that is being written is read the next time.
+        if stamps() != now {
+            return Ok(Vec::new());
+        }
+        if !read.as_ref().is_err_and(RegisterError::is_io) {
+            *tried = now;
+        }
+        drop(tried);
+        let mut read = read?;
+        let told = read.follow(&files.known.load());
         files.known.store(Arc::new(read));
-        Ok(Some(told))
+        Ok(told)
     }
 
     /// Who calls, with this certificate on the connection and this `authorization` in the call.
@@ -188,7 +198,9 @@ impl Register {
         let Some(files) = &self.0 else { return Ok(Who::Anyone) };
         let known = files.known.load_full();
         let shown = match (authorization, certificate) {
-            (Some(authorization), _) => Shown::Token(files.check(&known, authorization).await?),
+            (Some(authorization), _) => {
+                Shown::Token(files.check(&known, authorization, today).await?)
+            }
             (None, Some(subject)) => Shown::Certificate(Arc::clone(subject)),
             (None, None) => {
                 return Err(Denied::Unknown(
@@ -221,7 +233,12 @@ impl Register {
 
 impl Files {
     /// The id of the token in `authorization`, whose secret is right.
-    async fn check(&self, known: &Arc<Known>, authorization: &[u8]) -> Result<Box<str>, Denied> {
+    async fn check(
+        &self,
+        known: &Arc<Known>,
+        authorization: &[u8],
+        today: Day,
+    ) -> Result<Box<str>, Denied> {
         let no_token = || {
             Denied::Unknown(
                 "authorization holds no token of this server: it is `Bearer waag_`, 16 hexadecimal \
@@ -237,6 +254,12 @@ impl Files {
         let (id, secret) = token::parts(text.trim()).ok_or_else(no_token)?;
         let wrong = || Denied::Unknown(format!("token {id} is not known here, or was revoked"));
         let token = known.tokens.get(id).ok_or_else(wrong)?;
+        if token.is_expired(today) {
+            let last = token.expires.as_deref().unwrap_or_default();
+            return Err(Denied::Unknown(format!(
+                "token {id} counted until {last}: ask for a new one"
+            )));
+        }
         let digest: [u8; 32] = Sha256::digest(text.trim()).into();
         if known.is_checked(&digest) {
             return Ok(id.into());
@@ -245,16 +268,20 @@ impl Files {
         let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         // Kept by the thread, whether the caller stays or not.
         let turn = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
-        let (token, secret) = (Arc::clone(token), secret.to_owned());
+        let (its, secret) = (Arc::clone(token), secret.to_owned());
         let checked = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            token.is_secret(&secret)
+            its.is_secret(&secret)
         });
-        // The same answer as for an id that is not known: it tells a guesser nothing.
+        // The same words as for an id that is not known. Ids are no secret.
         if !checked.await.unwrap_or(false) {
             return Err(wrong());
         }
-        known.checked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        known
+            .checked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(digest, Arc::clone(token));
         Ok(id.into())
     }
 }

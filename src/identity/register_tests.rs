@@ -68,12 +68,12 @@ async fn a_token_lets_its_client_in_until_it_is_revoked() {
     }
     assert!(register.who(None, None, TODAY).await.is_err());
     token::write(&files.tokens(), &[other]).unwrap();
-    let told = register.reload().unwrap().unwrap();
-    assert!(told.contains("tokens added") && told.contains("tokens revoked"), "{told}");
+    let told = register.reload().unwrap().join("; ");
+    assert!(told.contains("added") && told.contains("revoked"), "{told}");
     assert!(who(&register, &bearer(&text)).await.is_err());
     assert!(register.still(&known, TODAY).is_err());
     assert!(who(&register, &bearer(&other_text)).await.is_ok());
-    assert_eq!(register.reload().unwrap(), None);
+    assert_eq!(register.reload().unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -98,12 +98,18 @@ async fn a_file_of_no_use_changes_nothing_and_is_told_once() {
     let (token, text) = Token::make("a", TODAY, None).unwrap();
     token::write(&files.tokens(), &[token]).unwrap();
     let register = files.read();
-    files.write_clients("[[client]]\nname = \"a\"\n");
-    assert!(register.reload().unwrap_err().to_string().contains("roles"));
-    assert_eq!(register.reload().unwrap(), None);
+    who(&register, &bearer(&text)).await.unwrap();
+    for (wrong, told) in [("[[client]]\nname = \"a\"\n", "roles"), ("", "has no [[client]]")] {
+        files.write_clients(wrong);
+        assert!(register.reload().unwrap_err().to_string().contains(told));
+    }
+    assert_eq!(register.reload().unwrap(), Vec::<String>::new());
     let known = who(&register, &bearer(&text)).await.unwrap();
     files.write_clients("[[client]]\nname = \"a\"\nroles = [\"supervisor\"]\n");
-    assert!(register.reload().unwrap().is_some());
+    let told = register.reload().unwrap().join("; ");
+    assert!(told.contains("client a: supervisor, was analyst"), "{told}");
+    let known_now = register.0.as_ref().unwrap().known.load();
+    assert_eq!(known_now.checked.lock().unwrap().len(), 1, "it need not be checked again");
     let Who::Client(client, _) = register.still(&known, TODAY).unwrap() else { panic!() };
     assert_eq!(client.roles_and_eoris(), "supervisor");
     assert!(who(&register, &bearer(&text)).await.is_ok(), "a token stays known by its secret");

@@ -15,7 +15,7 @@
 //! ```
 
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use argon2::Argon2;
@@ -138,17 +138,60 @@ pub fn read(path: &Path) -> Result<Vec<Token>, TokenError> {
     Ok(file.token)
 }
 
+/// Changes the tokens in the file at `path`: one process at a time, or one would undo what another did.
+///
+/// # Errors
+/// See [`TokenError`], and what `change` says.
+pub fn change<T, E: From<TokenError>>(
+    path: &Path,
+    change: impl FnOnce(&mut Vec<Token>) -> Result<T, E>,
+) -> Result<T, E> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let lock = folder.join("lock");
+    let locked = make_folder(folder).and_then(|()| {
+        let options = &mut std::fs::OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&lock)?;
+        own_as_parent(&lock)?;
+        file.lock()?;
+        Ok(file)
+    });
+    let _locked = locked.map_err(|source| TokenError::Io { path: lock, source })?;
+    let mut tokens = read(path)?;
+    let changed = change(&mut tokens)?;
+    write(path, &tokens)?;
+    Ok(changed)
+}
+
+fn make_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    own_as_parent(folder)
+}
+
+/// Gives what was made to the owner of the folder it is in: whoever makes a token need not be the user as whom the
+/// server runs.
+fn own_as_parent(path: &Path) -> std::io::Result<()> {
+    let parent = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
+    let own = std::fs::metadata(path)?;
+    if (own.uid(), own.gid()) == (parent.uid(), parent.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::chown(path, Some(parent.uid()), Some(parent.gid()))
+}
+
 /// Writes the file anew, durably.
 ///
 /// # Errors
 /// As the system gives them.
-pub fn write(path: &Path, tokens: &[Token]) -> Result<(), TokenError> {
+pub(super) fn write(path: &Path, tokens: &[Token]) -> Result<(), TokenError> {
     let io = |path: &Path| {
         let path = path.to_owned();
         move |source| TokenError::Io { path, source }
     };
     let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
+    make_folder(folder).map_err(io(folder))?;
     let file = File { token: tokens.to_vec() };
     let text = toml::to_string(&file).map_err(|error| TokenError::Make(error.to_string()))?;
     if text.len() as u64 > FILE_BYTES_MAX {
@@ -158,7 +201,8 @@ pub fn write(path: &Path, tokens: &[Token]) -> Result<(), TokenError> {
     let mut options = std::fs::OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
     let mut out = options.open(&new).map_err(io(&new))?;
-    out.write_all(text.as_bytes()).and_then(|()| out.sync_all()).map_err(io(&new))?;
+    let written = out.write_all(text.as_bytes()).and_then(|()| own_as_parent(&new));
+    written.and_then(|()| out.sync_all()).map_err(io(&new))?;
     std::fs::rename(&new, path).map_err(io(path))?;
     std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder))
 }

@@ -43,8 +43,8 @@ impl Limits {
         let of = |limit: &LimitConfig| {
             let batches = limit.batches_per_s.map(|per_s| (per_s.get(), bucket(per_s, per_s)));
             let bytes = limit.bytes_per_s.map(|size| {
-                let per_s = saturating(size.0);
-                (size, bucket(per_s, per_s.max(saturating(batch_bytes_max))))
+                let per_s = units(size.0);
+                (size, bucket(per_s, per_s.max(units(batch_bytes_max))))
             });
             (limit.declarant, Limit { batches, bytes })
         };
@@ -72,10 +72,8 @@ impl Limits {
             let wait = not_until.wait_time_from(MonotonicClock.now());
             return Err(refused(format!("{per_s} batches"), "batches_per_s", wait));
         }
-        if let Some((size, bucket)) = &limit.bytes
-            && let Some(bytes) = NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX))
-        {
-            match bucket.check_n(bytes) {
+        if let Some((size, bucket)) = &limit.bytes {
+            match bucket.check_n(units(bytes as u64)) {
                 Ok(Ok(())) => {}
                 Ok(Err(not_until)) => {
                     let wait = not_until.wait_time_from(MonotonicClock.now());
@@ -89,9 +87,12 @@ impl Limits {
     }
 }
 
-/// Above 4 GiB a second there is no limit that anything reaches.
-fn saturating(bytes: u64) -> NonZeroU32 {
-    NonZeroU32::new(u32::try_from(bytes).unwrap_or(u32::MAX)).unwrap_or(NonZeroU32::MIN)
+/// Bytes are counted in units of this, begun ones whole: a bucket counts in whole nanoseconds for each.
+const UNIT: u64 = 256;
+
+fn units(bytes: u64) -> NonZeroU32 {
+    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+    NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN)
 }
 
 #[cfg(test)]
@@ -129,11 +130,11 @@ mod tests {
 
     #[test]
     fn the_largest_batch_is_taken_however_little_is_allowed() {
-        let limits = limits(None, Some(10), 1_000);
-        assert!(limits.take(eori("NL1"), 1_000).is_ok());
-        let refused = limits.take(eori("NL1"), 1_000).unwrap_err();
+        let limits = limits(None, Some(256), 100 * 256);
+        assert!(limits.take(eori("NL1"), 100 * 256).is_ok());
+        let refused = limits.take(eori("NL1"), 100 * 256).unwrap_err();
         assert!(refused.retry_after_ms > 90_000, "{refused:?}");
         assert!(refused.message.contains("bytes_per_s"), "{refused}");
-        assert!(limits.take(eori("NL1"), 0).is_ok());
+        assert!(limits.take(eori("NL2"), 100 * 256).is_ok());
     }
 }

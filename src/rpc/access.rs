@@ -50,7 +50,6 @@ impl Access {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
-            // Files of a few KiB, four of them: a matter of microseconds.
             let mut told = Vec::new();
             if let Some(tls) = &self.tls {
                 match tls.reload() {
@@ -59,10 +58,12 @@ impl Access {
                     Err(error) => told.push(Err(format!("certificates: {error}"))),
                 }
             }
-            match self.register.reload() {
-                Ok(None) => {}
-                Ok(Some(changed)) => told.push(Ok(changed)),
-                Err(error) => told.push(Err(format!("clients: {error}"))),
+            let register = self.register.clone();
+            // Some ten thousand clients take a while to read.
+            match tokio::task::spawn_blocking(move || register.reload()).await {
+                Ok(Ok(changed)) => told.extend(changed.into_iter().map(Ok)),
+                Ok(Err(error)) => told.push(Err(format!("clients: {error}"))),
+                Err(_) => {}
             }
             for told in told {
                 match told {

@@ -39,6 +39,8 @@ use crate::summary::{
 /// What the audit log calls reading summaries, and watching them.
 const READ: &str = "read summary";
 const WATCH: &str = "watch summaries";
+/// Ids in one entry of it: 17 characters each at most, and an entry's target holds 512 bytes.
+const IDS_RECORDED: usize = 25;
 
 const PAGE_SIZE_DEFAULT: u32 = 100;
 const PAGE_SIZE_MAX: u32 = 1_000;
@@ -195,11 +197,16 @@ impl Compliance for ComplianceService {
         let named = named.map(|(n, id)| actor_id(&format!("actor_ids[{n}]"), role, id));
         let named = named.collect::<Result<BTreeSet<_>, _>>()?;
         let named = (!named.is_empty()).then_some(named);
-        let ids = named.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let which = if named.is_some() { ids.as_str() } else { "every one" };
-        let target = format!("{} {which}", name_of(role));
-        let allowed = may_watch(caller.who(), role, named.as_ref());
-        self.guard.reads(&caller, WATCH, target, allowed).await?;
+        let ids: Vec<_> = named.iter().flatten().map(ToString::to_string).collect();
+        let which = match &named {
+            Some(_) => ids.chunks(IDS_RECORDED).map(|ids| ids.join(", ")).collect(),
+            None => vec!["every one".to_owned()],
+        };
+        for which in which {
+            let target = format!("{} {which}", name_of(role));
+            let allowed = may_watch(caller.who(), role, named.as_ref());
+            self.guard.reads(&caller, WATCH, target, allowed).await?;
+        }
         let slot = Arc::clone(&self.watches).try_acquire_owned().map_err(|_| {
             let text = format!(
                 "{} watches are open, which is the bound (watches_max, or what memory_max has room \

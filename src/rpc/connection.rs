@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,6 +34,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a client may take to say its first 24 bytes: until then it holds a place for nothing.
 const PREFACE_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection may stay on which no known client has called, where callers must be known: or some who
+/// are let do nothing would hold all places.
+const KNOWN_WITHIN: Duration = Duration::from_secs(20);
+/// Lines in the log about handshakes that failed, in ten seconds.
+const HANDSHAKES_TOLD_MAX: u32 = 10;
 /// Between two lines in the log about connections turned away.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -43,6 +49,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The subject of the certificate that it showed.
     pub certificate: Option<Arc<Subject>>,
+    /// Whether a call of a known client came.
+    pub is_known: Arc<AtomicBool>,
     /// What its calls may have in work.
     pub budget: ConnectionBudget,
 }
@@ -70,13 +78,17 @@ pub struct Connection {
     peer: Peer,
     /// Bytes of the preface still to come, and until when.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
+    /// Until when a known client must have called, where callers must be known.
+    unknown: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
     fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit) -> Self {
         let preface = Some((PREFACE.len(), Box::pin(tokio::time::sleep(PREFACE_WITHIN))));
-        Self { stream, peer, preface, _place: place }
+        let is_known = peer.is_known.load(Ordering::Relaxed);
+        let unknown = (!is_known).then(|| Box::pin(tokio::time::sleep(KNOWN_WITHIN)));
+        Self { stream, peer, preface, unknown, _place: place }
     }
 }
 
@@ -103,6 +115,15 @@ impl AsyncRead for Connection {
             } else if read.is_pending() && late.as_mut().poll(context).is_ready() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
+        }
+        if read.is_pending()
+            && let Some(late) = &mut self.unknown
+            && late.as_mut().poll(context).is_ready()
+        {
+            if !self.peer.is_known.load(Ordering::Relaxed) {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.unknown = None;
         }
         read
     }
@@ -143,13 +164,14 @@ impl AsyncWrite for Connection {
 pub(super) async fn accept(
     listener: TcpListener,
     engine: Arc<Engine>,
-    tls: Option<Tls>,
+    (tls, must_be_known): (Option<Tls>, bool),
     connections_max: u64,
     accepted: mpsc::Sender<io::Result<Connection>>,
     mut stopping: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
     let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
+    let (mut handshakes, handshakes_told) = (Instant::now(), Arc::new(AtomicU32::new(0)));
     let (mut turned_away, mut told) = (0_u64, None::<Instant>);
     loop {
         let stream = tokio::select! {
@@ -171,7 +193,9 @@ pub(super) async fn accept(
             continue;
         }
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let peer = Peer { address, certificate: None, budget: engine.budget().connection() };
+            let is_known = Arc::new(AtomicBool::new(!must_be_known));
+            let budget = engine.budget().connection();
+            let peer = Peer { address, certificate: None, is_known, budget };
             match &tls {
                 None => {
                     let connection = Connection::new(Stream::Plain(stream), peer, place);
@@ -181,7 +205,12 @@ pub(super) async fn accept(
                 }
                 // It has its place: so there are no more of these tasks than connections.
                 Some(tls) => {
-                    tokio::spawn(shake_hands(tls.clone(), stream, peer, place, accepted.clone()));
+                    if handshakes.elapsed() >= TOLD_EVERY {
+                        handshakes = Instant::now();
+                        handshakes_told.store(0, Ordering::Relaxed);
+                    }
+                    let (accepted, told) = (accepted.clone(), Arc::clone(&handshakes_told));
+                    tokio::spawn(shake_hands(tls.clone(), stream, peer, place, accepted, told));
                 }
             }
         } else if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
@@ -214,6 +243,7 @@ async fn shake_hands(
     peer: Peer,
     place: OwnedSemaphorePermit,
     accepted: mpsc::Sender<io::Result<Connection>>,
+    told: Arc<AtomicU32>,
 ) {
     match tls.shake_hands(stream).await {
         Ok((stream, certificate)) => {
@@ -221,8 +251,11 @@ async fn shake_hands(
             // Where nobody takes it the server stops.
             let _ = accepted.send(Ok(Connection::new(Stream::Tls(stream), peer, place))).await;
         }
-        // One that shows a wrong certificate is of interest; so is one that speaks no TLS.
-        Err(error) => tracing::info!(address = %peer.address, %error, "no TLS connection"),
+        // One that shows a wrong certificate is of interest; so is one that speaks no TLS. But not each.
+        Err(error) if told.fetch_add(1, Ordering::Relaxed) < HANDSHAKES_TOLD_MAX => {
+            tracing::info!(address = %peer.address, %error, "no TLS connection");
+        }
+        Err(_) => {}
     }
 }
 

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,16 +18,16 @@ use tower::{Layer, Service};
 
 use super::connection::Peer;
 use super::status;
-use crate::audit::Event;
 use crate::audit::log::Log;
+use crate::audit::{Event, UNKNOWN};
 use crate::day::Day;
 use crate::identity::register::Register;
 use crate::identity::{Denied, Who};
 use crate::ingest::engine::{Engine, declarant};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 
-/// Calls that anyone may make.
-const HEALTH: &str = "/grpc.health.v1.Health/";
+/// The call that anyone may make. To watch over health takes an identity: a watch holds a place.
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Who makes a call, and where from.
 #[derive(Debug, Clone)]
@@ -130,12 +131,36 @@ impl Guard {
         allowed: Result<(), Denied>,
     ) -> Result<(), Status> {
         let Some(post) = &self.0 else { return Ok(()) };
-        if let Err(denied) = allowed {
-            post.refused(caller, action, &target, &denied);
-            return Err(status_of(&denied));
+        match allowed {
+            Ok(()) => post.record(event(caller, action, target)).await,
+            Err(denied) => Err(self.denies(caller, action, &target, &denied)),
         }
-        let recorded = post.audit.record(event(caller, action, target)).await;
-        recorded.map_err(|error| status::of(&Refusal::unavailable(error.to_string(), 1_000)))
+    }
+
+    /// The status for what `caller` may not do, which is recorded soon.
+    #[must_use]
+    pub fn denies(&self, caller: &Caller, action: &str, target: &str, denied: &Denied) -> Status {
+        if let Some(post) = &self.0 {
+            post.refused(caller, action, target, denied);
+        }
+        status_of(denied)
+    }
+
+    /// Records that `caller` asked for what it may not know to be there. It takes as long as a read that finds
+    /// nothing, and fails where that would.
+    ///
+    /// # Errors
+    /// UNAVAILABLE where it cannot be recorded.
+    pub async fn hides(
+        &self,
+        caller: &Caller,
+        action: &str,
+        target: String,
+        denied: &Denied,
+    ) -> Result<(), Status> {
+        let Some(post) = &self.0 else { return Ok(()) };
+        let denied = denied.to_string();
+        post.record(Event { denied, ..event(caller, action, target) }).await
     }
 }
 
@@ -145,9 +170,15 @@ impl Post {
     }
 
     fn refused(&self, caller: &Caller, action: &str, target: &str, denied: &Denied) {
-        tracing::info!(who = caller.who.name(), action, target, why = %denied, "refused");
-        let denied = denied.to_string();
-        self.audit.refused(Event { denied, ..event(caller, action, target.to_owned()) });
+        let why = denied.to_string();
+        if self.audit.refused(Event { denied: why, ..event(caller, action, target.to_owned()) }) {
+            tracing::info!(who = caller.who.name(), action, target, why = %denied, "refused");
+        }
+    }
+
+    async fn record(&self, event: Event) -> Result<(), Status> {
+        let recorded = self.audit.record(event).await;
+        recorded.map_err(|error| status::of(&Refusal::unavailable(error.to_string(), 1_000)))
     }
 
     async fn identify(
@@ -157,20 +188,32 @@ impl Post {
     ) -> Result<Caller, Status> {
         let from = peer.map(|peer| peer.address);
         let certificate = peer.and_then(|peer| peer.certificate.as_ref());
-        let authorization = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        match self.register.who(certificate, authorization, self.today()).await {
-            Ok(who) => Ok(Caller { who, from }),
+        let mut given = headers.get_all(AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
+        let (authorization, another) = (given.next(), given.next());
+        let found = match another {
+            Some(_) => Err(Denied::Unknown("the call has two authorizations: send one".into())),
+            None => self.register.who(certificate, authorization, self.today()).await,
+        };
+        match found {
+            Ok(who) => {
+                if let Some(peer) = peer {
+                    peer.is_known.store(true, Ordering::Relaxed);
+                }
+                Ok(Caller { who, from })
+            }
             Err(denied) => {
                 let nobody = Caller { who: Who::Anyone, from };
                 let shown = certificate.map(|subject| format!("certificate {subject}"));
                 let event = Event {
-                    who: "unknown".into(),
+                    who: UNKNOWN.into(),
                     shown: shown.unwrap_or_default(),
                     denied: denied.to_string(),
                     ..event(&nobody, "call", String::new())
                 };
-                tracing::info!(from = event.from, why = %denied, "not known");
-                self.audit.refused(event);
+                let from = event.from.clone();
+                if self.audit.refused(event) {
+                    tracing::info!(from, why = %denied, "not known");
+                }
                 Err(status_of(&denied))
             }
         }
@@ -247,7 +290,7 @@ where
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.budget.clone());
         }
-        let is_open_to_all = request.uri().path().starts_with(HEALTH);
+        let is_open_to_all = request.uri().path() == HEALTH;
         let Some(post) = self.guard.0.clone().filter(|_| !is_open_to_all) else {
             return Box::pin(self.inner.call(request));
         };

@@ -23,6 +23,7 @@ use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
 use crate::rules::day_law::DayLaw;
 use crate::rules::finding::OwnFindings;
+use crate::wire::normalise::normalise_lrn;
 use crate::wire::reader;
 
 /// The service.
@@ -87,6 +88,40 @@ impl LodgementService {
             (found, Held::new((own, place)))
         });
         looking.await.map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// What was found, once it stands in the audit log who sees it. Where it was asked for by MRN whose it is is
+    /// known only now; to a caller who may not see it nothing was found.
+    async fn recorded(
+        &self,
+        caller: &Caller,
+        target: String,
+        is_allowed: bool,
+        found: Result<Option<Found>, LookupError>,
+    ) -> Result<Result<Option<Found>, LookupError>, Status> {
+        if let Err(LookupError::Invalid { .. }) = &found {
+            return Ok(found);
+        }
+        let declaration = found.as_ref().ok().and_then(Option::as_ref);
+        let owner = declaration.and_then(|found| eori(&found.declarant));
+        let allowed = match (declaration, owner) {
+            _ if is_allowed => Ok(()),
+            (None, _) => Ok(()),
+            // Of days that are dropped nobody knows whose it was.
+            (Some(_), None) => caller.who().may_read_all_declarations(),
+            (Some(_), Some(_)) => caller.who().may_read_declaration(owner),
+        };
+        let target = match owner {
+            Some(owner) if !is_allowed => format!("{target} of {}", owner.as_str()),
+            _ => target,
+        };
+        match allowed {
+            Ok(()) => self.guard.reads(caller, READ, target, Ok(())).await.map(|()| found),
+            Err(denied) => {
+                self.guard.hides(caller, READ, target, &denied).await?;
+                Ok(Ok(None))
+            }
+        }
     }
 
     /// Reads a stream until it ends, breaks, or the server stops.
@@ -236,9 +271,14 @@ impl Lodgement for LodgementService {
             Key::LocalReference(reference) => eori(&reference.declarant),
             Key::Mrn(_) => None,
         };
-        let allowed = caller.who().may_read_declaration(whose);
-        if let (Err(_), _) | (_, Some(_)) = (&allowed, whose) {
-            self.guard.reads(&caller, READ, shown.clone(), allowed).await?;
+        let target = match (&key, whose) {
+            (Key::LocalReference(reference), Some(eori)) => {
+                format!("{}/{}", eori.as_str(), normalise_lrn(&reference.lrn))
+            }
+            _ => shown.trim().to_owned(),
+        };
+        if let Err(denied) = caller.who().may_read_declaration(whose) {
+            return Err(self.guard.denies(&caller, READ, &target, &denied));
         }
         let look = |engine: &Engine, place: &Place| {
             engine.lookups().ask(place, |lookup| match key {
@@ -249,25 +289,7 @@ impl Lodgement for LodgementService {
             })
         };
         let (mut found, held) = self.look_up(extensions.remove(), look).await?;
-        if whose.is_none() {
-            let declaration = found.as_ref().ok().and_then(Option::as_ref);
-            let owner = declaration.and_then(|found| eori(&found.declarant));
-            let target =
-                owner.map_or_else(|| shown.clone(), |eori| format!("{shown} of {}", eori.as_str()));
-            let allowed = match (declaration, owner) {
-                // Of days that are dropped nobody knows whose it was.
-                (Some(_), None) => caller.who().may_read_all_declarations(),
-                _ => caller.who().may_read_declaration(owner),
-            };
-            let is_denied = allowed.is_err();
-            let read = self.guard.reads(&caller, READ, target, allowed).await;
-            if is_denied {
-                // As if it were not there: that it is, is not this caller's to know.
-                found = Ok(None);
-            } else {
-                read?;
-            }
-        }
+        found = self.recorded(&caller, target, whose.is_some(), found).await?;
         match found {
             Ok(Some(found)) => {
                 let message = found_message(found);

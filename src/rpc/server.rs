@@ -26,6 +26,9 @@ use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
 use crate::summary::Board;
 
+/// How long what the server itself records may take.
+const RECORD_WITHIN: Duration = Duration::from_secs(5);
+
 /// Names under which the health service knows our services; the empty one is the whole server.
 const HEALTH_NAMES: [&str; 3] = ["", "waag.v1.Lodgement", "waag.v1.Compliance"];
 
@@ -85,6 +88,13 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let within = Duration::from_secs(config.message_s_max);
     let bound = Bound { bytes_max: engine.bytes_max(), within };
 
+    let settings = Hash::of(format!("{config:?}").as_bytes());
+    let version = env!("CARGO_PKG_VERSION");
+    let started = Event::of_server("start", format!("waag {version}, settings {settings}"));
+    audit.record(started).await.map_err(|error| AuditError::Io {
+        path: config.data_dir.join(crate::audit::FOLDER),
+        source: std::io::Error::other(error),
+    })?;
     let (health, health_service) = tonic_health::server::health_reporter();
     for name in HEALTH_NAMES {
         health.set_service_status(name, ServingStatus::Serving).await;
@@ -113,7 +123,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .max_frame_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.connection_streams_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
-        .layer(GuardLayer(guard))
+        .layer(GuardLayer(guard.clone()))
         .layer(BoundLayer::new(bound, engine.budget()))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
@@ -128,7 +138,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     tokio::spawn(connection::accept(
         listener,
         Arc::clone(&engine),
-        access.tls.clone(),
+        (access.tls.clone(), !guard.is_open()),
         engine.connections_max(),
         accepted,
         accepting,
@@ -139,13 +149,6 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let watching = watch_health(engine, health.clone(), config.clock_behind_s_max);
     let keeping_up = access.keep_up(audit.clone());
     let watcher = tokio::spawn(async { tokio::join!(watching, keeping_up) }).abort_handle();
-    let settings = Hash::of(format!("{config:?}").as_bytes());
-    let version = env!("CARGO_PKG_VERSION");
-    let started = Event::of_server("start", format!("waag {version}, settings {settings}"));
-    audit.record(started).await.map_err(|error| AuditError::Io {
-        path: config.data_dir.join(crate::audit::FOLDER),
-        source: std::io::Error::other(error),
-    })?;
     let drain = Duration::from_secs(config.drain_s_max);
     Ok(Running { address, stopping, task, health, watcher, drain, board, audit })
 }
@@ -173,8 +176,10 @@ async fn watch_health(engine: Arc<Engine>, health: HealthReporter, clock_behind_
 impl Running {
     /// Records what was changed while it runs.
     pub async fn record(&self, action: &str, target: String) {
-        if let Err(error) = self.audit.record(Event::of_server(action, target)).await {
-            tracing::error!(%error, action, "not recorded");
+        let recorded = self.audit.record(Event::of_server(action, target));
+        // A disk that hangs must not keep a server from stopping.
+        if !matches!(tokio::time::timeout(RECORD_WITHIN, recorded).await, Ok(Ok(()))) {
+            tracing::error!(action, "not recorded in the audit log");
         }
     }
 

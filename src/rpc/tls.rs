@@ -3,22 +3,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
+use crate::identity::stamp::Stamp;
 use crate::identity::subject::Subject;
 
 /// How long a handshake may take: it holds a connection's place for nothing.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What is wrong with the files.
 #[derive(Debug, thiserror::Error)]
@@ -61,9 +62,6 @@ pub enum TlsError {
     },
 }
 
-/// When each file was written, and its length.
-type Stamps = Vec<Option<(SystemTime, u64)>>;
-
 /// TLS of a listener. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<Files>);
@@ -72,7 +70,7 @@ pub struct Tls(Arc<Files>);
 struct Files {
     config: TlsConfig,
     current: ArcSwap<ServerConfig>,
-    tried: Mutex<Stamps>,
+    tried: Mutex<Vec<Stamp>>,
 }
 
 impl Tls {
@@ -92,14 +90,18 @@ impl Tls {
     /// Where they are of no use: what was there before holds on. They are tried again once one changes.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let now = stamps(&self.0.config);
-        let before = {
-            let mut tried = self.0.tried.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *tried, now.clone())
-        };
-        if now == before {
+        let mut tried = self.0.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if now == *tried {
             return Ok(false);
         }
-        self.0.current.store(Arc::new(server_config(&self.0.config)?));
+        let read = server_config(&self.0.config);
+        if stamps(&self.0.config) != now {
+            // Being written: the next time.
+            return Ok(false);
+        }
+        *tried = now;
+        drop(tried);
+        self.0.current.store(Arc::new(read?));
         Ok(true)
     }
 
@@ -115,21 +117,15 @@ impl Tls {
         let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await;
         let stream = shaken.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let subject = certificate
-            .map(|certificate| Subject::of_certificate(certificate))
-            .transpose()
-            .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error))?;
+        // One without a subject of use is as good as none: there may be a token.
+        let subject = certificate.and_then(|it| Subject::of_certificate(it).ok());
         Ok((Box::new(stream), subject.map(Arc::new)))
     }
 }
 
-fn stamps(config: &TlsConfig) -> Stamps {
+fn stamps(config: &TlsConfig) -> Vec<Stamp> {
     let files = [Some(&config.certificate), Some(&config.key), config.client_authorities.as_ref()];
-    let stamp = |path: &PathBuf| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len()))
-    };
-    files.into_iter().flatten().map(stamp).collect()
+    files.into_iter().flatten().map(|path| Stamp::of(path)).collect()
 }
 
 fn certificates(
@@ -179,6 +175,9 @@ fn server_config(config: &TlsConfig) -> Result<ServerConfig, TlsError> {
         }
     };
     let mut server = builder.with_single_cert(chain, key).map_err(pair)?;
+    // A session that is resumed would bring the client's certificate along unchecked, expired or not.
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
     server.alpn_protocols = vec![b"h2".to_vec()];
     Ok(server)
 }

@@ -36,7 +36,7 @@ type Sender = mpsc::Sender<Result<v1::WatchActorSummariesResponse, Status>>;
 #[derive(Debug)]
 pub(super) struct Watch {
     reader: Reader,
-    /// Asked again in each round: whoever may not watch any more is told so.
+    /// Asked again before anything is sent: whoever may not watch any more is told so.
     caller: (Guard, Caller),
     role: Role,
     period: Period,
@@ -110,10 +110,6 @@ impl Watch {
         loop {
             self.send(pending, sender).await?;
             tokio::time::sleep(WATCH_PAUSE).await;
-            let (guard, caller) = &self.caller;
-            let caller = guard.still(caller).map_err(Ended::Failed)?;
-            let allowed = may_watch(caller.who(), self.role, self.named.as_deref());
-            allowed.map_err(|denied| Ended::Failed(status_of(&denied)))?;
             (pending, since) = self.next_round(since).await?;
         }
     }
@@ -147,6 +143,13 @@ impl Watch {
         read.await.map_err(Ended::Failed)
     }
 
+    fn is_still_allowed(&self) -> Result<(), Ended> {
+        let (guard, caller) = &self.caller;
+        let caller = guard.still(caller).map_err(Ended::Failed)?;
+        let allowed = may_watch(caller.who(), self.role, self.named.as_deref());
+        allowed.map_err(|denied| Ended::Failed(status_of(&denied)))
+    }
+
     /// Sends what is new of each of `pending`.
     async fn send(&mut self, pending: Vec<ActorId>, sender: &Sender) -> Result<(), Ended> {
         let mut rest = pending.as_slice();
@@ -157,6 +160,7 @@ impl Watch {
             permits.extend(std::iter::from_fn(|| sender.try_reserve().ok()));
             let (now, later) = rest.split_at(permits.len().min(rest.len()));
             rest = later;
+            self.is_still_allowed()?;
             let messages = self.news(now.to_vec()).await?;
             for (permit, message) in permits.into_iter().zip(messages) {
                 permit.send(Ok(message));
