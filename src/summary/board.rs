@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::actors::OTHER_NUMBER;
+use crate::summary::day_file::DayFile;
 use crate::summary::day_files::{ClosedDay, DayFiles};
 use crate::summary::state::State;
 use crate::summary::{ActorId, Counters, DayFileError, QueryError, Role};
@@ -377,7 +378,7 @@ impl Board {
 
     /// Runs `attempt` with the closed days as they are; again where it says `None` (they have
     /// changed), or misses a file because they have.
-    fn settled<T>(
+    pub(super) fn settled<T>(
         &self,
         mut attempt: impl FnMut(&ClosedDays) -> Result<Option<T>, QueryError>,
     ) -> Result<T, QueryError> {
@@ -393,19 +394,23 @@ impl Board {
         Err(QueryError::Unsettled)
     }
 
+    pub(super) fn day_file(&self, day: Day, file: ClosedDay) -> Result<Arc<DayFile>, DayFileError> {
+        self.shared.files.get(day, file)
+    }
+
     fn unless_changed(&self, closed: &ClosedDays, error: DayFileError) -> Result<(), QueryError> {
         let same = self.read(|state| Arc::ptr_eq(&state.closed, closed))?;
         if error.is_gone() && !same { Ok(()) } else { Err(error.into()) }
     }
 
-    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, QueryError> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, QueryError> {
         // Poisoned: the fold thread panicked half-way through a record.
         let state = self.shared.state.read().map_err(|_| QueryError::Stopped)?;
         Ok(look(&state))
     }
 }
 
-type ClosedDays = Arc<BTreeMap<Day, ClosedDay>>;
+pub(super) type ClosedDays = Arc<BTreeMap<Day, ClosedDay>>;
 
 fn in_period(closed: &ClosedDays, period: Period) -> impl Iterator<Item = (Day, ClosedDay)> {
     closed.iter().filter(move |(day, _)| period.contains(**day)).map(|(day, file)| (*day, *file))

@@ -44,6 +44,7 @@ mod state;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 pub use actors::{ActorId, IossNumber, OTHER, Role};
 pub use board::{Board, Cursor, ListQuery, Order, Page, Period, Summary};
@@ -58,6 +59,7 @@ pub use indicators::{Indicator, indicators, wilson_95};
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use page_token::{read_token, write_token};
 pub use snapshot::{SNAPSHOT_FOLDER, Snapshot, SnapshotError, Snapshots, snapshot_path};
+pub use totals::{ClosedTotals, Totals};
 
 /// How many ids of a role get figures of their own until the journal says otherwise. Bounds the
 /// fold's memory: an entry takes about 0.5 KiB, so that an open day has at most 3 × 100,000 × 0.5

@@ -5,6 +5,7 @@ mod damage;
 mod model;
 mod reading;
 mod snapshot;
+mod totals;
 
 use std::path::PathBuf;
 
