@@ -16,6 +16,7 @@ pub use byte_size::ByteSize;
 use crate::day::Calendar;
 use crate::id::Eori;
 use crate::index::{Memory, filed::BATCH_DECLARATIONS_MAX};
+use crate::telemetry::log;
 
 const MIB: u64 = 1 << 20;
 
@@ -38,6 +39,14 @@ pub struct Config {
     /// How much single declarants may lodge in a second. Without one a declarant has its fair share.
     #[serde(rename = "limit")]
     pub limits: Vec<LimitConfig>,
+    /// Where `GET /metrics` is answered: loopback only, unless `insecure_listen_anywhere` says otherwise.
+    /// None: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Declarants that have metrics of their own: the first that the journal names. Later ones stand
+    /// together as `(other)`. Each has up to 50 series, 4.4 KB of text at most.
+    pub metrics_actors_max: u32,
+    /// In which form `waag serve` writes its log.
+    pub log_format: log::Format,
     /// Bytes of memory from which table, queues and buffers are sized.
     pub memory_max: ByteSize,
     /// Files in this folder replace the built-in rules of the same name.
@@ -169,6 +178,9 @@ impl Default for Config {
             tls: None,
             clients: None,
             limits: Vec::new(),
+            metrics: None,
+            metrics_actors_max: 200,
+            log_format: log::Format::Text,
             memory_max: ByteSize(3 << 30),
             rules: None,
             time_zone: "Europe/Amsterdam".into(),
@@ -377,6 +389,7 @@ impl Config {
             ("batch_id_characters_max", self.batch_id_characters_max as u64, 1_024),
             ("answer_bytes_max", self.answer_bytes_max.0, 64 * MIB),
             ("actors_max", self.actors_max.into(), 10_000_000),
+            ("metrics_actors_max", self.metrics_actors_max.into(), 1_000),
             ("batches_in_flight_max", self.batches_in_flight_max as u64, 65_536),
             ("stream_batches_in_flight_max", self.stream_batches_in_flight_max as u64, 4_096),
             // Half of the threads for what may block: a reload must find one.
@@ -591,12 +604,16 @@ mod tests {
         let told = keys(Some(30), 29);
         assert!(told.contains("29: must be 30 (retention_days) to 36500"), "{told}");
         assert!(keys(Some(30), 36_501).contains("key_retention_days is 36501"));
+        let told = wrong(|c| c.metrics_actors_max = 1_001);
+        assert!(told.contains("metrics_actors_max is 1001: must be 1 to 1000"), "{told}");
         assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));
         assert!(wrong(|c| c.summary_reads_max = 257).contains("must be 1 to 256"));
         assert!(wrong(|c| c.summary_reads_waiting_max = 0).contains("summary_reads_waiting_max"));
         let negative = toml::from_str::<Config>("memory_max = -5").unwrap_err().to_string();
         assert!(negative.contains("-5 is no size"), "{negative}");
         assert!(toml::from_str::<Config>("memory_mx = 3").is_err());
+        let told = toml::from_str::<Config>("log_format = \"xml\"").unwrap_err().to_string();
+        assert!(told.contains("`text` or `json`"), "{told}");
         let read: Config = toml::from_str("memory_max = \"1GiB\"\nworkers = 3").unwrap();
         assert_eq!((read.memory_max, read.workers), (ByteSize(1 << 30), 3));
     }

@@ -58,6 +58,7 @@
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
+//! | [`telemetry`] | figures for Prometheus, and the log |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`command`] | the command line |
@@ -83,4 +84,5 @@ pub mod rpc;
 pub mod rules;
 pub mod secrets;
 pub mod summary;
+pub mod telemetry;
 pub mod wire;

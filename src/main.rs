@@ -1,11 +1,10 @@
 //! The command line of Waag, and nothing else: see [`waag::command`].
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 use waag::command::{self, Failure};
+use waag::telemetry::log;
 
 // Most of what is allocated per batch is given back at once by another thread than took it, which
 // mimalloc does at a fraction of the cost of the system's allocator.
@@ -46,14 +45,12 @@ fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
 }
 
 fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("WAAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let is_plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(!is_plain)
-        .init();
-    let result: Result<(), Failure> = match Cli::parse().command {
+    let command = Cli::parse().command;
+    log::start(match &command {
+        Command::Serve(args) => args.log_format(),
+        _ => log::Format::Text,
+    });
+    let result: Result<(), Failure> = match command {
         Command::Serve(args) => command::serve::run(&args),
         Command::Demo(args) => command::demo::local::run(&args),
         Command::Judge(args) => command::judge::run(&args),

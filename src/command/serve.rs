@@ -9,12 +9,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
 use crate::config::{ByteSize, Config};
+use crate::disk::LocalDisk;
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::Engine;
 use crate::ingest::options;
 use crate::rpc::access::Access;
+use crate::rpc::closed::Closed;
 use crate::rpc::server;
 use crate::rules::law::Law;
+use crate::telemetry::{Scrape, Telemetry, listener, log};
 
 /// Flags of `waag serve`. Each wins over the setting of the same name.
 #[derive(Debug, Args)]
@@ -25,6 +28,9 @@ pub struct ServeArgs {
     /// Address and port to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", help_heading = "Settings")]
     pub listen: Option<SocketAddr>,
+    /// Where `GET /metrics` is answered, as 127.0.0.1:9464; without it, nowhere
+    #[arg(long, value_name = "ADDRESS", help_heading = "Settings")]
+    pub metrics: Option<SocketAddr>,
     /// Memory that table, queues and buffers are sized from, as 3GiB
     #[arg(long, value_name = "SIZE", help_heading = "Settings")]
     pub memory_max: Option<ByteSize>,
@@ -57,6 +63,9 @@ impl ServeArgs {
         if let Some(listen) = self.listen {
             config.listen = listen;
         }
+        if let Some(metrics) = self.metrics {
+            config.metrics = Some(metrics);
+        }
         if let Some(memory_max) = self.memory_max {
             config.memory_max = memory_max;
         }
@@ -64,6 +73,12 @@ impl ServeArgs {
             config.rules = Some(rules.clone());
         }
         Ok(config)
+    }
+
+    /// In which form the log is to be written. Settings that cannot be read are told as text.
+    #[must_use]
+    pub fn log_format(&self) -> log::Format {
+        self.config().map(|config| config.log_format).unwrap_or_default()
     }
 }
 
@@ -82,8 +97,18 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         )
         .into());
     }
+    if let Some(metrics) = config.metrics
+        && !metrics.ip().is_loopback()
+        && !config.insecure_listen_anywhere
+    {
+        return Err(format!(
+            "metrics is {metrics}: whoever reaches it reads how each declarant declares, so it is on \
+             loopback only; insecure_listen_anywhere = true in the settings overrules this"
+        )
+        .into());
+    }
     // A wrong file is told before a long recovery.
-    Access::read(&config)?;
+    let access = Access::read(&config)?;
     let clock = match &args.clock {
         None => Clock::system(),
         Some(_) if !config.listen.ip().is_loopback() => {
@@ -105,7 +130,13 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         signal(SignalKind::hangup())?
     };
     let law = Law::load(config.rules.as_deref())?;
-    let (engine, started) = Engine::start(&config, law, clock)?;
+    let telemetry = Telemetry::default();
+    let scrape = Arc::new(Scrape::new(telemetry.clone(), config.metrics_actors_max));
+    let _metrics = runtime.block_on(metrics(&config, &scrape))?;
+    let recovering = runtime.block_on(Closed::recovering(&config, &access, telemetry.clone()))?;
+    tracing::info!(address = %recovering.address, "recovering; until that is done calls are refused");
+    let disk = Arc::new(LocalDisk::new());
+    let (engine, started) = Engine::start_with(disk, telemetry, &config, law, clock)?;
     tracing::info!(
         records = started.progress.records,
         declarations = started.progress.declarations,
@@ -117,7 +148,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         rule_set = started.rule_set,
         "recovered"
     );
-    let reason = runtime.block_on(serve(&config, &engine, hangup))?;
+    let of = Arc::clone(&engine);
+    scrape.recovered(engine.board().clone(), move || of.figures());
+    let reason = runtime.block_on(serve(&config, &engine, (recovering, access), hangup))?;
     engine.stop();
     match reason {
         None if engine.is_failed() => Err("the server stopped for a fault".into()),
@@ -129,15 +162,33 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     }
 }
 
-/// Listens until told to stop; the reason, if it was a fault.
+/// Listens for those who ask for metrics, where the settings say so.
+async fn metrics(
+    config: &Config,
+    scrape: &Arc<Scrape>,
+) -> Result<Option<listener::Listening>, Failure> {
+    let Some(address) = config.metrics else { return Ok(None) };
+    let listening = listener::listen(address, Arc::clone(scrape)).await;
+    let listening =
+        listening.map_err(|error| format!("cannot listen for metrics on {address}: {error}"))?;
+    tracing::info!(address = %listening.address, "metrics");
+    Ok(Some(listening))
+}
+
+/// Serves until told to stop; the reason, if it was a fault.
 async fn serve(
     config: &Config,
     engine: &Arc<Engine>,
+    (recovering, access): (Closed, Access),
     mut hangup: Signal,
 ) -> Result<Option<String>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let running = match server::listen(config, Arc::clone(engine)).await {
+    let started = match recovering.end().await {
+        Ok(listener) => server::serve(listener, config, access, Arc::clone(engine)).await,
+        Err(error) => Err(error),
+    };
+    let running = match started {
         Ok(running) => running,
         Err(error) => {
             engine.stop();

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::chunked::Chunked;
 use super::filed::{Filed, Owner, Placing};
 use super::first::{First, Holder};
-use super::table::{Place, Table};
+use super::table::{LOAD_PERCENT_MAX, Place, Table};
 use super::{BATCH_OVERHEAD, PLACE_BYTES, SLOT_BYTES};
 use crate::id::Ordinal;
 use crate::outcome::Outcome;
@@ -49,6 +49,11 @@ impl Generation {
     /// Memory that it takes when it is full.
     pub(super) fn bytes(&self) -> u64 {
         self.slots * SLOT_BYTES
+    }
+
+    /// Places that declarations can take in it.
+    pub(super) fn places(&self) -> u64 {
+        self.slots * LOAD_PERCENT_MAX / 100
     }
 
     /// Nothing was ever filed in it.

@@ -95,6 +95,7 @@ use table::Table;
 use crate::day::Day;
 use crate::id::{Ordinal, Watermark};
 use crate::outcome::Outcome;
+use crate::telemetry::IndexFigures;
 use crate::wire::digest::{Key, Keys};
 
 /// What a batch takes of the table's room beside one slot for each declaration: its own record
@@ -487,6 +488,20 @@ impl Index {
             }
         }
         Ok(None)
+    }
+
+    /// How full it is.
+    #[must_use]
+    pub fn figures(&self) -> IndexFigures {
+        let state = self.state.load();
+        IndexFigures {
+            hot_room: state.hot.table.room(),
+            hot_places: state.hot.places(),
+            frozen: state.frozen.is_some().into(),
+            runs: state.runs.len() as u64,
+            run_entries: state.runs.iter().map(|run| run.entries()).sum(),
+            loaded_bytes: state.loaded_bytes(),
+        }
     }
 
     /// How many more declarations there is room for before a generation is frozen.

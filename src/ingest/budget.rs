@@ -16,13 +16,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 use crate::config::{Sizes, in_flight_bytes};
 use crate::id::Eori;
+use crate::telemetry::InFlight;
 
 /// Bytes are counted in units of this, since a semaphore counts to 2^29 on small systems.
 const UNIT: u64 = 1 << 10;
@@ -44,6 +45,7 @@ pub struct Budget {
     turns: Arc<Semaphore>,
     declarants: Mutex<HashMap<Option<Eori>, Arc<Semaphore>>>,
     turns_max: u64,
+    bytes_max: u64,
     connection_bytes_max: u64,
     wait: Duration,
 }
@@ -68,6 +70,7 @@ pub struct ReadPlace {
 /// What a message holds from its first byte on.
 #[derive(Debug)]
 pub struct Share {
+    arrived: Instant,
     _place: OwnedSemaphorePermit,
     _bytes: [OwnedSemaphorePermit; 2],
 }
@@ -75,8 +78,16 @@ pub struct Share {
 /// What a batch holds that may be judged.
 #[derive(Debug)]
 pub struct Turn {
-    _share: Share,
+    share: Share,
     _turn: [OwnedSemaphorePermit; 2],
+}
+
+impl Turn {
+    /// For how long its batch has been here: since the length of its message arrived.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.share.arrived.elapsed()
+    }
 }
 
 impl Budget {
@@ -91,6 +102,7 @@ impl Budget {
             turns: semaphore(turns_max),
             declarants: Mutex::default(),
             turns_max,
+            bytes_max,
             connection_bytes_max: (bytes_max / CONNECTION_PART).max(largest),
             wait,
         }
@@ -127,7 +139,7 @@ impl Budget {
                 self.turns_max
             )
         });
-        Ok(Turn { _share: share, _turn: turn.await? })
+        Ok(Turn { share, _turn: turn.await? })
     }
 
     fn declarant(&self, declarant: Option<Eori>) -> Arc<Semaphore> {
@@ -140,6 +152,19 @@ impl Budget {
         let own = semaphore(self.turns_max / DECLARANT_PART);
         declarants.insert(declarant, Arc::clone(&own));
         own
+    }
+
+    /// Batches in work.
+    #[must_use]
+    pub fn batches_in_flight(&self) -> InFlight {
+        in_flight(self.turns_max, self.turns.available_permits() as u64)
+    }
+
+    /// Bytes in work, as [`in_flight_bytes`] counts them.
+    #[must_use]
+    pub fn bytes_in_flight(&self) -> InFlight {
+        let free = self.bytes.available_permits() as u64;
+        in_flight(self.bytes_max, free.saturating_mul(UNIT))
     }
 
     /// From here on everybody is told that the server stops; what is held stays valid.
@@ -170,6 +195,7 @@ impl ConnectionBudget {
         let units = self.units(bytes);
         let take = |all: &Arc<Semaphore>| Arc::clone(all).try_acquire_many_owned(units).ok();
         Some(Share {
+            arrived: Instant::now(),
             _place: Arc::clone(&self.places).try_acquire_owned().ok()?,
             _bytes: [take(&self.own_bytes)?, take(&self.all_bytes)?],
         })
@@ -180,12 +206,12 @@ impl ConnectionBudget {
     /// # Errors
     /// The refusal of the batch, where it waited for too long or the server stops.
     pub async fn take(&self, bytes: usize) -> Result<Share, Refusal> {
-        let units = self.units(bytes);
+        let (arrived, units) = (Instant::now(), self.units(bytes));
         let take = |all: &Arc<Semaphore>| Arc::clone(all).acquire_many_owned(units);
         let share = async {
             let place = Arc::clone(&self.places).acquire_owned().await?;
             let bytes = [take(&self.own_bytes).await?, take(&self.all_bytes).await?];
-            Ok(Share { _place: place, _bytes: bytes })
+            Ok(Share { arrived, _place: place, _bytes: bytes })
         };
         within(self.wait, share, || {
             "so many batches or bytes are in work, of this connection or of all, that this one has \
@@ -206,6 +232,10 @@ async fn within<T>(
         Ok(taken) => taken.map_err(|_| Refusal::stopping()),
         Err(_) => Err(Refusal::exhausted(sentence(), 1_000)),
     }
+}
+
+fn in_flight(most: u64, free: u64) -> InFlight {
+    InFlight { now: most.saturating_sub(free), most }
 }
 
 fn semaphore(permits: u64) -> Arc<Semaphore> {
@@ -245,6 +275,8 @@ mod tests {
         let budget = budget(8, 64 << 20, MIB as u64);
         let first = budget.connection();
         let held = [first.try_take(1).unwrap(), first.try_take(1).unwrap()];
+        // 64 KiB for findings and a KiB for two bytes, each.
+        assert_eq!(budget.bytes_in_flight(), InFlight { now: (2 * 65) << 10, most: 64 << 20 });
         assert!(first.try_take(1).is_none(), "a quarter of 8 batches");
         let other = budget.connection();
         let large = other.try_take(7 * MIB).unwrap();
@@ -288,6 +320,7 @@ mod tests {
             rest.push(budget.turn(share(), eori(n)).await.unwrap());
         }
         assert!(budget.turn(share(), eori(9)).await.is_err());
+        assert_eq!(budget.batches_in_flight(), InFlight { now: 8, most: 8 });
         // Those who have nothing in work are forgotten.
         drop((rest, flood));
         drop(budget.turn(share(), eori(7)).await);

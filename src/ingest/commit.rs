@@ -32,6 +32,7 @@ use crate::journal::{self, Journal, JournalError, PushError, Reservation};
 use crate::outcome::Outcome;
 use crate::rules::law::Law;
 use crate::summary::Event;
+use crate::telemetry::Telemetry;
 
 /// After so long without work, the committer looks whether its journal is still in order: an error
 /// in making a segment ready must stop a server too to which nobody lodges.
@@ -77,6 +78,7 @@ pub(super) struct Committer {
     pub(super) durable: watch::Sender<Watermark>,
     pub(super) failed: Arc<AtomicBool>,
     pub(super) stop: watch::Sender<Option<String>>,
+    pub(super) telemetry: Telemetry,
 }
 
 /// When a table is frozen that is not full: what a start judges again is bounded in bytes and, for the
@@ -209,15 +211,14 @@ impl Committer {
         reservation: Reservation,
         group: &mut Group,
     ) -> Result<journal::Placed, CommitError> {
-        group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
         let placed = match self.journal.push(kind, parts, reservation) {
             Err(PushError::GroupFull(reservation)) => {
                 self.flush(group)?;
-                group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
                 self.journal.push(kind, parts, reservation)?
             }
             placed => placed?,
         };
+        group.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
         self.last = Some(placed);
         self.carried.seen.records = placed.number.0;
         Ok(placed)
@@ -330,7 +331,9 @@ impl Committer {
         if group.batches.is_empty() && group.laws.is_empty() {
             return Ok(());
         }
+        let began = Instant::now();
         let durable = self.journal.commit()?;
+        self.telemetry.group_written(group.bytes, began.elapsed());
         for batch in &group.batches {
             self.clock.saw(batch.in_flight.prepared.admission.at);
         }
@@ -347,6 +350,7 @@ impl Committer {
         self.freezing.wrote(group.bytes);
         if let Some(last) = self.last {
             let took = self.paced.elapsed();
+            self.pace.placed(last.position);
             std::thread::sleep(self.pace.pause(last.position, group.bytes, took));
         }
         self.paced = Instant::now();

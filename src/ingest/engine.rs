@@ -16,6 +16,7 @@ use super::carried::Carried;
 use super::clock::Clock;
 use super::commit::{Committer, Freezing, Work};
 use super::deltas;
+use super::figures::Sources;
 use super::folding;
 use super::forgetting::{Due, Forgetting};
 use super::laws::Laws;
@@ -45,6 +46,7 @@ use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
 use crate::summary::{Board, Event, Fold};
+use crate::telemetry::{Figures, Telemetry};
 use crate::wire::digest::Keys;
 use crate::wire::normalise::normalise_id;
 use crate::wire::reader;
@@ -85,6 +87,8 @@ pub struct Engine {
     calendar: Calendar,
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
+    telemetry: Telemetry,
+    sources: Sources,
     _lock: FolderLock,
 }
 
@@ -142,6 +146,20 @@ impl Engine {
         law: Law,
         clock: Clock,
     ) -> Result<(Arc<Self>, Started), StartError> {
+        Self::start_with(disk, Telemetry::default(), config, law, clock)
+    }
+
+    /// The same, with what happens recorded where the caller reads it.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start_with(
+        disk: Arc<dyn Disk>,
+        telemetry: Telemetry,
+        config: &Config,
+        law: Law,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Started), StartError> {
         let began = std::time::Instant::now();
         let sizes = config.check()?;
         let calendar = options::calendar(config)?;
@@ -177,7 +195,7 @@ impl Engine {
         let preparer = |bounds| Preparer::new(bounds, calendar.clone(), keys.clone());
         let resuming = Resuming {
             disk: Arc::clone(&disk),
-            journal_folder,
+            journal_folder: journal_folder.clone(),
             runs_folder: runs_folder.clone(),
             archive,
             journal: options::journal_options(config, secrets.identity()),
@@ -236,7 +254,7 @@ impl Engine {
             reader: journal.reader(),
             archive: archive.clone(),
             mint: mint.clone(),
-            durable: durable_seen,
+            durable: durable_seen.clone(),
         };
 
         let mut threads = Vec::new();
@@ -258,6 +276,7 @@ impl Engine {
                 failed: Arc::clone(&failed),
                 stop: stop.clone(),
                 full: None,
+                telemetry: telemetry.clone(),
             };
             let (jobs, answers) = (to_workers.clone(), from_committer.clone());
             let (commit, fold) = (work.clone(), folds.clone());
@@ -284,6 +303,19 @@ impl Engine {
         // Of what was read, from the segment on in which the newest run ends: somewhat more than that.
         let has_tail = last.map(|last| last.number) > index.runs_cover();
         let pace = Arc::new(Pace::new(config));
+        if let Some(last) = last {
+            pace.placed(last.position);
+        }
+        let sources = Sources {
+            disk,
+            journal_folder,
+            durable: durable_seen,
+            archive: archive.clone(),
+            pace: Arc::clone(&pace),
+            unsealed_bytes_max: config.unsealed_bytes_max.0,
+            memory_max: config.memory_max.0,
+            disk_reserve: config.disk_reserve_bytes.0,
+        };
         let due = Due::default();
         let committer = Committer {
             journal,
@@ -306,6 +338,7 @@ impl Engine {
             durable,
             failed: Arc::clone(&failed),
             stop: stop.clone(),
+            telemetry: telemetry.clone(),
         };
         spawn("committer", Box::new(move || committer.run(&to_committer)))?;
         spawn("runs", Box::new(move || run_writer.run()))?;
@@ -364,6 +397,8 @@ impl Engine {
             calendar,
             failed,
             stop,
+            telemetry,
+            sources,
             _lock: lock,
         };
         Ok((Arc::new(engine), started))
@@ -426,6 +461,24 @@ impl Engine {
     #[must_use]
     pub fn connections_max(&self) -> u64 {
         self.connections_max
+    }
+
+    /// Where those beside the engine record what they see.
+    #[must_use]
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// What can be read of its state, for metrics. Looks at folders and the disk: it may block.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.sources.read(self)
+    }
+
+    /// Whether the disk has no more space than lodging must leave on it. It may block.
+    #[must_use]
+    pub fn is_disk_short(&self) -> bool {
+        self.sources.is_disk_short() || self.room.is_disk_full()
     }
 
     /// Summaries.

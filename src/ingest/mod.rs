@@ -29,6 +29,7 @@
 //!   `sealing` is the thread that does so, and lets segments of the journal go.
 //! - `retention`: days of the archive that are dropped, and what outlives them. `forgetting`: keys that do
 //!   not.
+//! - `figures`: what is told of all this to those who run a server.
 //! - [`inspect`]: `waag verify`; [`rebuild`]: `waag rebuild`; [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.
@@ -57,6 +58,7 @@ mod carried;
 mod commit;
 mod data_folder;
 mod deltas;
+mod figures;
 mod folding;
 mod forgetting;
 mod from_archive;

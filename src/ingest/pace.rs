@@ -31,6 +31,8 @@ pub(super) struct Pace {
     to: u64,
     /// Where the record stands that was sealed last, in bytes from segment 0 on.
     sealed: AtomicU64,
+    /// Where the record stands that was placed last, in the same way; 0 before the first.
+    placed: AtomicU64,
 }
 
 impl Pace {
@@ -43,6 +45,7 @@ impl Pace {
             from: max / 20 * 7,
             to: max / 5 * 3,
             sealed: AtomicU64::new(UNKNOWN),
+            placed: AtomicU64::new(0),
         }
     }
 
@@ -54,6 +57,22 @@ impl Pace {
     pub(super) fn seals(&self, position: Position) {
         // Nothing else is told by it.
         self.sealed.store(self.bytes(position), Ordering::Relaxed);
+    }
+
+    /// The record at `position` has its place, and is the last one that has.
+    pub(super) fn placed(&self, position: Position) {
+        self.placed.store(self.bytes(position), Ordering::Relaxed);
+    }
+
+    /// Bytes of the journal that wait to be sealed, where it begins with segment `first`: all that is
+    /// there, as long as nothing was sealed since the start.
+    pub(super) fn unsealed_bytes(&self, first: u64) -> u64 {
+        let begins = self.bytes(Position { segment: first, ..Position::default() });
+        let sealed = match self.sealed.load(Ordering::Relaxed) {
+            UNKNOWN => begins,
+            sealed => sealed.max(begins),
+        };
+        self.placed.load(Ordering::Relaxed).saturating_sub(sealed)
     }
 
     /// How long to pause after a group of so many bytes, whose last record stands at `last`: as long as
@@ -77,6 +96,20 @@ mod tests {
 
     fn at(page: u32) -> Position {
         Position { segment: 3, page, offset: 0 }
+    }
+
+    #[test]
+    fn what_waits_to_be_sealed_is_counted_from_where_the_journal_begins() {
+        let pace = Pace::new(&Config::default());
+        assert_eq!(pace.unsealed_bytes(1), 0);
+        pace.placed(at(10));
+        assert_eq!(pace.unsealed_bytes(3), 10 * PAGE_BYTES as u64);
+        assert_eq!(pace.unsealed_bytes(2), pace.segment_bytes + 10 * PAGE_BYTES as u64);
+        pace.seals(at(4));
+        assert_eq!(pace.unsealed_bytes(2), 6 * PAGE_BYTES as u64);
+        // The sealer stands still, and its segments are gone.
+        pace.placed(Position { segment: 5, page: 1, offset: 0 });
+        assert_eq!(pace.unsealed_bytes(5), PAGE_BYTES as u64);
     }
 
     #[test]

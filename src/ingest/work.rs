@@ -29,6 +29,7 @@ use crate::outcome::Outcome;
 use crate::rules::Law;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event};
+use crate::telemetry::Telemetry;
 
 /// Where the answer goes, and what is given back with it.
 #[derive(Debug)]
@@ -100,6 +101,7 @@ pub(super) struct Worker {
     /// The generation of the index that was found full last, and until when a batch waits for another
     /// to take over from it.
     pub(super) full: Option<(u64, Instant)>,
+    pub(super) telemetry: Telemetry,
 }
 
 /// Where a batch goes from a worker, and what comes back to it.
@@ -269,6 +271,7 @@ impl Worker {
                     declarations = prepared.judged.len(),
                     "batch answered"
                 );
+                self.telemetry.answered(caller.turn.age());
                 // Nobody may be listening any more; the batch is lodged all the same.
                 let _ = caller.reply.send(Ok(Answer { bytes: answer, turn: caller.turn }));
                 fold.send(number, Event::Batch(delta));

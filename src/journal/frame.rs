@@ -308,7 +308,7 @@ pub(super) fn segment_name(segment: u64) -> String {
 }
 
 /// The number in a segment's name; `None` where it is not one.
-pub(super) fn segment_number(name: &str) -> Option<u64> {
+pub(crate) fn segment_number(name: &str) -> Option<u64> {
     let digits = name.strip_suffix(SEGMENT_SUFFIX)?;
     let number = digits.parse().ok()?;
     (segment_name(number) == name).then_some(number)

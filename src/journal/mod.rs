@@ -94,6 +94,8 @@ mod supply;
 mod tests;
 mod writer;
 
+pub(crate) use frame::segment_number;
+
 pub use error::{BoxError, Damage, JournalError};
 pub use oldest::Oldest;
 pub use reader::Reader;

@@ -127,6 +127,12 @@ impl Room {
         u64::try_from(pages).unwrap_or(0) * PAGE_BYTES as u64
     }
 
+    /// Whether the disk has no space for another segment.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        self.count.disk_full.load(Ordering::Relaxed)
+    }
+
     pub(super) fn add(&self, pages: u32) {
         self.count.free_pages.fetch_add(i64::from(pages), Ordering::AcqRel);
     }
@@ -184,6 +190,7 @@ mod tests {
         let two = room.reserve(4_020).unwrap();
         assert_eq!((one.pages(), two.pages()), (1, 2));
         room.set_disk_full(true);
+        assert!(room.is_disk_full());
         let refused = room.reserve(0).unwrap_err();
         assert_eq!((refused.cause, refused.needed), (NoRoomCause::DiskFull, 4_096));
         drop(two);

@@ -21,8 +21,8 @@ use super::status;
 use super::tls::Tls;
 use crate::identity::subject::Subject;
 use crate::ingest::budget::ConnectionBudget;
-use crate::ingest::engine::Engine;
 use crate::ingest::refusal::Refusal;
+use crate::telemetry::{OpenConnection, Telemetry};
 
 /// How long a client that is turned away may take in all, and to make its first call.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -80,11 +80,14 @@ pub struct Connection {
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     /// Until when a known client must have called, where callers must be known.
     unknown: Option<Pin<Box<Sleep>>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
+/// A place among the connections there may be, and in the count of those there are.
+type Place = (OwnedSemaphorePermit, OpenConnection);
+
 impl Connection {
-    fn new(stream: Stream, peer: Peer, place: OwnedSemaphorePermit) -> Self {
+    fn new(stream: Stream, peer: Peer, place: Place) -> Self {
         let preface = Some((PREFACE.len(), Box::pin(tokio::time::sleep(PREFACE_WITHIN))));
         let is_known = peer.is_known.load(Ordering::Relaxed);
         let unknown = (!is_known).then(|| Box::pin(tokio::time::sleep(KNOWN_WITHIN)));
@@ -159,16 +162,17 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts connections until `stopping` says so, `connections_max` at once, and hands them on, once hands
-/// are shaken where there is TLS.
+/// Accepts connections until `stopping` says so, `connections_max` at once, and hands them on, each with
+/// its `budget`, once hands are shaken where there is TLS. Gives the listener back.
 pub(super) async fn accept(
     listener: TcpListener,
-    engine: Arc<Engine>,
+    budget: impl Fn() -> ConnectionBudget,
     (tls, must_be_known): (Option<Tls>, bool),
+    telemetry: Telemetry,
     connections_max: u64,
     accepted: mpsc::Sender<io::Result<Connection>>,
     mut stopping: watch::Receiver<bool>,
-) {
+) -> TcpListener {
     let places = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
     let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
     let (mut handshakes, handshakes_told) = (Instant::now(), Arc::new(AtomicU32::new(0)));
@@ -176,7 +180,7 @@ pub(super) async fn accept(
     loop {
         let stream = tokio::select! {
             biased;
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => return,
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => return listener,
             stream = listener.accept() => stream,
         };
         let (stream, address) = match stream {
@@ -193,14 +197,15 @@ pub(super) async fn accept(
             continue;
         }
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let place = (place, telemetry.connected());
             let is_known = Arc::new(AtomicBool::new(!must_be_known));
-            let budget = engine.budget().connection();
+            let budget = budget();
             let peer = Peer { address, certificate: None, is_known, budget };
             match &tls {
                 None => {
                     let connection = Connection::new(Stream::Plain(stream), peer, place);
                     if accepted.send(Ok(connection)).await.is_err() {
-                        return;
+                        return listener;
                     }
                 }
                 // It has its place: so there are no more of these tasks than connections.
@@ -213,7 +218,10 @@ pub(super) async fn accept(
                     tokio::spawn(shake_hands(tls.clone(), stream, peer, place, accepted, told));
                 }
             }
-        } else if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
+            continue;
+        }
+        telemetry.turned_away();
+        if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
             turned_away += 1;
             if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
                 tracing::warn!(connections_max, turned_away, "connections too many turned away");
@@ -241,7 +249,7 @@ async fn shake_hands(
     tls: Tls,
     stream: TcpStream,
     peer: Peer,
-    place: OwnedSemaphorePermit,
+    place: Place,
     accepted: mpsc::Sender<io::Result<Connection>>,
     told: Arc<AtomicU32>,
 ) {

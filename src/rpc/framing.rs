@@ -18,7 +18,7 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
-use tonic::Status;
+use tonic::{Code, Status};
 use tower::{Layer, Service};
 
 use super::ledger::{Held, HoldingBody, Ledger, Skipped};
@@ -26,6 +26,7 @@ use super::status;
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
+use crate::telemetry::Telemetry;
 use crate::wire::reader;
 
 const PREFIX: usize = 5;
@@ -61,14 +62,15 @@ pub struct BoundLayer {
     /// For calls over transports that are no [`super::connection::Connection`].
     budget: ConnectionBudget,
     others: Arc<Semaphore>,
+    telemetry: Telemetry,
 }
 
 impl BoundLayer {
     /// Under this bound and budget.
     #[must_use]
-    pub fn new(bound: Bound, budget: &Budget) -> Self {
+    pub fn new(bound: Bound, budget: &Budget, telemetry: Telemetry) -> Self {
         let others = Arc::new(Semaphore::new(OTHER_CALLS_MAX));
-        Self { bound, budget: budget.connection(), others }
+        Self { bound, budget: budget.connection(), others, telemetry }
     }
 
     /// A place for a call of health or reflection.
@@ -137,7 +139,12 @@ where
         let ledger = Ledger::default();
         request.extensions_mut().insert(ledger.clone());
         let budget = request.extensions().get().unwrap_or(&self.layer.budget).clone();
-        let gate = Gate { bound: self.layer.bound, budget, ledger: ledger.clone() };
+        let gate = Gate {
+            bound: self.layer.bound,
+            budget,
+            ledger: ledger.clone(),
+            telemetry: self.layer.telemetry.clone(),
+        };
         let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
         let answer = self.inner.call(request);
         Box::pin(async move {
@@ -152,6 +159,7 @@ struct Gate {
     bound: Bound,
     budget: ConnectionBudget,
     ledger: Ledger,
+    telemetry: Telemetry,
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<Share, Refusal>> + Send>>;
@@ -324,6 +332,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for BatchBody<B> {
             let frame = match Pin::new(&mut this.inner).poll_frame(context) {
                 Poll::Ready(frame) => frame,
                 Poll::Pending if this.is_late(context) => {
+                    this.gate.telemetry.refused(Code::DeadlineExceeded);
                     return Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
                         "the batch did not arrive within {} s of its first bytes (message_s_max): \
                          send it again",
@@ -440,7 +449,12 @@ mod tests {
 
     fn body<B>(inner: B, budget: &Budget) -> (BatchBody<B>, Ledger) {
         let ledger = Ledger::default();
-        let gate = Gate { bound: BOUND, budget: budget.connection(), ledger: ledger.clone() };
+        let gate = Gate {
+            bound: BOUND,
+            budget: budget.connection(),
+            ledger: ledger.clone(),
+            telemetry: Telemetry::default(),
+        };
         (BatchBody::new(inner, gate), ledger)
     }
 

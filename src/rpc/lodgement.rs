@@ -23,6 +23,7 @@ use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
 use crate::rules::day_law::DayLaw;
 use crate::rules::finding::OwnFindings;
+use crate::telemetry::Telemetry;
 use crate::wire::normalise::normalise_lrn;
 use crate::wire::reader;
 
@@ -157,13 +158,17 @@ impl LodgementService {
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
-            let pending: Pending =
-                match self.begin(message, &caller, &ledger, Framing::Stream).await {
-                    Ok(answer) => Box::pin(answered(answer, batch_id, ledger.clone())),
-                    Err(Skipped { refusal, batch_id }) => {
-                        Box::pin(std::future::ready(refused(&batch_id, &refusal)))
-                    }
-                };
+            let begun = self.begin(message, &caller, &ledger, Framing::Stream).await;
+            let pending: Pending = match begun {
+                Ok(answer) => {
+                    let (ledger, telemetry) = (ledger.clone(), self.engine.telemetry().clone());
+                    Box::pin(answered(answer, batch_id, ledger, telemetry))
+                }
+                Err(Skipped { refusal, batch_id }) => {
+                    let refused = refused(&batch_id, &refusal, self.engine.telemetry());
+                    Box::pin(std::future::ready(refused))
+                }
+            };
             place.send(pending);
         }
     }
@@ -189,21 +194,27 @@ async fn answered(
     answer: impl Future<Output = Result<Answer, Refusal>>,
     batch_id: String,
     ledger: Ledger,
+    telemetry: Telemetry,
 ) -> Result<AnswerBytes, Status> {
     match answer.await {
         Ok(answer) => Ok(AnswerBytes::of(answer, ledger)),
-        Err(refusal) => refused(&batch_id, &refusal),
+        Err(refusal) => refused(&batch_id, &refusal, &telemetry),
     }
 }
 
-fn log_refusal(batch_id: &str, refusal: &Refusal) {
+fn note_refusal(batch_id: &str, refusal: &Refusal, telemetry: &Telemetry) {
+    telemetry.refused(status::code(refusal.kind));
     tracing::info!(batch_id, field = refusal.field, reason = refusal.message, "batch refused");
 }
 
 /// A refusal as an item of the stream; only a server that takes nothing any more ends it, from anyone or
 /// from this caller.
-fn refused(batch_id: &str, refusal: &Refusal) -> Result<AnswerBytes, Status> {
-    log_refusal(batch_id, refusal);
+fn refused(
+    batch_id: &str,
+    refusal: &Refusal,
+    telemetry: &Telemetry,
+) -> Result<AnswerBytes, Status> {
+    note_refusal(batch_id, refusal, telemetry);
     if matches!(refusal.kind, RefusalKind::Unavailable | RefusalKind::Unknown) {
         return Err(status::of(refusal));
     }
@@ -233,7 +244,7 @@ impl Lodgement for LodgementService {
         match answer {
             Ok(answer) => Ok(Response::new(AnswerBytes::of(answer, ledger))),
             Err(Skipped { refusal, batch_id }) => {
-                log_refusal(&batch_id, &refusal);
+                note_refusal(&batch_id, &refusal, self.engine.telemetry());
                 Err(status::of(&refusal))
             }
         }

@@ -7,9 +7,11 @@
 //! - [`lodgement`], [`compliance`]: the two services. `reads` and `watch` are parts of the second.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
+//! - `health`: what is served. [`closed`]: the listener while nothing is.
 //! - [`server`]: all of it behind one listener.
 
 pub mod access;
+pub mod closed;
 pub mod codec;
 pub mod compliance;
 pub mod connection;
@@ -21,5 +23,6 @@ pub mod server;
 pub mod status;
 pub mod tls;
 
+mod health;
 mod reads;
 mod watch;

@@ -8,29 +8,29 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
-use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
 
 use super::access::{Access, AccessError};
+use super::closed::Closed;
 use super::compliance::{ComplianceOptions, ComplianceService};
 use super::connection;
 use super::framing::{Bound, BoundLayer};
 use super::guard::{Guard, GuardLayer};
+use super::health::{Health, Served};
 use super::lodgement::LodgementService;
+use super::tls::Tls;
 use crate::audit::check::AuditError;
 use crate::audit::log::Log;
 use crate::audit::{Event, Hash};
-use crate::config::{CONNECTION_WINDOW_BYTES, Config};
+use crate::config::{CONNECTION_WINDOW_BYTES, Config, ConfigError, Sizes};
 use crate::ingest::engine::Engine;
+use crate::ingest::refusal::Refusal;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
 use crate::summary::Board;
+use crate::telemetry::Telemetry;
 
 /// How long what the server itself records may take.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
-
-/// Names under which the health service knows our services; the empty one is the whole server.
-const HEALTH_NAMES: [&str; 3] = ["", "waag.v1.Lodgement", "waag.v1.Compliance"];
 
 /// Why the server does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +49,15 @@ pub enum ServeError {
     /// The audit log is damaged, or cannot be written.
     #[error("the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// Where it listens cannot be told.
+    #[error("the address of the listener: {0}")]
+    Address(std::io::Error),
+    /// A setting is out of its bounds.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A task that should not end has ended.
+    #[error("the listener's task: {0}")]
+    Task(#[from] tokio::task::JoinError),
     /// Reflection cannot be built of our own descriptors.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -63,27 +72,45 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     stopping: watch::Sender<bool>,
+    accepting: tokio::task::JoinHandle<TcpListener>,
     task: tokio::task::JoinHandle<Result<(), tonic::transport::Error>>,
-    health: HealthReporter,
+    health: Arc<Health>,
+    telemetry: Telemetry,
+    sizes: Sizes,
     watcher: tokio::task::AbortHandle,
     drain: Duration,
     board: Board,
     audit: Log,
+    tls: Option<Tls>,
 }
 
-/// Starts to listen.
+/// Starts to listen, and to serve.
 ///
 /// # Errors
 /// See [`ServeError`].
 pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, ServeError> {
     let access = Access::read(config)?;
-    let audit = Log::open(&config.data_dir)?;
-    let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
     let address = config.listen;
     let listener = TcpListener::bind(address)
         .await
         .map_err(|source| ServeError::Listen { address, source })?;
-    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    serve(listener, config, access, engine).await
+}
+
+/// Starts to serve whoever comes to `listener` and is let in.
+///
+/// # Errors
+/// See [`ServeError`].
+pub async fn serve(
+    listener: TcpListener,
+    config: &Config,
+    access: Access,
+    engine: Arc<Engine>,
+) -> Result<Running, ServeError> {
+    let audit = Log::open(&config.data_dir)?;
+    let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
+    let address = listener.local_addr().map_err(ServeError::Address)?;
+    let (sizes, telemetry) = (config.check()?, engine.telemetry().clone());
     let (stopping, is_stopping) = watch::channel(false);
     let within = Duration::from_secs(config.message_s_max);
     let bound = Bound { bytes_max: engine.bytes_max(), within };
@@ -95,10 +122,10 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         path: config.data_dir.join(crate::audit::FOLDER),
         source: std::io::Error::other(error),
     })?;
-    let (health, health_service) = tonic_health::server::health_reporter();
-    for name in HEALTH_NAMES {
-        health.set_service_status(name, ServingStatus::Serving).await;
-    }
+    let (health, health_service) = Health::new(telemetry.clone());
+    let served = Served::now(&engine, config.clock_behind_s_max).await;
+    health.say(served).await;
+    let health = Arc::new(health);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(crate::proto::DESCRIPTORS)
@@ -124,7 +151,7 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         .max_concurrent_streams(config.connection_streams_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .layer(GuardLayer(guard.clone()))
-        .layer(BoundLayer::new(bound, engine.budget()))
+        .layer(BoundLayer::new(bound, engine.budget(), telemetry.clone()))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
@@ -135,10 +162,12 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
         let _ = until.wait_for(|is_stopping| *is_stopping).await;
     };
     let (accepted, incoming) = mpsc::channel(1);
-    tokio::spawn(connection::accept(
+    let of = Arc::clone(&engine);
+    let accepting = tokio::spawn(connection::accept(
         listener,
-        Arc::clone(&engine),
+        move || of.budget().connection(),
         (access.tls.clone(), !guard.is_open()),
+        telemetry.clone(),
         engine.connections_max(),
         accepted,
         accepting,
@@ -146,31 +175,25 @@ pub async fn listen(config: &Config, engine: Arc<Engine>) -> Result<Running, Ser
     let incoming = ReceiverStream::new(incoming);
     let task = tokio::spawn(server.serve_with_incoming_shutdown(incoming, shutdown));
     let board = engine.board().clone();
-    let watching = watch_health(engine, health.clone(), config.clock_behind_s_max);
+    let following = Arc::clone(&health).follow(engine, config.clock_behind_s_max, served);
+    let tls = access.tls.clone();
     let keeping_up = access.keep_up(audit.clone());
-    let watcher = tokio::spawn(async { tokio::join!(watching, keeping_up) }).abort_handle();
+    let watcher = tokio::spawn(async { tokio::join!(following, keeping_up) }).abort_handle();
     let drain = Duration::from_secs(config.drain_s_max);
-    Ok(Running { address, stopping, task, health, watcher, drain, board, audit })
-}
-
-/// A clock that falls behind the journal, or a journal that failed, makes the server unhealthy.
-async fn watch_health(engine: Arc<Engine>, health: HealthReporter, clock_behind_s_max: u64) {
-    let mut was_serving = true;
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        ticks.tick().await;
-        let behind_s = engine.clock().behind_ms() / 1_000;
-        let is_serving = !engine.is_failed() && behind_s <= clock_behind_s_max;
-        if is_serving != was_serving {
-            tracing::warn!(is_serving, behind_s, "health changed");
-            let status =
-                if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-            for name in HEALTH_NAMES {
-                health.set_service_status(name, status).await;
-            }
-            was_serving = is_serving;
-        }
-    }
+    Ok(Running {
+        address,
+        stopping,
+        accepting,
+        task,
+        health,
+        telemetry,
+        sizes,
+        watcher,
+        drain,
+        board,
+        audit,
+        tls,
+    })
 }
 
 impl Running {
@@ -184,16 +207,22 @@ impl Running {
     }
 
     /// Says NOT_SERVING, reads no more, lets what is in work finish, at most for the time that the
-    /// settings give.
+    /// settings give. Whoever connects meanwhile is told so.
     pub async fn stop(self) {
         // Or it might say SERVING again.
         self.watcher.abort();
-        for name in HEALTH_NAMES {
-            self.health.set_service_status(name, ServingStatus::NotServing).await;
-        }
+        self.health.say(Served::NOTHING).await;
         self.stopping.send_replace(true);
         self.board.stop();
         self.record("stop", String::new()).await;
+        let closed = match self.accepting.await {
+            Ok(listener) => {
+                Closed::on(listener, &self.sizes, Refusal::stopping(), self.tls, self.telemetry)
+                    .await
+            }
+            Err(error) => Err(error.into()),
+        };
+        self.health.end().await;
         let mut task = self.task;
         match tokio::time::timeout(self.drain, &mut task).await {
             Ok(Ok(Ok(()))) => {}
@@ -203,6 +232,13 @@ impl Running {
                 tracing::warn!("some calls did not end in time and were cut off");
                 task.abort();
             }
+        }
+        let ended = match closed {
+            Ok(closed) => closed.end().await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::error!(%error, "those who connected during the stop were told nothing");
         }
     }
 }

@@ -120,6 +120,11 @@ pub struct Starting {
 }
 
 impl Starting {
+    /// What the log has after `text`, once it is there.
+    pub fn told(&self, text: &str) -> String {
+        told(&self.log, text)
+    }
+
     pub fn signal(&self, signal: &str) {
         send_signal(&self.child, signal);
     }
@@ -143,6 +148,19 @@ impl Starting {
                 Err(log)
             }
         }
+    }
+}
+
+/// What a log has after `text`, to the end of that line, once it is there.
+fn told(log: &Mutex<String>, text: &str) -> String {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let log = log.lock().unwrap().clone();
+        if let Some((_, rest)) = log.split_once(text) {
+            return rest.lines().next().unwrap_or_default().trim().to_owned();
+        }
+        assert!(Instant::now() < until, "no {text:?} in the log:\n{log}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -172,13 +190,14 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// What the log has after `text`, once it is there.
+    pub fn told(&self, text: &str) -> String {
+        told(&self.log, text)
+    }
+
     /// Waits until the log holds `text`.
     pub fn wait_for_log(&self, text: &str) {
-        let until = Instant::now() + Duration::from_secs(60);
-        while !self.log().contains(text) {
-            assert!(Instant::now() < until, "no {text:?} in the log:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        self.told(text);
     }
 
     pub fn signal(&self, signal: &str) {
@@ -349,6 +368,17 @@ pub fn batch(id: &str, declarations: Vec<v1::Declaration>) -> SubmitBatchRequest
 
 pub async fn lodge(server: &Server, request: SubmitBatchRequest) -> v1::SubmitBatchResponse {
     server.lodgement().await.submit_batch(request).await.unwrap().into_inner()
+}
+
+/// What `GET /metrics` at `address` answers, with status and headers.
+pub fn http_get(address: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(HANGS_AFTER)).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// Copies a folder with all that is in it.
