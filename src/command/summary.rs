@@ -25,7 +25,7 @@ use crate::proto::v1::{
 ///   waag summary
 ///   waag summary --actor NL830000003 --period 2026-11-01..2026-11-30
 ///   waag summary --role ioss-holder --json
-///   waag summary --from https://waag.example:50051 --authority ca.pem --token-file token
+///   waag summary --from "$URL" --authority ca.pem --token-file token
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SummaryArgs {
