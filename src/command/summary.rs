@@ -111,12 +111,12 @@ pub enum SummaryError {
         watermark: u64,
     },
     /// The call failed.
-    #[error("the server at {url} says {}: {}", source.code(), source.message())]
+    #[error("the server at {url} says {}: {}", status.code(), status.message())]
     Call {
         /// Where.
         url: String,
         /// The server's answer.
-        source: Box<tonic::Status>,
+        status: Box<tonic::Status>,
     },
     /// Standard output cannot be written.
     #[error("standard output: cannot be written")]
@@ -186,7 +186,7 @@ fn failed(args: &SummaryArgs, status: tonic::Status) -> SummaryError {
         (tonic::Code::DeadlineExceeded, _) if args.at_least_watermark > 0 => {
             SummaryError::TooEarly { watermark: args.at_least_watermark }
         }
-        _ => SummaryError::Call { url: args.from.clone(), source: Box::new(status) },
+        _ => SummaryError::Call { url: args.from.clone(), status: Box::new(status) },
     }
 }
 
