@@ -33,6 +33,11 @@ const KILLS: usize = 25;
 const IN_THE_MIDDLE: usize = 20;
 /// Where it takes more than this, the test does not do what it is for.
 const KILLS_MAX: usize = 200;
+
+/// `WAAG_TIMES` as many of each, where that is set.
+fn times(count: usize) -> usize {
+    count * std::env::var("WAAG_TIMES").map_or(1, |times| times.parse().unwrap())
+}
 const CLOCK: &str = "2026-11-05T08:00";
 
 fn batches() -> Vec<SubmitBatchRequest> {
@@ -208,8 +213,8 @@ async fn killed(data: &Path, settings: &str, filling_after: Option<usize>) {
     };
 
     let (mut kills, mut in_the_middle) = (0, 0);
-    while kills < KILLS || in_the_middle < IN_THE_MIDDLE {
-        assert!(kills < KILLS_MAX, "{in_the_middle} of {kills} kills were in the middle");
+    while kills < times(KILLS) || in_the_middle < times(IN_THE_MIDDLE) {
+        assert!(kills < times(KILLS_MAX), "{in_the_middle} of {kills} kills were in the middle");
         let server = start();
         // Some of what was answered, and from somewhere in the rest, all of it.
         let from = random(batches.len() as u64 / 2) as usize;
@@ -227,6 +232,8 @@ async fn killed(data: &Path, settings: &str, filling_after: Option<usize>) {
         in_the_middle += usize::from(is_in_the_middle);
         note(&answers);
     }
+
+    println!("{kills} kills, {in_the_middle} of them in the middle of a stream");
 
     // After all that, everything once more.
     let server = start();
@@ -281,8 +288,8 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
     let start = |data: &Path| Start { settings: &settings, ..Start::at(data, CLOCK) }.run();
     let (_outer, data) = folder();
     let (mut answered, mut kills, mut in_the_middle) = (0, 0, 0);
-    while in_the_middle < IN_THE_MIDDLE {
-        assert!(kills < KILLS_MAX, "{in_the_middle} of {kills} kills were in the middle");
+    while in_the_middle < times(IN_THE_MIDDLE) {
+        assert!(kills < times(KILLS_MAX), "{in_the_middle} of {kills} kills were in the middle");
         let server = start(&data);
         // Unanswered batches may have been lodged; sending from the last answer on is enough. With
         // few left, all of it again.
@@ -296,6 +303,7 @@ async fn killed_runs_come_to_what_a_run_without_a_crash_comes_to() {
         in_the_middle += usize::from(is_in_the_middle);
         answered += answers.len();
     }
+    println!("{kills} kills, {in_the_middle} of them in the middle of a stream");
     let server = start(&data);
     let (answers, whole) = send(server.url(), batches.clone(), Arc::default()).await;
     assert!(whole);
