@@ -18,7 +18,7 @@ const ID: &str = "a batch";
 fn template() -> Template {
     let on = Day::parse("2026-11-05").unwrap();
     let options = Options { batch: 10, actors: 3, invalid: 0.3, ..Options::on(on) };
-    let list = Templates::make(&options, 8, &[4]).unwrap().list;
+    let list = Templates::make(&options, None, 8, &[4]).unwrap().list;
     let mixed = |template: &&Template| {
         template.places[0].first == Outcome::Accepted
             && template.places.iter().any(|place| place.first == Outcome::Rejected)

@@ -39,6 +39,8 @@ pub(crate) struct Load {
     /// Lines a second for each lane; as fast as it goes, if none.
     pub(crate) rate: Option<f64>,
     pub(crate) answers: Answers,
+    /// What is refused for now is not sent again.
+    pub(crate) drops_refused: bool,
 }
 
 impl Load {
@@ -292,7 +294,7 @@ impl Lane {
         let batch_id = load.templates.batch_id(load.plan.number(self.id, batch.sending.number));
         let bytes = match reply {
             Ok(bytes) => bytes,
-            Err(status) => return self.refused(batch, &batch_id, &status, meter),
+            Err(status) => return self.refused(load, batch, &batch_id, &status, meter),
         };
         let read = match load.mode {
             Mode::Stream => Answer::of_stream(&bytes),
@@ -313,7 +315,7 @@ impl Lane {
                 Ok(())
             }
             Answer::Refusal(Refusal { retry_after_ms, .. }) if retry_after_ms > 0 => {
-                self.again_later(batch, in_ms(retry_after_ms), meter);
+                self.refused_for_now(load, batch, in_ms(retry_after_ms), meter);
                 Ok(())
             }
             Answer::Refusal(refusal) => {
@@ -328,6 +330,7 @@ impl Lane {
 
     fn refused(
         &mut self,
+        load: &Load,
         batch: UnderWay,
         batch_id: &str,
         status: &Status,
@@ -337,13 +340,23 @@ impl Lane {
         let Some(delay) = retry else {
             return Err(refused_for_good(batch_id, status.code().into(), status.message()));
         };
-        self.again_later(batch, Instant::now() + delay, meter);
+        self.refused_for_now(load, batch, Instant::now() + delay, meter);
         Ok(())
     }
 
-    fn again_later(&mut self, batch: UnderWay, when: Instant, meter: &Mutex<Meter>) {
+    fn refused_for_now(
+        &mut self,
+        load: &Load,
+        batch: UnderWay,
+        until: Instant,
+        meter: &Mutex<Meter>,
+    ) {
         locked(meter).refusals += 1;
-        self.later.push_back((when, batch));
+        if load.drops_refused {
+            self.unanswered.remove(&batch.sending.number);
+        } else {
+            self.later.push_back((until, batch));
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use waag::command::Failure;
 use waag::command::generate::day;
 use waag::day::Day;
 use waag::generate::{Options, Random};
+use waag::id::Eori;
 
 use super::check::Book;
 use super::lane::{Answers, Lane, Load};
@@ -62,8 +63,18 @@ pub(crate) struct LoadArgs {
     pub(crate) invalid: f64,
 
     /// Declarants, the n-th sending an n-th of what the first does
-    #[arg(long, value_name = "N", default_value_t = 35)]
+    #[arg(long, value_name = "N", default_value_t = 35, conflicts_with = "declarant")]
     pub(crate) actors: u32,
+
+    /// One declarant who lodges it all
+    #[arg(long, value_name = "EORI", value_parser = eori)]
+    pub(crate) declarant: Option<Eori>,
+
+    /// Do not send again what was refused for now: a sender that does not heed when to come back
+    ///
+    /// Nothing may refer to what was sent before: --replays 0 --conflicts 0.
+    #[arg(long)]
+    pub(crate) drop_refused: bool,
 
     /// Another seed gives other LRNs; from the clock, if left out, so that runs may follow one
     /// another on the same data
@@ -88,6 +99,8 @@ pub(crate) struct Settings {
     pub(crate) conflicts: f64,
     pub(crate) invalid: f64,
     pub(crate) actors: u32,
+    pub(crate) declarant: Option<String>,
+    pub(crate) drop_refused: bool,
     pub(crate) seed: u64,
     pub(crate) on: String,
     pub(crate) templates: usize,
@@ -112,6 +125,13 @@ impl LoadArgs {
         if self.rate == Some(0) {
             return Err("--rate is 0: leave it out for as fast as it goes".into());
         }
+        if self.drop_refused && (replays > 0.0 || conflicts > 0.0) {
+            let told = format!(
+                "--drop-refused with --replays {replays} and --conflicts {conflicts}: both must be 0, since \
+                 what they refer to may have been dropped"
+            );
+            return Err(told.into());
+        }
         let seed = self.seed.unwrap_or_else(clock_seed);
         let lanes = u64::from(self.connections);
         let count = self.template_count(lines);
@@ -129,14 +149,15 @@ impl LoadArgs {
             invalid.to_bits(),
         ];
         let options = Options {
-            actors: self.actors,
+            actors: self.declarant.map_or(self.actors, |_| 1),
             batch: self.batch,
             seed,
             invalid,
             ..Options::on(self.on)
         };
         // At most 64.
-        let templates = Templates::make(&options, usize::try_from(count)?, &parts)?;
+        let declarant = self.declarant.as_ref().map(Eori::as_str);
+        let templates = Templates::make(&options, declarant, usize::try_from(count)?, &parts)?;
         let key = Random::keyed(&parts).next();
         let reach = 2 * u64::from(self.batches_in_flight);
         let plan = Plan::new(key, lanes, count, reach, &mix);
@@ -148,6 +169,7 @@ impl LoadArgs {
             in_flight: usize::from(self.batches_in_flight),
             rate: self.lane_rate(),
             answers: Answers::Verdicts,
+            drops_refused: self.drop_refused,
         };
         Ok((load, settings))
     }
@@ -182,7 +204,9 @@ impl LoadArgs {
             replays_as_whole_batches: whole,
             conflicts: self.conflicts,
             invalid: self.invalid,
-            actors: self.actors,
+            actors: self.declarant.map_or(self.actors, |_| 1),
+            declarant: self.declarant.map(|eori| eori.as_str().to_owned()),
+            drop_refused: self.drop_refused,
             seed,
             on: self.on.to_string(),
             templates: list.len(),
@@ -203,6 +227,13 @@ impl LoadArgs {
             })
             .collect()
     }
+}
+
+fn eori(text: &str) -> Result<Eori, String> {
+    Eori::parse(text).ok_or_else(|| {
+        "must be two letters in upper case followed by 1 to 15 letters, digits or hyphens"
+            .to_owned()
+    })
 }
 
 /// Different from run to run: microseconds since 1970.

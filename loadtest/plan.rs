@@ -279,7 +279,7 @@ mod tests {
     fn templates() -> Templates {
         let on = Day::parse("2026-11-05").unwrap();
         let options = Options { batch: 20, actors: 5, invalid: 0.1, ..Options::on(on) };
-        Templates::make(&options, 4, &[5]).unwrap()
+        Templates::make(&options, None, 4, &[5]).unwrap()
     }
 
     /// Holds the parts against a plain model: what each (lane, batch, place) brought in.

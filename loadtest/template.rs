@@ -105,20 +105,24 @@ fn put(bytes: &mut [u8], at: usize, text: &[u8]) {
 }
 
 impl Templates {
-    /// So many batches of `options.batch` declarations each, with their share of invalid ones.
-    /// `key_parts`: everything else that decides what an LRN stands for.
+    /// So many batches of `options.batch` declarations each, with their share of invalid ones, all of them
+    /// `declarant`'s where there is one. `key_parts`: everything else that decides what an LRN stands for.
     ///
     /// # Errors
     /// An option outside its bounds.
     pub(crate) fn make(
         options: &Options,
+        declarant: Option<&str>,
         count: usize,
         key_parts: &[u64],
     ) -> Result<Self, Failure> {
         let mut random = Random::keyed(key_parts);
         let (key, tag) = (random.next(), tag(&mut random));
         let mut list = Vec::new();
-        for generated in Self::generated(options)?.take(count) {
+        for mut generated in Self::generated(options)?.take(count) {
+            if let Some(declarant) = declarant {
+                generated.request.declarant = declarant.to_owned();
+            }
             list.push(Template::new(generated, &tag)?);
         }
         Ok(Self { list, tag, key })
@@ -290,7 +294,7 @@ mod tests {
             number in 0_u64..10_000_000_000,
             contents in proptest::collection::vec((any::<bool>(), 0_u64..10_000_000_000), 40),
         ) {
-            let templates = Templates::make(&options(), 12, &[1, 2, 3]).unwrap();
+            let templates = Templates::make(&options(), None, 12, &[1, 2, 3]).unwrap();
             let request = Templates::generated(&options()).unwrap().nth(which).unwrap().request;
             let contents: Vec<Content> = contents
                 .into_iter()
@@ -307,8 +311,9 @@ mod tests {
 
     #[test]
     fn every_batch_is_full_and_some_declarations_are_invalid() {
-        let templates = Templates::make(&options(), 12, &[9]).unwrap();
+        let templates = Templates::make(&options(), Some("NL99"), 12, &[9]).unwrap();
         assert_eq!(templates.list.len(), 12);
+        assert!(templates.list.iter().all(|template| template.declarant == "NL99"));
         let mut rejected = 0;
         for template in &templates.list {
             assert_eq!(template.places.len(), 40);
@@ -319,6 +324,6 @@ mod tests {
         }
         // 480 × 0.3 less one in twenty whose defect was in the LRN: 137, and 5 deviations are 50.
         assert!((87..187).contains(&rejected), "{rejected}");
-        assert_ne!(Templates::make(&options(), 1, &[10]).unwrap().tag, templates.tag);
+        assert_ne!(Templates::make(&options(), None, 1, &[10]).unwrap().tag, templates.tag);
     }
 }
