@@ -47,6 +47,8 @@ pub struct Config {
     pub metrics_actors_max: u32,
     /// In which form `waag serve` writes its log.
     pub log_format: log::Format,
+    /// Where traces go; without it, nowhere.
+    pub traces: Option<TracesConfig>,
     /// Bytes of memory from which table, queues and buffers are sized.
     pub memory_max: ByteSize,
     /// Files in this folder replace the built-in rules of the same name.
@@ -88,6 +90,14 @@ pub struct Config {
     pub admission_wait_ms_max: u64,
     /// How long a message may take to arrive once it has its share of memory, seconds.
     pub message_s_max: u64,
+    /// How long a connection may take none of the answers that wait for it, seconds, before it is closed: what they
+    /// hold others could have. An answer of `answer_bytes_max` needs 70 KB/s to leave in this time.
+    pub answer_s_max: u64,
+    /// How long a connection may have no call on it, seconds, before it is closed: its place others could have.
+    /// Clients that keep a connection between batches send one every few minutes, or connect again.
+    pub connection_idle_s_max: u64,
+    /// Bytes of a call's headers, as HTTP/2 counts them: a token and its like have a few hundred.
+    pub header_bytes_max: ByteSize,
     /// Size of a journal segment.
     pub segment_bytes: ByteSize,
     /// Bytes of the journal that may wait to be sealed; past that batches are told to come back. At 224
@@ -109,6 +119,8 @@ pub struct Config {
     pub drain_s_max: u64,
     /// Connections at once, and fewer where `memory_max` has no room for so many.
     pub connections_max: u32,
+    /// Connections of one address at once; of IPv6, of one network of 64 bits.
+    pub address_connections_max: u32,
     /// Streams (calls) of one connection at once.
     pub connection_streams_max: u32,
     /// Watches over summaries at once, and fewer where `memory_max` has no room for so many (see
@@ -146,6 +158,23 @@ pub struct LimitConfig {
     pub bytes_per_s: Option<ByteSize>,
 }
 
+/// Where traces of batches go.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TracesConfig {
+    /// A collector that takes OTLP over gRPC, as `http://127.0.0.1:4317`.
+    pub endpoint: String,
+    /// One of so many batches is traced. Each has six spans, of 200 bytes and more.
+    #[serde(default = "TracesConfig::one_in")]
+    pub one_in: NonZeroU32,
+}
+
+impl TracesConfig {
+    fn one_in() -> NonZeroU32 {
+        NonZeroU32::MIN.saturating_add(999)
+    }
+}
+
 /// TLS of the listener. The files are PEM, and read again when one of them changes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +210,7 @@ impl Default for Config {
             metrics: None,
             metrics_actors_max: 200,
             log_format: log::Format::Text,
+            traces: None,
             memory_max: ByteSize(3 << 30),
             rules: None,
             time_zone: "Europe/Amsterdam".into(),
@@ -198,6 +228,9 @@ impl Default for Config {
             lookups_in_flight_max: 64,
             admission_wait_ms_max: 5_000,
             message_s_max: 60,
+            answer_s_max: 60,
+            connection_idle_s_max: 600,
+            header_bytes_max: ByteSize(16 << 10),
             segment_bytes: ByteSize(256 * MIB),
             unsealed_bytes_max: ByteSize(4 << 30),
             seal_interval_s: 3_600,
@@ -207,6 +240,7 @@ impl Default for Config {
             clock_behind_s_max: 60,
             drain_s_max: 30,
             connections_max: 256,
+            address_connections_max: 64,
             connection_streams_max: 256,
             watches_max: 32,
             summary_reads_max: 8,
@@ -229,6 +263,8 @@ pub struct Sizes {
     pub batches_in_flight_max: u64,
     /// Connections at once.
     pub connections_max: u64,
+    /// Connections of one address at once.
+    pub address_connections_max: u32,
     /// Look-ups whose answers have not left.
     pub lookups_in_flight_max: usize,
 }
@@ -397,6 +433,10 @@ impl Config {
             ("group_bytes_max", self.group_bytes_max.0, 16 * MIB),
             ("checkpoint_interval_ms", self.checkpoint_interval_ms, 3_600_000),
             ("message_s_max", self.message_s_max, 86_400),
+            ("answer_s_max", self.answer_s_max, 86_400),
+            ("connection_idle_s_max", self.connection_idle_s_max, 31_536_000),
+            ("header_bytes_max", self.header_bytes_max.0, MIB),
+            ("address_connections_max", self.address_connections_max.into(), 65_536),
             ("seal_interval_s", self.seal_interval_s, 31_536_000),
             ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
@@ -489,6 +529,7 @@ impl Config {
             bytes_in_flight_max,
             batches_in_flight_max,
             connections_max,
+            address_connections_max: self.address_connections_max,
             lookups_in_flight_max: lookups.min(self.lookups_in_flight_max),
         })
     }

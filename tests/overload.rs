@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use common::{CLOCK, SETTINGS, Server, Start, batch, declaration, folder};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
-use tonic::{Code, Streaming};
+use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 use waag::proto::v1::get_declaration_request::Key;
 use waag::proto::v1::lodgement_client::LodgementClient;
@@ -233,4 +233,85 @@ async fn an_answer_that_nobody_reads_keeps_its_place_among_the_look_ups() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the place is not given back");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_disconnected() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nanswer_s_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut slow = Lodging::on(slow_to_read(&server).await).await;
+    let mut other = Lodging::on(server.lodgement().await).await;
+    slow.send("L1").await;
+    lodged(&mut server.lodgement().await, "L1").await;
+    server.wait_for_log("a client takes no answers: it is disconnected");
+    assert!(slow.answers.message().await.is_err());
+    // Whoever takes theirs goes on, however long nothing was sent; and to send again is safe.
+    other.send("L2").await;
+    other.assert_accepted("L2").await;
+    let mut again = Lodging::on(server.lodgement().await).await;
+    again.send("L1").await;
+    let Item::Answer(answer) = again.receive().await else { panic!("refused") };
+    assert_eq!(answer.verdicts[0].outcome(), Outcome::Replayed);
+}
+
+async fn is_accepted(client: &mut LodgementClient<Channel>, lrn: &str) -> Result<(), Status> {
+    let answer = client.submit_batch(batch(lrn, vec![declaration(lrn)])).await?.into_inner();
+    assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_address_has_so_many_connections_and_another_has_its_own() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\naddress_connections_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut first = server.lodgement().await;
+    is_accepted(&mut first, "A0").await.unwrap();
+    let status = is_accepted(&mut server.lodgement().await, "B0").await.unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert!(status.message().contains("your address has 1 connections"), "{status:?}");
+    assert!(status.message().contains("address_connections_max"), "{status:?}");
+    assert!(status.get_details_retry_info().is_some(), "{status:?}");
+    let elsewhere = Channel::from_shared(server.url()).unwrap();
+    let elsewhere = elsewhere.local_address(Some([127, 0, 0, 2].into())).connect().await.unwrap();
+    is_accepted(&mut LodgementClient::new(elsewhere), "B0").await.unwrap();
+    is_accepted(&mut first, "A1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_without_calls_is_closed_and_one_with_a_call_stays() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nconnection_idle_s_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut open = Lodging::on(server.lodgement().await).await;
+    let address = server.url().strip_prefix("http://").unwrap().to_owned();
+    let idle = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(common::HANGS_AFTER)).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    });
+    idle.await.unwrap();
+    // By now the other one would have been closed as well.
+    open.send("L1").await;
+    open.assert_accepted("L1").await;
+}
+
+#[tokio::test]
+async fn a_call_with_too_many_headers_is_refused_and_the_connection_goes_on() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nheader_bytes_max = \"2KiB\"\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut client = server.lodgement().await;
+    let mut request = tonic::Request::new(batch("b", vec![declaration("L1")]));
+    let long = "x".repeat(1_024).parse().unwrap();
+    request.metadata_mut().insert("x-long", long);
+    client.submit_batch(request).await.unwrap();
+    let mut request = tonic::Request::new(batch("b", vec![declaration("L2")]));
+    let long = "x".repeat(2_048).parse().unwrap();
+    request.metadata_mut().insert("x-long", long);
+    let status = client.submit_batch(request).await.unwrap_err();
+    assert!(status.message().contains("431"), "{status:?}");
+    is_accepted(&mut client, "L2").await.unwrap();
 }

@@ -261,6 +261,7 @@ mod tests {
             bytes_in_flight_max: bytes,
             batches_in_flight_max: batches,
             connections_max: 1,
+            address_connections_max: 1,
             lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, batch_bytes_max, Duration::from_secs(5))

@@ -18,7 +18,7 @@ use tonic::transport::Server;
 use tower::{Layer, Service};
 
 use super::access::Access;
-use super::connection;
+use super::connection::{self, Patience, Terms};
 use super::health::{Health, Served};
 use super::server::ServeError;
 use super::status;
@@ -32,6 +32,8 @@ use crate::telemetry::Telemetry;
 const CONNECTION_STREAMS_MAX: u32 = 16;
 /// How long a connection may take to end once it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long a client may take no answer, of a line each.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Paths of the calls that are answered.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -78,13 +80,20 @@ impl Closed {
         let (accepted, incoming) = mpsc::channel(1);
         // Nothing is taken from it: no batch is read.
         let budget = Budget::new(sizes, 0, Duration::ZERO);
+        let terms = Terms {
+            tls,
+            // Nobody is asked who they are: they are told nothing but that.
+            must_be_known: false,
+            // Health may be watched for as long as it is closed.
+            patience: Patience { answer_within: ANSWER_WITHIN, call_within: None },
+            connections_max: sizes.connections_max,
+            address_connections_max: sizes.address_connections_max,
+        };
         let accepting = tokio::spawn(connection::accept(
             listener,
             move || budget.connection(),
-            // Nobody is asked who they are: they are told nothing but that.
-            (tls, false),
+            terms,
             telemetry,
-            sizes.connections_max,
             accepted,
             is_stopping.clone(),
         ));

@@ -1,6 +1,6 @@
-//! Connections: each has its budget, and there are only so many. The first call of one too many is
-//! told so, and the connection closed, so that its client sees a reason and not a reset. With TLS hands
-//! are shaken here, beside the accepting of others.
+//! Connections: each has its budget, and there are only so many, and of one address. The first call of one
+//! too many is told so, and the connection closed. With TLS hands are shaken here, beside the accepting of
+//! others.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,23 +10,24 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::status;
+use super::addresses::{Addresses, AtAddress};
+use super::farewell::{PREFACE, turn_away};
 use super::tls::Tls;
+use super::traffic::{Quiet, Traffic};
 use crate::identity::subject::Subject;
 use crate::ingest::budget::ConnectionBudget;
 use crate::ingest::refusal::Refusal;
 use crate::telemetry::{OpenConnection, Telemetry};
 
-/// How long a client that is turned away may take in all, and to make its first call.
+/// How long a client that is turned away may take in all.
 const FAREWELL: Duration = Duration::from_secs(3);
-const FIRST_CALL: Duration = Duration::from_secs(1);
 /// Clients turned away at once; the connections of more are closed without a word.
 const FAREWELLS_MAX: usize = 64;
 /// After an accept that failed, as for want of file descriptors.
@@ -53,6 +54,8 @@ pub struct Peer {
     pub is_known: Arc<AtomicBool>,
     /// What its calls may have in work.
     pub budget: ConnectionBudget,
+    /// Its calls, and what is on its way out.
+    pub(super) traffic: Arc<Traffic>,
 }
 
 #[derive(Debug)]
@@ -80,18 +83,25 @@ pub struct Connection {
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     /// Until when a known client must have called, where callers must be known.
     unknown: Option<Pin<Box<Sleep>>>,
+    /// Whether answers are taken.
+    stalled: Quiet,
+    /// Whether calls are made, where they must be.
+    idle: Option<Quiet>,
     _place: Place,
 }
 
-/// A place among the connections there may be, and in the count of those there are.
-type Place = (OwnedSemaphorePermit, OpenConnection);
+/// A place among the connections there may be, one among those of its address, and one in the count of those
+/// there are.
+type Place = (OwnedSemaphorePermit, AtAddress, OpenConnection);
 
 impl Connection {
-    fn new(stream: Stream, peer: Peer, place: Place) -> Self {
+    fn new(stream: Stream, peer: Peer, place: Place, patience: Patience) -> Self {
         let preface = Some((PREFACE.len(), Box::pin(tokio::time::sleep(PREFACE_WITHIN))));
         let is_known = peer.is_known.load(Ordering::Relaxed);
         let unknown = (!is_known).then(|| Box::pin(tokio::time::sleep(KNOWN_WITHIN)));
-        Self { stream, peer, preface, unknown, _place: place }
+        let stalled = Quiet::new(patience.answer_within);
+        let idle = patience.call_within.map(Quiet::new);
+        Self { stream, peer, preface, unknown, stalled, idle, _place: place }
     }
 }
 
@@ -128,6 +138,19 @@ impl AsyncRead for Connection {
             }
             self.unknown = None;
         }
+        let Self { stalled, idle, peer: Peer { address, traffic, .. }, .. } = &mut *self;
+        if read.is_pending() && stalled.poll(context, || traffic.untaken()).is_ready() {
+            tracing::info!(%address, "a client takes no answers: it is disconnected");
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if read.is_pending()
+            && let Some(idle) = idle
+            && idle.poll(context, || traffic.unused()).is_ready()
+        {
+            tracing::debug!(%address, "a client makes no calls: it is disconnected");
+            // As if it had ended by itself: that is no error.
+            return Poll::Ready(Ok(()));
+        }
         read
     }
 }
@@ -162,18 +185,63 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Accepts connections until `stopping` says so, `connections_max` at once, and hands them on, each with
+/// On what terms connections are taken.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    /// With TLS, where there is any.
+    pub(super) tls: Option<Tls>,
+    /// A connection on which no known client calls does not stay.
+    pub(super) must_be_known: bool,
+    /// Nor does one that has others wait for too long.
+    pub(super) patience: Patience,
+    /// So many at once.
+    pub(super) connections_max: u64,
+    /// So many of one address.
+    pub(super) address_connections_max: u32,
+}
+
+/// For how long a connection may be of no use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// None of the answers that wait for it are taken.
+    pub(super) answer_within: Duration,
+    /// No call is made on it.
+    pub(super) call_within: Option<Duration>,
+}
+
+impl Terms {
+    /// What one connection too many is told.
+    fn too_many(&self, is_of_address: bool) -> Refusal {
+        let Self { connections_max, address_connections_max, .. } = self;
+        let sentence = if is_of_address {
+            format!(
+                "your address has {address_connections_max} connections, the most that one may have \
+                 (address_connections_max): lodge over those, or come back later"
+            )
+        } else {
+            format!(
+                "the server has {connections_max} connections, the most it takes (connections_max, \
+                 memory_max): come back later"
+            )
+        };
+        Refusal::exhausted(sentence, 1_000)
+    }
+}
+
+/// Accepts connections until `stopping` says so, as many as `terms` have, and hands them on, each with
 /// its `budget`, once hands are shaken where there is TLS. Gives the listener back.
 pub(super) async fn accept(
     listener: TcpListener,
     budget: impl Fn() -> ConnectionBudget,
-    (tls, must_be_known): (Option<Tls>, bool),
+    terms: Terms,
     telemetry: Telemetry,
-    connections_max: u64,
     accepted: mpsc::Sender<io::Result<Connection>>,
     mut stopping: watch::Receiver<bool>,
 ) -> TcpListener {
-    let places = Arc::new(Semaphore::new(usize::try_from(connections_max).unwrap_or(usize::MAX)));
+    let Terms { must_be_known, patience, .. } = terms;
+    let most = usize::try_from(terms.connections_max).unwrap_or(usize::MAX);
+    let places = Arc::new(Semaphore::new(most));
+    let addresses = Addresses::new(terms.address_connections_max);
     let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
     let (mut handshakes, handshakes_told) = (Instant::now(), Arc::new(AtomicU32::new(0)));
     let (mut turned_away, mut told) = (0_u64, None::<Instant>);
@@ -196,14 +264,18 @@ pub(super) async fn accept(
             tracing::debug!(%error, "a connection went as it came");
             continue;
         }
-        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let place = (place, telemetry.connected());
+        let at_address = addresses.enter(address.ip());
+        let is_of_address = at_address.is_none();
+        let place = at_address.zip(Arc::clone(&places).try_acquire_owned().ok());
+        if let Some((at_address, place)) = place {
+            let place = (place, at_address, telemetry.connected());
             let is_known = Arc::new(AtomicBool::new(!must_be_known));
             let budget = budget();
-            let peer = Peer { address, certificate: None, is_known, budget };
-            match &tls {
+            let traffic = Arc::default();
+            let peer = Peer { address, certificate: None, is_known, budget, traffic };
+            match &terms.tls {
                 None => {
-                    let connection = Connection::new(Stream::Plain(stream), peer, place);
+                    let connection = Connection::new(Stream::Plain(stream), peer, place, patience);
                     if accepted.send(Ok(connection)).await.is_err() {
                         return listener;
                     }
@@ -215,7 +287,17 @@ pub(super) async fn accept(
                         handshakes_told.store(0, Ordering::Relaxed);
                     }
                     let (accepted, told) = (accepted.clone(), Arc::clone(&handshakes_told));
-                    tokio::spawn(shake_hands(tls.clone(), stream, peer, place, accepted, told));
+                    let connection = move |(stream, certificate)| {
+                        let peer = Peer { certificate, ..peer };
+                        Connection::new(Stream::Tls(stream), peer, place, patience)
+                    };
+                    tokio::spawn(shake_hands(
+                        tls.clone(),
+                        (stream, address),
+                        connection,
+                        accepted,
+                        told,
+                    ));
                 }
             }
             continue;
@@ -224,18 +306,25 @@ pub(super) async fn accept(
         if let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned() {
             turned_away += 1;
             if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
-                tracing::warn!(connections_max, turned_away, "connections too many turned away");
+                let connections_max = terms.connections_max;
+                tracing::warn!(
+                    connections_max,
+                    is_of_address,
+                    %address,
+                    turned_away,
+                    "connections too many turned away"
+                );
                 told = Some(Instant::now());
             }
-            let tls = tls.clone();
+            let (tls, reason) = (terms.tls.clone(), terms.too_many(is_of_address));
             tokio::spawn(async move {
                 let _farewell = farewell;
                 let turned_away = async {
                     match tls {
-                        None => turn_away(stream, connections_max).await,
+                        None => turn_away(stream, &reason).await,
                         Some(tls) => {
                             let (stream, _) = tls.shake_hands(stream).await?;
-                            turn_away(stream, connections_max).await
+                            turn_away(stream, &reason).await
                         }
                     }
                 };
@@ -247,137 +336,20 @@ pub(super) async fn accept(
 
 async fn shake_hands(
     tls: Tls,
-    stream: TcpStream,
-    peer: Peer,
-    place: Place,
+    (stream, address): (TcpStream, SocketAddr),
+    connection: impl FnOnce((Box<TlsStream<TcpStream>>, Option<Arc<Subject>>)) -> Connection,
     accepted: mpsc::Sender<io::Result<Connection>>,
     told: Arc<AtomicU32>,
 ) {
     match tls.shake_hands(stream).await {
-        Ok((stream, certificate)) => {
-            let peer = Peer { certificate, ..peer };
+        Ok(shaken) => {
             // Where nobody takes it the server stops.
-            let _ = accepted.send(Ok(Connection::new(Stream::Tls(stream), peer, place))).await;
+            let _ = accepted.send(Ok(connection(shaken))).await;
         }
         // One that shows a wrong certificate is of interest; so is one that speaks no TLS. But not each.
         Err(error) if told.fetch_add(1, Ordering::Relaxed) < HANDSHAKES_TOLD_MAX => {
-            tracing::info!(address = %peer.address, %error, "no TLS connection");
+            tracing::info!(%address, %error, "no TLS connection");
         }
         Err(_) => {}
-    }
-}
-
-/// Answers the first call with the reason and ends the connection, in HTTP/2's own words (RFC 9113).
-/// A GOAWAY alone would not do: clients take the call for one never looked at, and try again at once,
-/// hundreds of times a second, without showing anybody the reason.
-async fn turn_away(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    connections_max: u64,
-) -> io::Result<()> {
-    const SETTINGS: u8 = 4;
-    const GOAWAY: u8 = 7;
-    const ACK: u8 = 1;
-    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
-    let call = tokio::time::timeout(FIRST_CALL, first_call(&mut stream)).await;
-    if let Ok(Ok(Some(call))) = call {
-        let reason = Refusal::exhausted(
-            format!(
-                "the server has {connections_max} connections, the most it takes \
-                 (connections_max, memory_max): come back later"
-            ),
-            1_000,
-        );
-        let answer = status::of(&reason).into_http::<()>();
-        let mut bytes = frame(SETTINGS, ACK, 0, &[]);
-        bytes.extend(frame(HEADERS, END_STREAM | END_HEADERS, call, &fields(answer.headers())));
-        // All calls up to this one were looked at, and there is no error in the protocol.
-        bytes.extend(frame(GOAWAY, 0, 0, &[&call.to_be_bytes()[..], &[0; 4]].concat()));
-        stream.write_all(&bytes).await?;
-    }
-    stream.shutdown().await?;
-    // To close with bytes unread would reset the connection, and the reason would be lost.
-    let mut unread = [0; 1_024];
-    while stream.read(&mut unread).await? > 0 {}
-    Ok(())
-}
-
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// A frame: length (3 bytes), type, flags, stream, payload.
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
-    let mut frame: Vec<u8> = length.iter().skip(1).copied().collect();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// Status 200 and these fields as HPACK has them (RFC 7541): each a literal that is not indexed.
-fn fields(headers: &http::HeaderMap) -> Vec<u8> {
-    const STATUS_200: u8 = 0x88;
-    let mut out = vec![STATUS_200];
-    for (name, value) in headers {
-        out.push(0);
-        for text in [name.as_str().as_bytes(), value.as_bytes()] {
-            integer(&mut out, text.len());
-            out.extend(text);
-        }
-    }
-    out
-}
-
-/// A length in seven bits, or past 126 in bytes of seven bits each.
-fn integer(out: &mut Vec<u8>, value: usize) {
-    let low = |value: usize| u8::try_from(value & 0x7f).unwrap_or(0);
-    if value < 127 {
-        out.push(low(value));
-        return;
-    }
-    out.push(127);
-    let mut rest = value - 127;
-    while rest >= 128 {
-        out.push(low(rest) | 128);
-        rest >>= 7;
-    }
-    out.push(low(rest));
-}
-
-/// Reads frames until one begins a call: its stream. `None` where this is no HTTP/2.
-async fn first_call(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<u32>> {
-    let mut preface = [0; PREFACE.len()];
-    stream.read_exact(&mut preface).await?;
-    if preface != *PREFACE {
-        return Ok(None);
-    }
-    loop {
-        let mut header = [0; 9];
-        stream.read_exact(&mut header).await?;
-        let [a, b, c, kind, _flags, s, t, u, v] = header;
-        let length = u64::from(u32::from_be_bytes([0, a, b, c]));
-        tokio::io::copy(&mut (&mut *stream).take(length), &mut tokio::io::sink()).await?;
-        if kind == HEADERS {
-            return Ok(Some(u32::from_be_bytes([s & 0x7f, t, u, v])));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_are_written_as_hpack_has_them() {
-        // RFC 7541, 5.1: a prefix of seven bits, then seven bits a byte, the lowest first.
-        for (value, bytes) in
-            [(10, &[10][..]), (126, &[126]), (127, &[127, 0]), (255, &[127, 128, 1])]
-        {
-            let mut out = Vec::new();
-            integer(&mut out, value);
-            assert_eq!(out, bytes, "{value}");
-        }
     }
 }

@@ -23,6 +23,7 @@ use tower::{Layer, Service};
 
 use super::ledger::{Held, HoldingBody, Ledger, Skipped};
 use super::status;
+use super::traffic::Traffic;
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
@@ -110,6 +111,7 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
+        let traffic = request.extensions().get::<Arc<Traffic>>().cloned().unwrap_or_default();
         if !LODGING.contains(&request.uri().path()) {
             let is_ours = request.uri().path().starts_with("/waag.v1.");
             let other = if is_ours { None } else { self.layer.other() };
@@ -130,7 +132,7 @@ where
                 let held = answer.extensions_mut().remove::<Held>().or(other);
                 Ok(match held {
                     Some(held) => {
-                        answer.map(|body| HttpBody::new(HoldingBody::of_read(body, held)))
+                        answer.map(|body| HttpBody::new(HoldingBody::of_read(body, held, traffic)))
                     }
                     None => answer,
                 })
@@ -148,7 +150,9 @@ where
         let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
         let answer = self.inner.call(request);
         Box::pin(async move {
-            Ok(answer.await?.map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger))))
+            Ok(answer
+                .await?
+                .map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger, traffic))))
         })
     }
 }
@@ -440,6 +444,7 @@ mod tests {
             bytes_in_flight_max: 1 << 30,
             batches_in_flight_max: 4 * batches,
             connections_max: 1,
+            address_connections_max: 1,
             lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, 20, Duration::from_secs(5))

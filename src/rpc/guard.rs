@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 
 use super::connection::Peer;
 use super::status;
+use super::traffic::CallBody;
 use crate::audit::log::Log;
 use crate::audit::{Event, UNKNOWN};
 use crate::day::Day;
@@ -289,10 +290,17 @@ where
         let peer = request.extensions_mut().remove::<Peer>();
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.budget.clone());
+            request.extensions_mut().insert(Arc::clone(&peer.traffic));
         }
+        let call = peer.as_ref().map(|peer| peer.traffic.call_begins());
+        let until_it_ends = |answer: http::Response<HttpBody>| match call {
+            Some(call) => answer.map(|body| HttpBody::new(CallBody::of(body, call))),
+            None => answer,
+        };
         let is_open_to_all = request.uri().path() == HEALTH;
         let Some(post) = self.guard.0.clone().filter(|_| !is_open_to_all) else {
-            return Box::pin(self.inner.call(request));
+            let answer = self.inner.call(request);
+            return Box::pin(async move { Ok(until_it_ends(answer.await?)) });
         };
         // The one that is ready is this one.
         let other = self.inner.clone();
@@ -301,7 +309,7 @@ where
             match post.identify(peer.as_ref(), request.headers()).await {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
-                    inner.call(request).await
+                    Ok(until_it_ends(inner.call(request).await?))
                 }
                 Err(status) => Ok(status.into_http()),
             }

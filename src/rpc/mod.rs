@@ -1,9 +1,11 @@
 //! tonic services: admit, hand over, map errors. No domain logic.
 //!
 //! - [`codec`]: batches in and answers out as the bytes they are.
-//! - [`connection`]: so many connections, each with its budget.
+//! - [`connection`]: so many connections, each with its budget; `addresses`: so many of one address;
+//!   `farewell`: what one too many is told.
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
-//!   answer has left; messages past the bound are skipped on the wire.
+//!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
+//!   answers, or makes no calls, is disconnected.
 //! - [`lodgement`], [`compliance`]: the two services. `reads` and `watch` are parts of the second.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
@@ -23,6 +25,9 @@ pub mod server;
 pub mod status;
 pub mod tls;
 
+mod addresses;
+mod farewell;
 mod health;
 mod reads;
+mod traffic;
 mod watch;

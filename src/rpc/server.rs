@@ -12,7 +12,7 @@ use tonic::transport::Server;
 use super::access::{Access, AccessError};
 use super::closed::Closed;
 use super::compliance::{ComplianceOptions, ComplianceService};
-use super::connection;
+use super::connection::{self, Patience, Terms};
 use super::framing::{Bound, BoundLayer};
 use super::guard::{Guard, GuardLayer};
 use super::health::{Health, Served};
@@ -143,12 +143,15 @@ pub async fn serve(
         guard.clone(),
         &ComplianceOptions::of(config),
     );
+    // It is 1 MiB at most.
+    let header_bytes_max = u32::try_from(config.header_bytes_max.0).unwrap_or(u32::MAX);
     // One stream may fill the connection's window: there is often just one.
     let server = Server::builder()
         .initial_stream_window_size(CONNECTION_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(config.connection_streams_max)
+        .http2_max_header_list_size(header_bytes_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .layer(GuardLayer(guard.clone()))
         .layer(BoundLayer::new(bound, engine.budget(), telemetry.clone()))
@@ -163,12 +166,21 @@ pub async fn serve(
     };
     let (accepted, incoming) = mpsc::channel(1);
     let of = Arc::clone(&engine);
+    let terms = Terms {
+        tls: access.tls.clone(),
+        must_be_known: !guard.is_open(),
+        patience: Patience {
+            answer_within: Duration::from_secs(config.answer_s_max),
+            call_within: Some(Duration::from_secs(config.connection_idle_s_max)),
+        },
+        address_connections_max: sizes.address_connections_max,
+        connections_max: engine.connections_max(),
+    };
     let accepting = tokio::spawn(connection::accept(
         listener,
         move || of.budget().connection(),
-        (access.tls.clone(), !guard.is_open()),
+        terms,
         telemetry.clone(),
-        engine.connections_max(),
         accepted,
         accepting,
     ));
