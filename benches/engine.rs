@@ -64,7 +64,7 @@ async fn lodge(engine: Arc<Engine>, messages: Arc<Vec<Bytes>>, first: usize) {
         }
         let share = budget.take(message.len()).await.unwrap();
         let turn = engine.turn(message, share).await.unwrap();
-        let answer = engine.submit(message.clone(), turn, Framing::Stream);
+        let answer = engine.submit(message.clone(), turn, Framing::Stream, None);
         // What it holds is given back as it comes, as by a caller that reads.
         under_way.push_back(tokio::spawn(async move { drop(answer.await.unwrap()) }));
     }

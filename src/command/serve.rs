@@ -133,10 +133,14 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let telemetry = Telemetry::default();
     let scrape = Arc::new(Scrape::new(telemetry.clone(), config.metrics_actors_max));
     let _metrics = runtime.block_on(metrics(&config, &scrape))?;
+    if let Some(traces) = &config.traces {
+        let _entered = runtime.enter();
+        telemetry.trace_to(traces)?;
+    }
     let recovering = runtime.block_on(Closed::recovering(&config, &access, telemetry.clone()))?;
     tracing::info!(address = %recovering.address, "recovering; until that is done calls are refused");
     let disk = Arc::new(LocalDisk::new());
-    let (engine, started) = Engine::start_with(disk, telemetry, &config, law, clock)?;
+    let (engine, started) = Engine::start_with(disk, telemetry.clone(), &config, law, clock)?;
     tracing::info!(
         records = started.progress.records,
         declarations = started.progress.declarations,
@@ -152,6 +156,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     scrape.recovered(engine.board().clone(), move || of.figures());
     let reason = runtime.block_on(serve(&config, &engine, (recovering, access), hangup))?;
     engine.stop();
+    telemetry.end_traces();
     match reason {
         None if engine.is_failed() => Err("the server stopped for a fault".into()),
         None => {

@@ -46,7 +46,7 @@ use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
 use crate::secrets::Secrets;
 use crate::summary::{Board, Event, Fold};
-use crate::telemetry::{Figures, Telemetry};
+use crate::telemetry::{Figures, Telemetry, Trace};
 use crate::wire::digest::Keys;
 use crate::wire::normalise::normalise_id;
 use crate::wire::reader;
@@ -430,9 +430,10 @@ impl Engine {
         message: Bytes,
         turn: Turn,
         framing: Framing,
+        trace: Option<Box<Trace>>,
     ) -> impl Future<Output = Result<Answer, Refusal>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
-        let caller = Caller { framing, reply, turn };
+        let caller = Caller { framing, reply, turn, trace };
         let job = Job { message, at: self.clock.admit(), caller };
         let jobs = self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // There is a place in the channel for every turn; a job that is not taken is dropped, and

@@ -29,7 +29,7 @@ use crate::outcome::Outcome;
 use crate::rules::Law;
 use crate::rules::finding::{Findings, OwnFindings};
 use crate::summary::{Delta, Event};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Stage, Telemetry, Trace, Traced};
 
 /// Where the answer goes, and what is given back with it.
 #[derive(Debug)]
@@ -38,6 +38,16 @@ pub(super) struct Caller {
     pub(super) reply: oneshot::Sender<Result<Answer, Refusal>>,
     /// What it holds of what may be in work.
     pub(super) turn: Turn,
+    /// Of a batch that is traced.
+    pub(super) trace: Option<Box<Trace>>,
+}
+
+impl Caller {
+    fn ends(&mut self, stage: Stage) {
+        if let Some(trace) = &mut self.trace {
+            trace.ends(stage);
+        }
+    }
 }
 
 /// The bytes of an answer. What the batch holds is given back when these have left for the network.
@@ -140,8 +150,9 @@ impl Worker {
     }
 
     fn begin(&mut self, job: Job, ways: &Ways<'_>) {
-        let Job { message, at, caller } = job;
-        match self.claim(message, at, ways) {
+        let Job { message, at, mut caller } = job;
+        caller.ends(Stage::Wait);
+        match self.claim(message, at, &mut caller, ways) {
             Ok((prepared, claimed, reservation)) => {
                 let in_flight = InFlight { prepared, caller };
                 let batch = Box::new(ToCommit { in_flight, claimed, reservation });
@@ -149,6 +160,9 @@ impl Worker {
                 let _ = ways.commit.send(Work::Batch(batch));
             }
             Err(refusal) => {
+                if let Some(trace) = caller.trace {
+                    trace.refused(&refusal.message);
+                }
                 let _ = caller.reply.send(Err(refusal));
             }
         }
@@ -158,6 +172,7 @@ impl Worker {
         &mut self,
         message: Bytes,
         at: Moment,
+        caller: &mut Caller,
         ways: &Ways<'_>,
     ) -> Result<(Prepared, Claimed, Reservation), Refusal> {
         if self.failed.load(Ordering::Acquire) {
@@ -166,12 +181,14 @@ impl Worker {
         let law = self.laws.current().ok_or_else(Refusal::stopping)?;
         let when = self.preparer.calendar().when(at);
         let (prepared, draft) = self.preparer.prepare(message, when, &law)?;
+        caller.ends(Stage::Judge);
         // Room first, so that what has claimed a key is always placed.
         let body = record::batch_bytes_max(draft.len(), prepared.message.len());
         let room = self.room.clone();
         let reserved = reserve_between(&room, body, || self.answer_for(ROOM_WAIT, ways));
         let reservation = reserved.map_err(no_room)?;
         let claimed = self.claim_keys(Filed::new(prepared.admission, draft), ways)?;
+        caller.ends(Stage::Claim);
         Ok((prepared, claimed, reservation))
     }
 
@@ -252,7 +269,8 @@ impl Worker {
     }
 
     fn finish(&mut self, placed: Placed, fold: &Deltas) {
-        let Placed { in_flight: InFlight { prepared, caller }, decided, placing } = placed;
+        let Placed { in_flight: InFlight { prepared, mut caller }, decided, placing } = placed;
+        caller.ends(Stage::Commit);
         let number = placing.number;
         let framing = caller.framing;
         match self.finisher.finish(
@@ -272,6 +290,15 @@ impl Worker {
                     "batch answered"
                 );
                 self.telemetry.answered(caller.turn.age());
+                caller.ends(Stage::Answer);
+                if let Some(trace) = caller.trace {
+                    trace.answered(&Traced {
+                        batch_id: &prepared.batch_id,
+                        declarant: prepared.declarant.as_str(),
+                        declarations: prepared.judged.len(),
+                        watermark: number.0,
+                    });
+                }
                 // Nobody may be listening any more; the batch is lodged all the same.
                 let _ = caller.reply.send(Ok(Answer { bytes: answer, turn: caller.turn }));
                 fold.send(number, Event::Batch(delta));

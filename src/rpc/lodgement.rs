@@ -23,7 +23,7 @@ use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
 use crate::rules::day_law::DayLaw;
 use crate::rules::finding::OwnFindings;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, TraceParent};
 use crate::wire::normalise::normalise_lrn;
 use crate::wire::reader;
 
@@ -50,21 +50,31 @@ impl LodgementService {
         Self { engine, guard, answer_bytes_max, stream_batches_max, stopping }
     }
 
+    fn call<T>(&self, request: &Request<T>) -> Result<Call, Status> {
+        let caller = self.guard.caller(request.extensions())?;
+        let ledger = request.extensions().get::<Ledger>().cloned().unwrap_or_default();
+        let traced = self.engine.telemetry().trace_parent(request.metadata().as_ref());
+        Ok(Call { caller, ledger, traced })
+    }
+
     /// Hands a message over once it is its turn; the answer is still to come.
     async fn begin(
         &self,
         message: Bytes,
-        caller: &Caller,
-        ledger: &Ledger,
+        call: &Call,
         framing: Framing,
     ) -> Result<impl Future<Output = Result<Answer, Refusal>> + Send + use<>, Skipped> {
+        let Call { caller, ledger, traced } = call;
         let share = ledger.next()?;
         let turn = match self.guard.lodges(caller, &message) {
             Ok(()) => self.engine.turn(&message, share).await,
             Err(refusal) => Err(refusal),
         };
         match turn {
-            Ok(turn) => Ok(self.engine.submit(message, turn, framing)),
+            Ok(turn) => {
+                let trace = self.engine.telemetry().trace(traced, turn.age());
+                Ok(self.engine.submit(message, turn, framing, trace))
+            }
             Err(refusal) => Err(Skipped { refusal, batch_id: reader::batch_id(&message) }),
         }
     }
@@ -129,8 +139,7 @@ impl LodgementService {
     async fn read(
         self,
         mut requests: Streaming<RequestBytes>,
-        caller: Caller,
-        ledger: Ledger,
+        call: Call,
         answers: mpsc::Sender<Pending>,
     ) {
         let mut stopping = self.stopping.clone();
@@ -158,10 +167,11 @@ impl LodgementService {
             // Room for the answer first: a stream whose answers nobody reads is not read either.
             let Ok(place) = answers.reserve().await else { return };
             let batch_id = reader::batch_id(&message);
-            let begun = self.begin(message, &caller, &ledger, Framing::Stream).await;
+            let begun = self.begin(message, &call, Framing::Stream).await;
             let pending: Pending = match begun {
                 Ok(answer) => {
-                    let (ledger, telemetry) = (ledger.clone(), self.engine.telemetry().clone());
+                    let (ledger, telemetry) =
+                        (call.ledger.clone(), self.engine.telemetry().clone());
                     Box::pin(answered(answer, batch_id, ledger, telemetry))
                 }
                 Err(Skipped { refusal, batch_id }) => {
@@ -179,9 +189,13 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
 }
 
-/// Where the shares of this call's messages are.
-fn ledger<T>(request: &Request<T>) -> Ledger {
-    request.extensions().get::<Ledger>().cloned().unwrap_or_default()
+/// What all batches of a call have in common.
+struct Call {
+    caller: Caller,
+    /// Where the shares of its messages are.
+    ledger: Ledger,
+    /// What their traces are parts of.
+    traced: TraceParent,
 }
 
 /// What the audit log calls reading a declaration.
@@ -234,15 +248,15 @@ impl Lodgement for LodgementService {
         &self,
         request: Request<RequestBytes>,
     ) -> Result<Response<AnswerBytes>, Status> {
-        let (ledger, caller) = (ledger(&request), self.guard.caller(request.extensions())?);
+        let call = self.call(&request)?;
         let message = request.into_inner().0;
         let batch_id = reader::batch_id(&message);
-        let answer = match self.begin(message, &caller, &ledger, Framing::Unary).await {
+        let answer = match self.begin(message, &call, Framing::Unary).await {
             Ok(answer) => answer.await.map_err(|refusal| Skipped { refusal, batch_id }),
             Err(skipped) => Err(skipped),
         };
         match answer {
-            Ok(answer) => Ok(Response::new(AnswerBytes::of(answer, ledger))),
+            Ok(answer) => Ok(Response::new(AnswerBytes::of(answer, call.ledger))),
             Err(Skipped { refusal, batch_id }) => {
                 note_refusal(&batch_id, &refusal, self.engine.telemetry());
                 Err(status::of(&refusal))
@@ -257,8 +271,8 @@ impl Lodgement for LodgementService {
         request: Request<Streaming<RequestBytes>>,
     ) -> Result<Response<Self::SubmitBatchesStream>, Status> {
         let (sender, pending) = mpsc::channel(self.stream_batches_max);
-        let (ledger, caller) = (ledger(&request), self.guard.caller(request.extensions())?);
-        tokio::spawn(self.clone().read(request.into_inner(), caller, ledger, sender));
+        let call = self.call(&request)?;
+        tokio::spawn(self.clone().read(request.into_inner(), call, sender));
         let answers = ReceiverStream::new(pending).then(|answer: Pending| answer);
         Ok(Response::new(Box::pin(answers)))
     }

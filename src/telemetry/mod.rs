@@ -10,7 +10,7 @@
 //! - [`Figures`] is what is read of the engine when it is asked for. `process`: of the process.
 //! - [`Scrape`] reads all of it; `exposition` and `declarants` write it down.
 //! - [`listener`]: `GET /metrics` over HTTP.
-//! - [`log`]: as text, or as JSON for programs.
+//! - [`log`]: as text, or as JSON for programs. [`Trace`]: of some batches, over OTLP.
 //!
 //! # What it costs
 //! Recording is atomic additions, a few for each batch and each group, never for a declaration: no lock,
@@ -31,7 +31,9 @@ pub mod log;
 mod process;
 mod recording;
 mod scrape;
+mod traces;
 
 pub use figures::{Figures, InFlight, IndexFigures, JournalFigures};
 pub use recording::{OpenConnection, Service, Telemetry};
 pub use scrape::Scrape;
+pub use traces::{Stage, Trace, TraceParent, Traced, TracesError};

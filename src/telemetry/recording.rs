@@ -1,12 +1,14 @@
 //! What is recorded as it happens: batches, groups, connections, and what is served.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tonic::Code;
 
 use super::histogram::{Histogram, Reading};
+use super::traces::{Trace, TraceParent, Traces, TracesError};
+use crate::config::TracesConfig;
 
 /// Where others record what only they see: a handle, cheap to clone. Nothing in it ever waits.
 #[derive(Debug, Clone, Default)]
@@ -114,6 +116,7 @@ struct Recorded {
     accepted: AtomicU64,
     turned_away: AtomicU64,
     serving: [AtomicBool; Service::ALL.len()],
+    traces: OnceLock<Arc<Traces>>,
 }
 
 impl Default for Recorded {
@@ -127,11 +130,42 @@ impl Default for Recorded {
             accepted: AtomicU64::new(0),
             turned_away: AtomicU64::new(0),
             serving: std::array::from_fn(|_| AtomicBool::new(false)),
+            traces: OnceLock::new(),
         }
     }
 }
 
 impl Telemetry {
+    /// From now on some batches are traced. To be called within the runtime that sends the traces.
+    ///
+    /// # Errors
+    /// Where they cannot be sent to what the settings name.
+    pub fn trace_to(&self, config: &TracesConfig) -> Result<(), TracesError> {
+        let traces = Arc::new(Traces::to(config)?);
+        // There is one server in a process, and it begins once.
+        let _ = self.0.traces.set(traces);
+        Ok(())
+    }
+
+    /// Of which call batches are parts of, where any are traced.
+    #[must_use]
+    pub fn trace_parent(&self, headers: &http::HeaderMap) -> TraceParent {
+        self.0.traces.get().map(|_| TraceParent::of(headers)).unwrap_or_default()
+    }
+
+    /// The trace of a batch that came `age` ago, if it is one that is traced.
+    #[must_use]
+    pub fn trace(&self, caller: &TraceParent, age: Duration) -> Option<Box<Trace>> {
+        self.0.traces.get()?.next(caller, age)
+    }
+
+    /// Sends the traces that are left; it may block for some seconds.
+    pub fn end_traces(&self) {
+        if let Some(traces) = self.0.traces.get() {
+            traces.end();
+        }
+    }
+
     /// The answer to a batch is made, so long after the length of its message had arrived.
     pub fn answered(&self, after: Duration) {
         self.0.answered.add(micros(after));

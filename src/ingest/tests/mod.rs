@@ -50,7 +50,7 @@ async fn lodge(engine: &Engine, day: &str) {
         let message = prost::Message::encode_to_vec(&generated.request);
         let share = engine.budget().connection().take(message.len()).await.unwrap();
         let turn = engine.turn(&message, share).await.unwrap();
-        engine.submit(message.into(), turn, Framing::Unary).await.unwrap();
+        engine.submit(message.into(), turn, Framing::Unary, None).await.unwrap();
     }
 }
 

@@ -81,7 +81,7 @@ async fn lodge(
     let message = Bytes::from(batch.encode_to_vec());
     let share = engine.budget().connection().take(message.len()).await?;
     let turn = engine.turn(&message, share).await?;
-    let answer = engine.submit(message, turn, Framing::Unary);
+    let answer = engine.submit(message, turn, Framing::Unary, None);
     let answer = tokio::time::timeout(HANGS_AFTER, answer).await;
     let answer = answer.expect("the batch gets neither answer nor refusal")?;
     Ok(SubmitBatchResponse::decode(answer.bytes).unwrap())

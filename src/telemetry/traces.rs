@@ -1,0 +1,271 @@
+//! Traces of some batches over OTLP: how long each was where. One of `one_in` batches is traced, and a trace
+//! that does not fit into what waits to be sent is left out: nothing here ever holds up a batch.
+//!
+//! ```text
+//! SubmitBatch ── wait ─ judge ─ claim ─ commit ─ answer
+//! ```
+//! A trace begins where the length of the batch's message has arrived, under the span that the caller's
+//! `traceparent` names, and ends when its answer is made.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
+use opentelemetry::trace::{
+    Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::WithExportConfig;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
+    SpanExporter,
+};
+
+use crate::config::TracesConfig;
+
+/// Spans that wait to be sent; with six for each batch these are some 340 batches.
+const SPANS_MAX: usize = 2_048;
+/// How long one sending may take, and the last one at the end.
+const SEND_WITHIN: Duration = Duration::from_secs(5);
+
+/// Where a batch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Its message arrives, and it waits for its turn and for a worker.
+    Wait,
+    /// It is read and judged.
+    Judge,
+    /// It takes room in the journal, and its keys.
+    Claim,
+    /// It gets its place and is made durable.
+    Commit,
+    /// Its answer is made.
+    Answer,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Judge => "judge",
+            Self::Claim => "claim",
+            Self::Commit => "commit",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// Where traces are sent, and of which batches.
+#[derive(Debug)]
+pub(super) struct Traces {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    one_in: u64,
+    batches: AtomicU64,
+}
+
+/// Traces cannot be sent there.
+#[derive(Debug, thiserror::Error)]
+#[error("traces.endpoint is {endpoint:?}: {reason}")]
+pub struct TracesError {
+    endpoint: String,
+    reason: String,
+}
+
+impl Traces {
+    /// Needs the runtime that sends them around it.
+    pub(super) fn to(config: &TracesConfig) -> Result<Self, TracesError> {
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(&config.endpoint)
+            .with_timeout(SEND_WITHIN)
+            .build()
+            .map_err(|error| TracesError {
+                endpoint: config.endpoint.clone(),
+                reason: error.to_string(),
+            })?;
+        let exporter = Telling { inner: exporter, fails: AtomicBool::new(false) };
+        let queue = BatchConfigBuilder::default().with_max_queue_size(SPANS_MAX).build();
+        let sending = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
+        let resource = Resource::builder_empty()
+            .with_service_name("waag")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let provider = SdkTracerProvider::builder()
+            // Which batches are traced is decided here, not by who sends them.
+            .with_sampler(Sampler::AlwaysOn)
+            .with_resource(resource)
+            .with_span_processor(sending)
+            .build();
+        let tracer = provider.tracer("waag");
+        Ok(Self {
+            provider,
+            tracer,
+            one_in: u64::from(config.one_in.get()),
+            batches: AtomicU64::new(0),
+        })
+    }
+
+    /// The trace of the next batch, if it is its turn, which came `age` ago.
+    pub(super) fn next(
+        self: &Arc<Self>,
+        caller: &TraceParent,
+        age: Duration,
+    ) -> Option<Box<Trace>> {
+        let number = self.batches.fetch_add(1, Ordering::Relaxed);
+        number.is_multiple_of(self.one_in).then(|| {
+            let (now, instant) = (SystemTime::now(), Instant::now());
+            Box::new(Trace {
+                traces: Arc::clone(self),
+                parent: caller.0.clone(),
+                began: now.checked_sub(age).unwrap_or(now),
+                began_at: instant.checked_sub(age).unwrap_or(instant),
+                ended: Vec::with_capacity(5),
+            })
+        })
+    }
+
+    /// Sends what waits to be sent, within [`SEND_WITHIN`].
+    pub(super) fn end(&self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(SEND_WITHIN) {
+            tracing::warn!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// The span under which a caller makes its call, where it says so (W3C Trace Context).
+#[derive(Debug, Clone, Default)]
+pub struct TraceParent(Context);
+
+impl TraceParent {
+    /// Of the call with these headers.
+    #[must_use]
+    pub fn of(headers: &http::HeaderMap) -> Self {
+        struct Headers<'a>(&'a http::HeaderMap);
+        impl Extractor for Headers<'_> {
+            fn get(&self, key: &str) -> Option<&str> {
+                self.0.get(key).and_then(|value| value.to_str().ok())
+            }
+
+            fn keys(&self) -> Vec<&str> {
+                self.0.keys().map(http::HeaderName::as_str).collect()
+            }
+        }
+        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers)))
+    }
+}
+
+/// The trace of one batch.
+#[derive(Debug)]
+pub struct Trace {
+    traces: Arc<Traces>,
+    parent: Context,
+    began: SystemTime,
+    began_at: Instant,
+    ended: Vec<(Stage, Instant)>,
+}
+
+/// What is told of a batch that was traced.
+#[derive(Debug)]
+pub struct Traced<'a> {
+    /// Its name.
+    pub batch_id: &'a str,
+    /// Who lodged it.
+    pub declarant: &'a str,
+    /// Declarations in it.
+    pub declarations: usize,
+    /// Its place in the journal.
+    pub watermark: u64,
+}
+
+impl Trace {
+    /// A stage ends, and the next begins.
+    pub fn ends(&mut self, stage: Stage) {
+        self.ended.push((stage, Instant::now()));
+    }
+
+    /// The answer is made.
+    pub fn answered(self, batch: &Traced<'_>) {
+        let Traced { batch_id, declarant, declarations, watermark } = *batch;
+        let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let attributes = [
+            KeyValue::new("waag.batch_id", batch_id.to_owned()),
+            KeyValue::new("waag.declarant", declarant.to_owned()),
+            KeyValue::new("waag.declarations", number(declarations as u64)),
+            KeyValue::new("waag.watermark", number(watermark)),
+        ];
+        self.send(attributes, Status::Unset);
+    }
+
+    /// It was refused, for this reason.
+    pub fn refused(self, reason: &str) {
+        self.send([], Status::error(reason.to_owned()));
+    }
+
+    fn send(self, attributes: impl IntoIterator<Item = KeyValue>, status: Status) {
+        let Self { traces, parent, began, began_at, ended } = self;
+        let at = |instant: Instant| began + instant.saturating_duration_since(began_at);
+        let attributes: Vec<KeyValue> = attributes.into_iter().collect();
+        let whole = SpanBuilder::from_name("SubmitBatch")
+            .with_kind(SpanKind::Server)
+            .with_start_time(began)
+            .with_attributes(attributes);
+        let mut whole = traces.tracer.build_with_context(whole, &parent);
+        whole.set_status(status);
+        let context = whole.span_context().clone();
+        let mut from = began;
+        for (stage, until) in ended {
+            let until = at(until);
+            traces.part(stage, context.clone(), from, until);
+            from = until;
+        }
+        whole.end_with_timestamp(from.max(began));
+    }
+}
+
+impl Traces {
+    fn part(&self, stage: Stage, of: SpanContext, from: SystemTime, until: SystemTime) {
+        let part = SpanBuilder::from_name(stage.name()).with_start_time(from);
+        let of = Context::new().with_remote_span_context(of);
+        self.tracer.build_with_context(part, &of).end_with_timestamp(until);
+    }
+}
+
+/// Says in the log when traces cannot be sent, and when they can again.
+#[derive(Debug)]
+struct Telling<E> {
+    inner: E,
+    fails: AtomicBool,
+}
+
+impl<E: SpanExporter> SpanExporter for Telling<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let sent = self.inner.export(batch).await;
+        match &sent {
+            Ok(()) if self.fails.swap(false, Ordering::Relaxed) => {
+                tracing::info!("traces are sent again");
+            }
+            Err(error) if !self.fails.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%error, "traces cannot be sent, and are lost until they can");
+            }
+            Ok(()) | Err(_) => {}
+        }
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
