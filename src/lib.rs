@@ -59,12 +59,14 @@
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
 //! | [`telemetry`] | figures for Prometheus, and the log |
+//! | [`backup`] | a copy of a data folder in use, and a data folder made of it |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`command`] | the command line |
 
 pub mod archive;
 pub mod audit;
+pub mod backup;
 pub mod catalog;
 pub mod command;
 pub mod config;

@@ -38,6 +38,8 @@ enum Command {
     Verify(command::verify::VerifyArgs),
     /// Throw the catalog away and make it again from the journal
     Rebuild(command::rebuild::RebuildArgs),
+    Backup(command::backup::BackupArgs),
+    Restore(command::restore::RestoreArgs),
 }
 
 fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
@@ -62,6 +64,8 @@ fn main() -> ExitCode {
         Command::Audit(args) => command::audit::run(&args),
         Command::Verify(args) => command::verify::run(&args),
         Command::Rebuild(args) => command::rebuild::run(&args),
+        Command::Backup(args) => command::backup::run(&args),
+        Command::Restore(args) => command::restore::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -150,7 +150,12 @@ impl Secrets {
         Ok(Self { bytes })
     }
 
-    fn write(&self, folder: &Path) -> Result<(), SecretsError> {
+    /// Writes both files into `folder`, which is there, durably and readable by their owner only. One that
+    /// is there already and whole stays as it is.
+    ///
+    /// # Errors
+    /// [`SecretsError::Io`].
+    pub fn write(&self, folder: &Path) -> Result<(), SecretsError> {
         let mut body = Vec::with_capacity(FILE_BYTES);
         body.extend_from_slice(MAGIC);
         body.extend_from_slice(&VERSION.to_le_bytes());

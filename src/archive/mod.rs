@@ -220,6 +220,7 @@ mod entry;
 mod error;
 mod find;
 mod kinds;
+mod listing;
 mod opening;
 mod private;
 #[cfg(test)]
@@ -240,6 +241,7 @@ pub use checking::Checked;
 pub use entry::{BatchEntry, DeclarationEntry, Entry, ReplayEntry};
 pub use error::ArchiveError;
 pub use find::{Found, FoundDeclaration};
+pub use listing::{ListedFile, ListedSet, list_sets};
 pub use private::Pseudonyms;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
 pub use scan::Records;

@@ -22,14 +22,14 @@ pub(super) fn open(
     let folder = root.join(SETS);
     if options.look_only {
         let (sets, _) = read_sets(disk, &folder, &options.identity)?;
-        follow(root, &sets)?;
+        follow(root, sets.iter())?;
         look(disk, root, &sets)?;
         let opened = Opened { sets: sets.len() as u64, orphans_removed: 0 };
         return Ok((sets, opened));
     }
     disk.create_dir(&folder).map_err(io_error("making", &folder))?;
     let (sets, mut orphans) = read_sets(disk, &folder, &options.identity)?;
-    follow(root, &sets)?;
+    follow(root, sets.iter())?;
     let found = look(disk, root, &sets)?;
 
     // All is in order: what is too much goes. A set file that was named and not synced counts as much
@@ -63,9 +63,6 @@ fn read_sets(
         let bytes = disk.read_small(&path, SET_FILE_BYTES_MAX);
         let bytes = bytes.map_err(io_error("reading", &path))?;
         let (set, _) = Set::decode(&path, identity, &bytes)?;
-        if set.first.0 == 0 || set.first > set.last || set.first_ordinal > set.end_ordinal {
-            return Err(ArchiveError::damaged(&path, "its range ends before it begins"));
-        }
         sets.push(set);
     }
     sets.sort_by_key(|set| (set.first, set.last));
@@ -73,10 +70,16 @@ fn read_sets(
 }
 
 /// Whether sets follow on one another from the first record on.
-fn follow(root: &Path, sets: &[Set]) -> Result<(), ArchiveError> {
+pub(super) fn follow<'a>(
+    root: &Path,
+    sets: impl Iterator<Item = &'a Set>,
+) -> Result<(), ArchiveError> {
     let (mut next, mut ordinal) = (Watermark(1), Ordinal(0));
     for set in sets {
         let path = set.path(root);
+        if set.first.0 == 0 || set.first > set.last || set.first_ordinal > set.end_ordinal {
+            return Err(ArchiveError::damaged(&path, "its range ends before it begins"));
+        }
         if set.first > next {
             let (from, to) = (next.0, set.first.0 - 1);
             let what = format!("before it, records {from} to {to} are missing from the archive");

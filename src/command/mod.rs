@@ -2,12 +2,14 @@
 //! commands do is elsewhere in the crate.
 
 pub mod audit;
+pub mod backup;
 pub mod connecting;
 pub mod demo;
 pub mod export;
 pub mod generate;
 pub mod judge;
 pub mod rebuild;
+pub mod restore;
 pub mod rules;
 pub mod serve;
 pub mod show;

@@ -22,12 +22,16 @@ use std::sync::Arc;
 mod aligned;
 mod local;
 mod lock;
+#[cfg(test)]
+pub(crate) mod paced;
+mod place;
 mod sequential;
 pub mod simulated;
 
 pub use aligned::AlignedBuffer;
 pub use local::LocalDisk;
 pub use lock::{FolderLock, LockError};
+pub(crate) use place::lies_in;
 pub use simulated::SimulatedDisk;
 
 /// What is written whole or not at all, in bytes; offsets, lengths and addresses of [`DiskFile`]

@@ -23,7 +23,7 @@ use super::start_error::{StartError, io};
 use crate::archive::{Archive, ArchiveWriter, FORMAT_VERSION, Pseudonyms, TableTotals};
 use crate::config::Config;
 use crate::day::Day;
-use crate::disk::{Disk, LocalDisk};
+use crate::disk::{Disk, LocalDisk, lies_in};
 use crate::id::Watermark;
 use crate::journal::{self, BoxError, Record};
 use crate::mrn::Mint;
@@ -205,11 +205,7 @@ fn archivist(config: &Config, opened: &DataFolder) -> Result<Archivist, StartErr
 
 /// Makes the folder; refuses one that has something in it, or lies in the data folder.
 fn make_empty(folder: &Path, data: &Path) -> Result<(), ExportError> {
-    let real = |folder: &Path| fs::canonicalize(folder).map_err(io(folder.display()));
-    let whole = std::path::absolute(folder).map_err(io(folder.display()))?;
-    // As much of it as there is: a link may lead anywhere.
-    let above = whole.ancestors().find(|above| above.exists()).unwrap_or(&whole);
-    if real(above)?.starts_with(real(data)?) {
+    if lies_in(folder, data).map_err(io(folder.display()))? {
         return Err(ExportError::Inside { folder: folder.into() });
     }
     fs::create_dir_all(folder).map_err(io(folder.display()))?;

@@ -76,6 +76,6 @@ mod start_error;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use engine::{Engine, StartError};

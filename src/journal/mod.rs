@@ -82,6 +82,7 @@ use std::sync::Arc;
 use crate::disk::{Access, Disk, PAGE_BYTES};
 use crate::id::Watermark;
 
+mod copying;
 mod error;
 mod frame;
 mod group;
@@ -96,6 +97,7 @@ mod writer;
 
 pub(crate) use frame::segment_number;
 
+pub use copying::{CopiedSegment, Pinned};
 pub use error::{BoxError, Damage, JournalError};
 pub use oldest::Oldest;
 pub use reader::Reader;

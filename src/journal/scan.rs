@@ -16,7 +16,7 @@ use super::group::GroupView;
 use super::{Position, Record, Recovery, Torn};
 
 /// Pages read at once (1 MiB) where a group does not need more.
-const WINDOW_PAGES: u32 = 256;
+pub(super) const WINDOW_PAGES: u32 = 256;
 
 /// Where the journal goes on.
 #[derive(Debug)]
@@ -159,9 +159,10 @@ impl Skipped {
 }
 
 /// A segment being read.
+#[derive(Debug)]
 pub(super) struct Segment {
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
     pub(super) header: SegmentHeader,
     /// The pages from `window_start` on.
     window: AlignedBuffer,
@@ -198,7 +199,7 @@ impl Segment {
     }
 
     /// The `count` pages from `page` on, which the segment must have.
-    fn pages(&mut self, page: u32, count: u32) -> Result<&[PageBytes], JournalError> {
+    pub(super) fn pages(&mut self, page: u32, count: u32) -> Result<&[PageBytes], JournalError> {
         let (start, end) = (self.window_start, self.window_start + self.window_pages);
         if page < start || page + count > end {
             let load = count.max(WINDOW_PAGES).min(self.header.pages - page);
@@ -215,12 +216,17 @@ impl Segment {
         Ok(self.window.pages().get(from..from + count as usize).unwrap_or_default())
     }
 
+    /// Forgets what was read: it is read anew, and takes no memory before that.
+    pub(super) fn read_anew(&mut self) {
+        (self.window, self.window_pages) = (AlignedBuffer::new(0), 0);
+    }
+
     fn state(&mut self, page: u32) -> Result<PageState, JournalError> {
         let salt = self.header.salt;
         Ok(self.pages(page, 1)?.first().map_or(PageState::Bad, |p| PageHeader::read(p, salt)))
     }
 
-    fn damage(&self, page: u32, group: u64, what: impl Into<String>) -> JournalError {
+    pub(super) fn damage(&self, page: u32, group: u64, what: impl Into<String>) -> JournalError {
         JournalError::Damaged(Damage {
             path: self.path.clone(),
             offset: offset_of(page),
@@ -230,7 +236,7 @@ impl Segment {
     }
 
     /// That nothing was written from `page` on.
-    fn expect_blank(&mut self, page: u32, group: u64) -> Result<(), JournalError> {
+    pub(super) fn expect_blank(&mut self, page: u32, group: u64) -> Result<(), JournalError> {
         for page in page..self.header.pages {
             if self.state(page)? != PageState::Blank {
                 return Err(self.damage(page, group, "bytes stand where nothing was written"));
@@ -249,7 +255,7 @@ impl Segment {
     }
 
     /// What stands at `page`, where group `expected` would begin.
-    fn group_at(&mut self, page: u32, expected: u64) -> Result<Found, JournalError> {
+    pub(super) fn group_at(&mut self, page: u32, expected: u64) -> Result<Found, JournalError> {
         let Some(pages) = self.extent_at(page, expected)? else { return Ok(Found::Nothing) };
         let mut missing = 0;
         for index in 0..pages {
@@ -329,7 +335,7 @@ impl Segment {
 }
 
 /// What stands where a group could begin.
-enum Found {
+pub(super) enum Found {
     /// All pages, each intact.
     Whole { pages: u32 },
     /// Some pages; `missing` of them were never written.
@@ -366,22 +372,22 @@ pub(super) fn read_header(
 }
 
 /// The journal being read.
-struct Scan<'a> {
+pub(super) struct Scan<'a> {
     dir: &'a Path,
     on_record: OnRecord<'a>,
     payload: Vec<u8>,
     recovery: Recovery,
     last: Option<(u64, u32, u32)>,
     /// The next group's number.
-    group: u64,
+    pub(super) group: u64,
     /// The next record's number.
-    record: u64,
+    pub(super) record: u64,
     /// What the next group links to.
     link: u32,
 }
 
 impl<'a> Scan<'a> {
-    fn from(dir: &'a Path, first: &SegmentHeader, on_record: OnRecord<'a>) -> Self {
+    pub(super) fn from(dir: &'a Path, first: &SegmentHeader, on_record: OnRecord<'a>) -> Self {
         Self {
             dir,
             on_record,
@@ -395,7 +401,7 @@ impl<'a> Scan<'a> {
     }
 
     /// That a segment begins where the one before ends.
-    fn expect_beginning(&self, segment: &Segment) -> Result<(), JournalError> {
+    pub(super) fn expect_beginning(&self, segment: &Segment) -> Result<(), JournalError> {
         let header = &segment.header;
         if (header.first_group, header.first_record, header.previous)
             == (self.group, self.record, self.link)
@@ -493,7 +499,7 @@ impl<'a> Scan<'a> {
 
     /// At the end of what a segment holds, without a roll mark: there may be no later segment, but
     /// for one that was made and whose roll mark was never written. Returns that one.
-    fn expect_last(
+    pub(super) fn expect_last(
         &self,
         segment: &Segment,
         page: u32,
@@ -512,7 +518,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Takes in a whole group.
-    fn group(
+    pub(super) fn group(
         &mut self,
         segment: &mut Segment,
         page: u32,

@@ -146,11 +146,11 @@ impl DayFiles {
     }
 
     fn folder(&self, day: Day) -> PathBuf {
-        self.root.join(format!("day={day}"))
+        self.root.join(folder_name(day))
     }
 
     fn path(&self, day: Day, generation: u32) -> PathBuf {
-        self.folder(day).join(format!("summary-{generation}.waag"))
+        self.root.join(file_path(day, generation))
     }
 
     fn generations(&self, day: Day) -> Result<Vec<u32>, DayFileError> {
@@ -169,6 +169,23 @@ impl DayFiles {
         open.push_front((key, Arc::clone(file)));
         open.truncate(OPEN_MAX);
     }
+}
+
+fn folder_name(day: Day) -> String {
+    format!("day={day}")
+}
+
+/// Where the file of a closed day is, within the folder of all of them.
+pub(super) fn file_path(day: Day, generation: u32) -> PathBuf {
+    Path::new(&folder_name(day)).join(format!("summary-{generation}.waag"))
+}
+
+/// Opens and checks every file of closed days in the folder `root`, wholly. Returns how many there are.
+///
+/// # Errors
+/// The first that is damaged; I/O.
+pub fn verify_day_files(root: &Path, data_folder: [u8; 16]) -> Result<u64, DayFileError> {
+    DayFiles::new(root.to_owned(), data_folder).verify()
 }
 
 fn generation_of(name: &str) -> Option<u32> {

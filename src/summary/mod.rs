@@ -51,6 +51,7 @@ pub use board::{Board, Cursor, ListQuery, Order, Page, Period, Summary};
 pub use checkpoint::{Checkpoint, Checkpointed};
 pub use counters::{Counters, ReasonCount, VALUE_BUCKETS};
 pub use day_file::DayFileError;
+pub use day_files::verify_day_files;
 pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;

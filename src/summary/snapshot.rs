@@ -36,7 +36,7 @@ use crate::disk::Disk;
 use crate::fields::Fields;
 use crate::id::Watermark;
 use crate::summary::board::Shared;
-use crate::summary::day_files::ClosedDay;
+use crate::summary::day_files::{ClosedDay, file_path};
 use crate::summary::state::{OpenDay, RoleDay, State};
 use crate::summary::{ActorId, Counters, DayFileError, Role};
 
@@ -139,13 +139,39 @@ impl Snapshot {
         folder: &Path,
         identity: &[u8; 16],
     ) -> Result<Option<Self>, SnapshotError> {
+        Ok(Self::read_bytes(disk, folder, identity)?.map(|(snapshot, _)| snapshot))
+    }
+
+    /// The same, with the bytes of its file.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn read_bytes(
+        disk: &dyn Disk,
+        folder: &Path,
+        identity: &[u8; 16],
+    ) -> Result<Option<(Self, Vec<u8>)>, SnapshotError> {
         let path = snapshot_path(folder);
         let bytes = match disk.read_small(&path, BYTES_MAX) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(io("reading", &path))?,
         };
-        let damaged = |what| SnapshotError::Damaged { path: path.clone(), what };
-        let mut from = Fields(&bytes);
+        let snapshot = Self::decode(&path, identity, &bytes)?;
+        Ok(Some((snapshot, bytes)))
+    }
+
+    /// The files of closed days that it names, by their paths within the folder of those, with their
+    /// lengths and the last 4 bytes of each, a check that stands for all of it.
+    pub fn day_files(&self) -> impl Iterator<Item = (PathBuf, u64, [u8; 4])> {
+        let files = self.closed.iter();
+        files.map(|(day, file)| {
+            (file_path(*day, file.generation), file.length, file.crc.to_le_bytes())
+        })
+    }
+
+    fn decode(path: &Path, identity: &[u8; 16], bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let damaged = |what| SnapshotError::Damaged { path: path.to_owned(), what };
+        let mut from = Fields(bytes);
         let check = from.u32().ok_or_else(|| damaged("it is too short"))?;
         if check != crc32c(from.0) {
             return Err(damaged("its check fails"));
@@ -155,13 +181,13 @@ impl Snapshot {
             return Err(damaged("this is no snapshot of summaries"));
         }
         if version > VERSION {
-            return Err(SnapshotError::Newer { path, version });
+            return Err(SnapshotError::Newer { path: path.to_owned(), version });
         }
         if from.array() != Some(*identity) {
             return Err(damaged("it belongs to another data folder"));
         }
         let snapshot = from.snapshot().filter(|_| from.0.is_empty());
-        snapshot.map(Some).ok_or_else(|| damaged("it does not add up"))
+        snapshot.ok_or_else(|| damaged("it does not add up"))
     }
 
     /// Removes what a crash left half written.

@@ -37,6 +37,48 @@ pub fn may_begin(oldest: &Covers, newest: &Covers) -> bool {
     begins || (forgotten > Ordinal(0) && oldest.first_ordinal <= forgotten)
 }
 
+/// Of those that begin together the longest first: it was made of the others.
+pub(super) fn in_order(covers: &Covers) -> (Watermark, Reverse<Watermark>) {
+    (covers.first_record, Reverse(covers.last_record))
+}
+
+/// What a run is among others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// One of those that cover the records without a gap.
+    Whole,
+    /// Others have all of its records.
+    Part,
+    /// It would have to begin with this record.
+    After(Watermark),
+}
+
+/// What each of runs that are [`in_order`] is, after others that end with this record and before this
+/// ordinal; where there are none, from wherever the first of these begins.
+pub(super) fn places<'a>(
+    runs: impl Iterator<Item = &'a Covers>,
+    before: (Watermark, Ordinal),
+) -> Vec<Place> {
+    let mut runs = runs.peekable();
+    let (mut next, mut ordinal) = (Watermark(before.0.0 + 1), before.1);
+    if let Some(oldest) = runs.peek().filter(|_| before.0 == Watermark(0)) {
+        (next, ordinal) = (oldest.first_record, oldest.first_ordinal);
+    }
+    let place = |covers: &Covers| {
+        let follows = (covers.first_record, covers.first_ordinal) == (next, ordinal);
+        if follows && covers.last_record >= next {
+            next = Watermark(covers.last_record.0 + 1);
+            ordinal = covers.end_ordinal;
+            Place::Whole
+        } else if covers.last_record < next {
+            Place::Part
+        } else {
+            Place::After(next)
+        }
+    };
+    runs.map(place).collect()
+}
+
 impl Folder {
     /// The folder `dir` on `disk`, of the data folder with this identity.
     #[must_use]
@@ -48,6 +90,14 @@ impl Folder {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(super) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(super) fn identity(&self) -> [u8; 16] {
+        self.identity
     }
 
     /// That the disk has so many bytes free.
@@ -94,26 +144,16 @@ impl Folder {
                 Err(error) => return Err(error),
             }
         }
-        // Of those that begin together the longest first: it was made of the others.
-        intact.sort_by_key(|run| (run.covers().first_record, Reverse(run.covers().last_record)));
-        let (mut next, mut ordinal) = (Watermark(before.0.0 + 1), before.1);
-        if let Some(oldest) = intact.first().filter(|_| before.0 == Watermark(0)) {
-            (next, ordinal) = (oldest.covers().first_record, oldest.covers().first_ordinal);
-        }
-        for run in intact {
-            let covers = run.covers();
-            if covers.first_record == next
-                && covers.first_ordinal == ordinal
-                && covers.last_record >= next
-            {
-                next = Watermark(covers.last_record.0 + 1);
-                ordinal = covers.end_ordinal;
-                found.whole.push(run);
-            } else if covers.last_record < next {
-                found.parts.push(run.path().to_owned());
-            } else {
-                let why = format!("it does not follow on record {}", next.0 - 1);
-                found.others.push((run.path().to_owned(), why));
+        intact.sort_by_key(|run| in_order(run.covers()));
+        let places = places(intact.iter().map(Run::covers), before);
+        for (run, place) in intact.into_iter().zip(places) {
+            match place {
+                Place::Whole => found.whole.push(run),
+                Place::Part => found.parts.push(run.path().to_owned()),
+                Place::After(next) => {
+                    let why = format!("it does not follow on record {}", next.0 - 1);
+                    found.others.push((run.path().to_owned(), why));
+                }
             }
         }
         if let (Some(oldest), Some(newest)) = (found.whole.first(), found.whole.last())

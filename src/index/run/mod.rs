@@ -11,6 +11,7 @@
 //! one table would remember the older under a key of its own.
 //!
 //! - `write`, `page`, `filter`: making one. `load`: opening it. `stream`: reading all of it.
+//! - `head`: copying one while others are written and merged.
 //! - `many`: looking up the keys of a batch together. `merged`: several as one.
 //! - `compare`: whether runs answer as others do. `count`: of each day how many were answered how. `folder`: those that there are at a start.
 //!
@@ -105,6 +106,7 @@ mod compare;
 mod count;
 mod filter;
 mod folder;
+mod head;
 mod load;
 mod many;
 mod merged;
@@ -122,6 +124,7 @@ use std::path::{Path, PathBuf};
 pub use compare::difference;
 pub use count::{FirstAnswers, first_answers};
 pub use folder::{Folder, Found, may_begin};
+pub use head::{Head, in_line};
 pub(super) use merged::Merged;
 pub use read::Run;
 pub(super) use write::write;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::filter::Filters;
+use super::head;
 use super::load::Loaded;
 use super::page::{
-    BadHeader, ENTRIES_PER_PAGE, ENTRY_BYTES, Header, Page, is_intact, items, read_entry, read_rare,
+    ENTRIES_PER_PAGE, ENTRY_BYTES, Header, Page, is_intact, items, read_entry, read_rare,
 };
 use super::stream::{Pages, WINDOW_PAGES};
 use super::{Covers, Entry, Kind, PAGE, RunError, damaged, io};
-use crate::disk::{Access, AlignedBuffer, Disk, DiskFile};
+use crate::disk::{AlignedBuffer, Disk, DiskFile};
 use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::index::filed::FiledFallback;
@@ -40,31 +41,7 @@ impl Run {
     /// # Errors
     /// [`RunError`]; another data folder's run is taken for damage.
     pub(super) fn open(disk: &dyn Disk, path: &Path, identity: [u8; 16]) -> Result<Self, RunError> {
-        let file = disk.open(path, Access::Read).map_err(io("opening", path))?;
-        let damaged = |page: u64, what| damaged(path, page, what);
-        let bytes = file.len().map_err(io("asking the length of", path))?;
-        if bytes < PAGE {
-            return Err(damaged(0, "the file is shorter than a header"));
-        }
-        let mut buffer = AlignedBuffer::new(1);
-        file.read_at(0, buffer.bytes_mut()).map_err(io("reading", path))?;
-        let header = buffer
-            .pages()
-            .first()
-            .map_or(Err(BadHeader::Damaged("there is no header")), Header::read);
-        let header = match header {
-            Ok(header) => header,
-            Err(BadHeader::Damaged(what)) => return Err(damaged(0, what)),
-            Err(BadHeader::Newer(found)) => {
-                return Err(RunError::NewerFormat { path: path.to_owned(), found });
-            }
-        };
-        if header.identity != identity {
-            return Err(damaged(0, "it is the run of another data folder"));
-        }
-        if bytes != header.pages() * PAGE {
-            return Err(damaged(0, "the file has another length than its header says"));
-        }
+        let (file, header) = head::open(disk, path, identity)?;
         let mut loaded = Loaded::new(&*file, path, &header)?;
         let fences = loaded.u64s(header.entry_pages)?;
         let batch_fences = loaded.u64s(header.batch_pages)?;

@@ -21,7 +21,7 @@ use crate::ingest::options;
 use crate::rules::Law;
 
 /// Small bounds, so that an engine starts in little time and memory.
-fn config(data_dir: &Path) -> Config {
+pub(crate) fn config(data_dir: &Path) -> Config {
     Config {
         data_dir: data_dir.to_owned(),
         memory_max: ByteSize(256 << 20),
@@ -37,13 +37,13 @@ fn local(config: &Config, text: &str) -> Moment {
 }
 
 /// An engine whose clock starts at this local time.
-fn start(config: &Config, clock: &str) -> Arc<Engine> {
+pub(crate) fn start(config: &Config, clock: &str) -> Arc<Engine> {
     let clock = Clock::starting_at(local(config, clock));
     Engine::start(config, Law::load(None).unwrap(), clock).unwrap().0
 }
 
 /// Lodges some batches that are good on `day`.
-async fn lodge(engine: &Engine, day: &str) {
+pub(crate) async fn lodge(engine: &Engine, day: &str) {
     let options =
         Options { lines: 300, batch: 50, seed: 5, ..Options::on(Day::parse(day).unwrap()) };
     for generated in Generator::new(&options).unwrap() {

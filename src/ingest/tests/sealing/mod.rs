@@ -3,13 +3,14 @@
 //! is there once, is answered so again, and is counted once; also where runs or summaries are lost.
 //!
 //! All of it is the product's, but for the threads: `world` does what they do, one step at a time.
-//! `starting` uses what the engine starts with. `dropping` has days past their retention. The catalog is on real files, and ends with the
+//! `backing_up` takes backups meanwhile. `starting` uses what the engine starts with. `dropping` has days past their retention. The catalog is on real files, and ends with the
 //! process only between two of its writes; what is in it is made durable by tests of its own.
 //!
 //! A run prints its seed when it fails; `WAAG_SEED=<seed> cargo test --lib tests::sealing` repeats that
 //! run alone.
 #![allow(clippy::print_stdout)]
 
+mod backing_up;
 mod checks;
 mod dropping;
 mod faults;
