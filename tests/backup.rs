@@ -1,13 +1,13 @@
 //! Backups that are taken of a server which lodges, seals and drops days meanwhile: each is restored to a
 //! data folder of its own, which is whole, has what was answered before the backup began, and answers it
-//! again.
+//! again. Who may call, and who read what, is in it too.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use common::{
@@ -15,10 +15,11 @@ use common::{
     waag, waag_ok, with_value,
 };
 use tonic::transport::Channel;
+use waag::proto::v1::get_declaration_request::Key;
 use waag::proto::v1::lodgement_client::LodgementClient;
 use waag::proto::v1::{
-    ActorRole, ActorSummary, BatchTotals, Declaration, Outcome, SubmitBatchRequest,
-    SubmitBatchResponse, Verdict,
+    ActorRole, ActorSummary, BatchTotals, Declaration, GetDeclarationRequest, LocalReference,
+    Outcome, SubmitBatchRequest, SubmitBatchResponse, Verdict,
 };
 
 /// Small segments, and seals within a second.
@@ -307,5 +308,99 @@ async fn a_backup_taken_while_days_are_dropped_knows_what_was_answered_on_them()
         let output = waag(&["verify", "--memory-max", "256MiB", "--data-dir", text(&data)]);
         let told = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{told}");
+    }
+}
+
+const CLIENTS: &str = r#"
+[[client]]
+name = "shop"
+roles = ["declarant"]
+eoris = ["NL810000003"]
+
+[[client]]
+name = "desk"
+roles = ["supervisor"]
+"#;
+
+/// A request of whoever has this token.
+fn by<T>(token: &str, request: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(request);
+    let value = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", value);
+    request
+}
+
+fn read_good() -> GetDeclarationRequest {
+    let local = LocalReference { declarant: DECLARANTS[0].into(), lrn: "GOOD".into() };
+    GetDeclarationRequest { key: Some(Key::LocalReference(local)) }
+}
+
+/// How many reads of declarations stand in the audit log of a data folder or a backup.
+fn reads(data: &Path, by: &str) -> usize {
+    let log = waag_ok(&["audit", "--data-dir", text(data), "--who", by]);
+    log.lines().filter(|line| line.contains("read declaration")).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_call_and_every_read_that_was_answered_are_in_a_backup() {
+    let (outer, data) = folder();
+    let clients = outer.path().join("clients.toml");
+    std::fs::write(&clients, CLIENTS).unwrap();
+    let settings = format!("{}clients = {clients:?}\n", settings());
+    let config = data.with_extension("toml");
+    std::fs::write(&config, &settings).unwrap();
+    let [shop, desk] = ["shop", "desk"].map(|name| {
+        let config = ["--config", text(&config), "--data-dir", text(&data)];
+        waag_ok(&[&["token", "add", name], &config[..]].concat()).trim().to_owned()
+    });
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let good = batch("good", vec![declaration("GOOD")]);
+    let answer = server.lodgement().await.submit_batch(by(&shop, good.clone())).await.unwrap();
+    let first = answer.into_inner().verdicts.remove(0);
+
+    let (answered, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut client = server.lodgement().await;
+    let reading = tokio::spawn({
+        let (answered, is_over, desk) = (Arc::clone(&answered), Arc::clone(&is_over), desk.clone());
+        async move {
+            while !is_over.load(Ordering::Acquire) {
+                client.get_declaration(by(&desk, read_good())).await.unwrap();
+                answered.fetch_add(1, Ordering::Release);
+            }
+        }
+    });
+    let mut backups = Vec::new();
+    for number in 0..3 {
+        while answered.load(Ordering::Acquire) < 20 * (number + 1) {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let before = answered.load(Ordering::Acquire);
+        let to = outer.path().join(format!("backup-{number}"));
+        let told = back_up(&data, &to).await;
+        backups.push((to, before, told["audit_head"].as_str().unwrap().to_owned()));
+    }
+    is_over.store(true, Ordering::Release);
+    reading.await.unwrap();
+    server.kill();
+
+    for (backup, before, head) in backups {
+        assert_eq!(waag_ok(&["audit", "--data-dir", text(&backup), "--head"]).trim(), head);
+        // Each log goes on from the one before.
+        waag_ok(&["audit", "--data-dir", text(&data), "--head", "--expect", &head]);
+        assert!(reads(&backup, "desk") >= before, "{} of {before}", reads(&backup, "desk"));
+        let data = restored(&backup);
+        waag_ok(&["audit", "--data-dir", text(&data), "--head", "--expect", &head]);
+        let server = Start { settings: &settings, ..Start::at(&data, "2026-11-05T18:00") }.run();
+        let mut client = server.lodgement().await;
+        let again = client.submit_batch(by(&shop, good.clone())).await.unwrap().into_inner();
+        assert_eq!(again.verdicts[0].outcome(), Outcome::Replayed);
+        assert_eq!(again.verdicts[0].mrn, first.mrn);
+        client.get_declaration(by(&desk, read_good())).await.unwrap();
+        let refused = client.get_declaration(read_good()).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::Unauthenticated);
+        assert_eq!(reads(&data, "desk"), reads(&backup, "desk") + 1);
+        let log = waag_ok(&["audit", "--data-dir", text(&data), "--who", "server"]);
+        assert!(log.contains("restore from a backup of records 1 to"), "{log}");
+        assert_eq!(server.stop().await, 0);
     }
 }

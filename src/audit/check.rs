@@ -1,6 +1,8 @@
 //! Reading the log back: each line is held against the hash in the one after it.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Entry, Hash};
@@ -43,6 +45,12 @@ pub struct Head {
     pub hash: Hash,
 }
 
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.n, self.hash)
+    }
+}
+
 /// What is at the end of the last file, where that ends within a line: a write that was cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
@@ -74,6 +82,22 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, AuditError> {
     Ok(files)
 }
 
+/// How many of the first `bytes` of a file of the log are whole lines: what is behind is being written. All of
+/// them where that cannot be: reading tells what is wrong.
+///
+/// # Errors
+/// As the file system gives them.
+pub fn whole_lines(file: &File, bytes: u64) -> std::io::Result<u64> {
+    let end = bytes.min(LINE_BYTES_MAX as u64 + 1);
+    let mut read = vec![0; usize::try_from(end).unwrap_or_default()];
+    file.read_exact_at(&mut read, bytes - end)?;
+    Ok(match read.iter().rposition(|byte| *byte == b'\n') {
+        Some(last) => bytes - end + last as u64 + 1,
+        None if end == bytes => 0,
+        None => bytes,
+    })
+}
+
 fn is_month(path: &Path) -> bool {
     let stem = path.file_stem().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
     let is_digit = |(place, byte): (usize, u8)| {
@@ -97,7 +121,7 @@ pub fn read(
     let files = files(folder)?;
     for (number, path) in files.iter().enumerate() {
         let io = |source| AuditError::Io { path: path.clone(), source };
-        let mut lines = BufReader::new(std::fs::File::open(path).map_err(io)?);
+        let mut lines = BufReader::new(File::open(path).map_err(io)?);
         let (mut line, mut whole, mut text) = (0, 0, Vec::new());
         loop {
             text.clear();

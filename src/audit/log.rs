@@ -54,38 +54,14 @@ impl Log {
     /// # Errors
     /// Where it cannot be read or written, or is not what was written.
     pub fn open(data_dir: &Path) -> Result<Self, AuditError> {
-        let folder = data_dir.join(FOLDER);
-        let io = |source| AuditError::Io { path: folder.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
-        File::open(data_dir).and_then(|parent| parent.sync_all()).map_err(io)?;
-        let mut at = String::new();
-        let (head, torn) = read(&folder, |entry, _| at.clone_from(&entry.at))?;
-        let newest = files(&folder)?.pop();
-        if let Some(newest) = &newest {
-            // Whole lines may be there that were never synced: from here on they count.
-            let sync = File::open(newest).and_then(|file| file.sync_all());
-            sync.map_err(|source| AuditError::Io { path: newest.clone(), source })?;
-        }
-        if let Some(torn) = torn {
-            // It was never synced, so nobody was answered on it.
-            let cut = OpenOptions::new().write(true).open(&torn.path);
-            cut.and_then(|file| file.set_len(torn.whole).and_then(|()| file.sync_all()))
-                .map_err(|source| AuditError::Io { path: torn.path, source })?;
-        }
-        let unrecorded = Arc::new(AtomicU64::new(0));
+        let writer = Writer::open(data_dir)?;
+        let unrecorded = Arc::clone(&writer.unrecorded);
         let (items, received) = bounded(WAITING_MAX);
-        let writer = Writer {
-            folder: folder.clone(),
-            head,
-            newest,
-            at,
-            file: None,
-            unrecorded: Arc::clone(&unrecorded),
-        };
+        let folder = writer.folder.clone();
         std::thread::Builder::new()
             .name("waag-audit".into())
             .spawn(move || writer.run(&received))
-            .map_err(io)?;
+            .map_err(|source| AuditError::Io { path: folder, source })?;
         let limit = |per_s| {
             Arc::new(RateLimiter::direct_with_clock(Quota::per_second(per_s), MonotonicClock))
         };
@@ -117,6 +93,14 @@ impl Log {
     }
 }
 
+/// Records an event in the log of a data folder that no server uses; it is on disk when this returns.
+///
+/// # Errors
+/// As [`Log::open`] has them, and where it is not.
+pub fn append(data_dir: &Path, event: Event) -> Result<(), AuditError> {
+    Writer::open(data_dir)?.write(&[Item { event, synced: None }])
+}
+
 struct Writer {
     folder: PathBuf,
     head: Head,
@@ -130,6 +114,30 @@ struct Writer {
 }
 
 impl Writer {
+    /// Opens the log in a data folder, every hash of which is checked.
+    fn open(data_dir: &Path) -> Result<Self, AuditError> {
+        let folder = data_dir.join(FOLDER);
+        let io = |source| AuditError::Io { path: folder.clone(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
+        File::open(data_dir).and_then(|parent| parent.sync_all()).map_err(io)?;
+        let mut at = String::new();
+        let (head, torn) = read(&folder, |entry, _| at.clone_from(&entry.at))?;
+        let newest = files(&folder)?.pop();
+        if let Some(newest) = &newest {
+            // Whole lines may be there that were never synced: from here on they count.
+            let sync = File::open(newest).and_then(|file| file.sync_all());
+            sync.map_err(|source| AuditError::Io { path: newest.clone(), source })?;
+        }
+        if let Some(torn) = torn {
+            // It was never synced, so nobody was answered on it.
+            let cut = OpenOptions::new().write(true).open(&torn.path);
+            cut.and_then(|file| file.set_len(torn.whole).and_then(|()| file.sync_all()))
+                .map_err(|source| AuditError::Io { path: torn.path, source })?;
+        }
+        let unrecorded = Arc::new(AtomicU64::new(0));
+        Ok(Self { folder, head, newest, at, file: None, unrecorded })
+    }
+
     fn run(mut self, items: &Receiver<Item>) {
         while let Ok(first) = items.recv() {
             let taken: Vec<_> =

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::archive::ArchiveError;
+use crate::audit::check::AuditError;
 use crate::disk::LockError;
+use crate::identity::token::TokenError;
 use crate::index::run::RunError;
 use crate::journal::JournalError;
 use crate::rules::LawError;
@@ -104,6 +106,12 @@ pub enum BackupError {
     /// The rules cannot be read.
     #[error(transparent)]
     Law(#[from] LawError),
+    /// The hashes of tokens are not what was written.
+    #[error(transparent)]
+    Tokens(#[from] TokenError),
+    /// The audit log is damaged or cannot be read.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// A file is not what was written there.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {
@@ -163,6 +171,9 @@ pub enum RestoreError {
         /// The newest that is read.
         newest: u32,
     },
+    /// That it was restored cannot be recorded in its audit log.
+    #[error("what was restored is no data folder yet: its audit log cannot be gone on with: {0}")]
+    Audit(#[from] AuditError),
     /// A file of the backup is not what was written there.
     #[error("the backup is damaged, and nothing was restored of it: {}: {what}", path.display())]
     Damaged {

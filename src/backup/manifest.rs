@@ -8,18 +8,21 @@
 //! | `records` | records of the journal that are in the backup, those of the archive included: its watermark |
 //! | `sealed_records` | of these, how many are in the archive |
 //! | `dropped_through` | days up to this one were dropped, having been past their retention |
+//! | `audit_head` | the last entry of the audit log that is in it, as `waag audit --expect` takes it |
 //! | `files` | all other files: path within the folder, length, CRC32C of the whole |
 //! | `check` | CRC32C over all other fields, in this order, as compact JSON |
 //!
 //! The checks tell damage, and no more: whoever may write to the folder can make others.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use crc32c::crc32c;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::{RestoreError, io};
+use crate::audit;
 use crate::disk::Disk;
+use crate::identity::token;
 use crate::ingest::engine::folders;
 
 /// The file that only a whole backup has.
@@ -32,8 +35,15 @@ pub(super) const FORMAT: u32 = 1;
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The folders that a backup may have.
-pub(super) const KEPT: [&str; 5] =
-    [folders::RULES, folders::SECRETS, folders::ARCHIVE, folders::RUNS, folders::JOURNAL];
+pub(super) const KEPT: [&str; 7] = [
+    folders::RULES,
+    folders::SECRETS,
+    token::FOLDER,
+    audit::FOLDER,
+    folders::ARCHIVE,
+    folders::RUNS,
+    folders::JOURNAL,
+];
 
 /// A CRC32C, told in hexadecimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +87,8 @@ pub struct Contents {
     pub sealed_records: u64,
     /// The newest day that is dropped.
     pub dropped_through: Option<String>,
+    /// The last entry of the audit log, its number and its hash; nothing where there is no log.
+    pub audit_head: Option<String>,
     /// All files but this one.
     pub files: Vec<FileEntry>,
 }
@@ -98,11 +110,19 @@ impl FileEntry {
     /// Its path, where that leads to a file in a folder that a backup has.
     fn relative(&self) -> Option<&Path> {
         let path = Path::new(&self.path);
-        let mut components = path.components();
-        let first = components.next()?.as_os_str().to_str()?;
-        let is_plain = |component: Component<'_>| matches!(component, Component::Normal(_));
-        let is_within = KEPT.contains(&first) && components.clone().next().is_some();
-        (is_within && components.all(is_plain)).then_some(path)
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+        let is_within = KEPT.contains(&self.folder()) && self.path.contains('/');
+        (is_within && self.path.split('/').all(is_plain)).then_some(path)
+    }
+
+    /// The folder of the data folder in which it is.
+    pub(super) fn folder(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default()
+    }
+
+    /// Its path within that.
+    pub(super) fn name(&self) -> &str {
+        self.path.split_once('/').map_or("", |(_, name)| name)
     }
 
     /// Where it is in the backup in `folder`.
@@ -127,6 +147,11 @@ impl Contents {
         let check = self.check()?;
         let mut bytes = serde_json::to_vec_pretty(&Manifest { contents: self, check })?;
         bytes.push(b'\n');
+        // Or it would never be read.
+        if bytes.len() as u64 > BYTES_MAX {
+            let what = format!("{} bytes, and {BYTES_MAX} at most can be read", bytes.len());
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what));
+        }
         disk.write_small(&folder.join(MANIFEST), &bytes)
     }
 
@@ -171,6 +196,7 @@ mod tests {
             records: 12,
             sealed_records: 3,
             dropped_through: Some("2026-11-05".into()),
+            audit_head: None,
             files: vec![file("journal/1.segment"), file(path)],
         }
     }
@@ -186,6 +212,11 @@ mod tests {
         assert!(matches!(read(folder.path()), Err(RestoreError::NoBackup { .. })));
         contents("rules/a").write(&LocalDisk::new(), folder.path()).unwrap();
         assert_eq!(read(folder.path()).unwrap(), contents("rules/a"));
+        for kept in KEPT.map(|folder| format!("{folder}/deep/er")) {
+            contents(&kept).write(&LocalDisk::new(), folder.path()).unwrap();
+            assert_eq!(read(folder.path()).unwrap(), contents(&kept));
+        }
+        contents("rules/a").write(&LocalDisk::new(), folder.path()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         for at in 0..bytes.len() {
             let mut other = bytes.clone();
@@ -225,6 +256,9 @@ mod tests {
             "lock",
             "../journal/x",
             "journal/./../x",
+            "journal//x",
+            "secrets//etc/passwd",
+            "identity/",
         ] {
             let folder = tempfile::tempdir().unwrap();
             contents(path).write(&LocalDisk::new(), folder.path()).unwrap();

@@ -35,10 +35,12 @@
 //! Most of the archive is copied in a first pass, which holds nothing; so the journal's segments are held
 //! open for as long as it takes to copy what was sealed meanwhile, and the journal.
 //!
-//! Rules come after the journal: a law is kept before its record is written. Secrets never change.
+//! Rules come after the journal: a law is kept before its record is written. Secrets never change. The audit log
+//! comes last: an entry is on disk before the answer that it is of, so that every read which was answered before
+//! the log is looked at stands in it, also of what the journal's copy does not have.
 //!
 //! So a backup is the data folder as a start would find it after a kill at the moment of its last record, but for
-//! what is derived: it has every record that was answered before the backup began, and what it has is a
+//! what is derived and for later entries of the audit log: it has every record that was answered before the backup began, and what it has is a
 //! prefix of the journal's order.
 //!
 //! # Damage
@@ -48,10 +50,12 @@
 //!
 //! # Restoring
 //! All files are checked against the manifest before anything is written, and once more as they are
-//! copied. The journal gets its place last: until then, a server refuses to start on what is there, since a law
-//! is kept and there is no journal. Segments are moved there one by one, in any order: whichever are missing are
-//! missed, by the one before (its roll mark) or by the archive.
+//! copied. Lists of rules come first, and are synced before the rest; the journal gets its place last, once the
+//! audit log has an entry that says so: until then, a server refuses to start on what is there, since a law is kept
+//! and there is no journal. Segments are moved there one by one, in any order: whichever are missing are missed, by
+//! the one before (its roll mark) or by the archive.
 
+mod access;
 mod error;
 mod manifest;
 mod moment;
@@ -78,6 +82,9 @@ use crate::summary::{SUMMARY_FOLDER, verify_day_files};
 use moment::Source;
 use target::{Target, expect_empty};
 
+/// Read and written at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
@@ -96,6 +103,8 @@ pub struct Backup {
     pub sealed_records: u64,
     /// Days up to this one were dropped, having been past their retention.
     pub dropped_through: Option<String>,
+    /// The last entry of the audit log that is in it, as `waag audit --expect` takes it.
+    pub audit_head: Option<String>,
     /// Files.
     pub files: u64,
     /// Their bytes.
@@ -135,6 +144,8 @@ pub fn backup(
     verify_day_files(&to.join(folders::ARCHIVE).join(SUMMARY_FOLDER), identity)?;
     small::rules(&source, &mut target)?;
     small::secrets(&secrets, &mut target)?;
+    access::tokens(&source, &mut target)?;
+    let audited = access::audit_log(&source, &mut target)?;
     target.sync()?;
 
     let (files, bytes) = target.written();
@@ -142,6 +153,7 @@ pub fn backup(
         records: taken.records.0,
         sealed_records: taken.sealed.0,
         dropped_through: taken.dropped_through.map(|day| day.to_string()),
+        audit_head: (audited.n > 0).then(|| audited.to_string()),
         files,
         bytes,
         left_out: small::left_out(data_dir)?,
@@ -152,6 +164,7 @@ pub fn backup(
         records: told.records,
         sealed_records: told.sealed_records,
         dropped_through: told.dropped_through.clone(),
+        audit_head: told.audit_head.clone(),
         files: target.entries(),
     };
     let written = contents.write(&**target.disk(), to);

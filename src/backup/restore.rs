@@ -1,21 +1,21 @@
 //! A data folder made of a backup.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use crc32c::crc32c_append;
 use serde::Serialize;
 
-use super::Progress;
 use super::error::{PlaceError, RestoreError, io};
-use super::manifest::{Contents, FileEntry, KEPT, MANIFEST};
+use super::manifest::{Contents, FileEntry, MANIFEST};
 use super::target::{Target, expect_empty};
-use super::{restoring, small};
-use crate::disk::{Disk, FolderLock, LocalDisk};
+use super::{CHUNK_BYTES, Progress, restoring, small};
+use crate::audit::{self, Event};
+use crate::disk::{AlignedBuffer, Disk, FolderLock, LocalDisk, PAGE_BYTES};
+use crate::identity::token;
 use crate::ingest::engine::folders;
-
-/// Read at once.
-const CHUNK_BYTES: usize = 1 << 20;
+use crate::rules::LIST_SUFFIX;
 
 /// What was restored.
 #[derive(Debug, Clone, Serialize)]
@@ -65,6 +65,11 @@ pub fn restore(
         return Err(PlaceError::NotEmpty { folder, found }.into());
     }
     backup.write(&mut target, &mut read)?;
+    // Whoever reads the log sees that it may not be the only one which goes on from the entry before.
+    let (records, version) = (contents.records, &contents.waag);
+    let what = format!("from a backup of records 1 to {records}, taken by waag {version}");
+    audit::log::append(data_dir, Event::of_server("restore", what))?;
+    backup.place(&mut target)?;
     Ok(Restored {
         records: contents.records,
         dropped_through: contents.dropped_through.clone(),
@@ -105,37 +110,40 @@ impl Stored<'_> {
         })
     }
 
-    /// Writes all of it, durably, the journal last.
+    /// Writes all of it, durably, with the journal beside its place.
     pub(super) fn write(
         &self,
         target: &mut Target,
         read: &mut dyn FnMut(usize),
     ) -> Result<(), RestoreError> {
-        let mut files: Vec<_> = self.contents.files.iter().collect();
-        // Rules first, of those the lists: a server that finds one and no journal does not start.
-        files.sort_by_key(|file| {
-            let folder = file.path.split('/').next().unwrap_or_default();
-            let place = KEPT.iter().position(|kept| *kept == folder);
-            (place, !file.path.ends_with(".list"))
-        });
-        let journal = format!("{}/", folders::JOURNAL);
-        let mut segments = Vec::new();
-        let aside = restoring(Path::new(""));
-        for file in files {
-            let segment = file.path.strip_prefix(&journal);
-            segments.extend(segment);
-            let name = match segment {
-                Some(segment) => aside.join(segment).to_string_lossy().into_owned(),
-                None => file.path.clone(),
-            };
-            self.copy(file, &name, target, read)?;
+        let files = self.contents.files.iter();
+        let is_list =
+            |file: &&FileEntry| file.folder() == folders::RULES && file.path.ends_with(LIST_SUFFIX);
+        let (lists, rest): (Vec<_>, Vec<_>) = files.partition(is_list);
+        // A server that finds one and no journal does not start.
+        for list in lists {
+            self.copy(list, target, read)?;
         }
         target.sync()?;
+        for file in rest {
+            match file.folder() {
+                folders::SECRETS | token::FOLDER | audit::FOLDER => {
+                    self.copy_private(file, target, read)?;
+                }
+                folders::JOURNAL => self.copy_segment(file, target, read)?,
+                _ => self.copy(file, target, read)?,
+            }
+        }
+        Ok(target.sync()?)
+    }
 
-        let (aside, journal) =
-            (target.folder(&aside)?, target.folder(Path::new(folders::JOURNAL))?);
+    /// Gives the journal its place.
+    pub(super) fn place(&self, target: &mut Target) -> Result<(), RestoreError> {
+        let aside = target.folder(&restoring(Path::new("")))?;
+        let journal = target.folder(Path::new(folders::JOURNAL))?;
         let disk = target.disk();
-        for segment in segments {
+        let segments = self.contents.files.iter().filter(|file| file.folder() == folders::JOURNAL);
+        for segment in segments.map(FileEntry::name) {
             let (from, to) = (aside.join(segment), journal.join(segment));
             disk.rename(&from, &to).map_err(io("naming", &to))?;
         }
@@ -147,24 +155,50 @@ impl Stored<'_> {
         Ok(())
     }
 
-    fn copy(
+    /// A file that only its owner may read.
+    fn copy_private(
         &self,
         file: &FileEntry,
-        name: &str,
         target: &mut Target,
         read: &mut dyn FnMut(usize),
     ) -> Result<(), RestoreError> {
-        if file.path.starts_with(&format!("{}/", folders::SECRETS)) {
-            target.folder(Path::new(folders::SECRETS))?;
-            let mut content = Vec::new();
-            self.read(file, &mut |bytes| {
-                content.extend_from_slice(bytes);
-                read(bytes.len());
-                Ok(())
-            })?;
-            return Ok(small::write_private(&target.root().join(name), &content)?);
-        }
-        let mut writing = target.begin(name)?;
+        small::make_private(&target.root().join(file.folder()))?;
+        target.folder(Path::new(file.folder()))?;
+        let path = target.root().join(&file.path);
+        let mut out = small::create_private(&path)?;
+        self.read(file, &mut |bytes| {
+            read(bytes.len());
+            out.write_all(bytes).map_err(|error| io("writing", &path)(error).into())
+        })?;
+        Ok(out.sync_all().map_err(io("syncing", &path))?)
+    }
+
+    /// A segment, which is made as the server makes them, for its owner and group.
+    fn copy_segment(
+        &self,
+        file: &FileEntry,
+        target: &mut Target,
+        read: &mut dyn FnMut(usize),
+    ) -> Result<(), RestoreError> {
+        let path = target.folder(&restoring(Path::new("")))?.join(file.name());
+        let out = target.disk().create(&path, file.bytes).map_err(io("making", &path))?;
+        let mut at = 0;
+        self.read(file, &mut |bytes| {
+            read(bytes.len());
+            out.write_at(at, bytes).map_err(io("writing", &path))?;
+            at += bytes.len() as u64;
+            Ok(())
+        })?;
+        Ok(out.sync_data().map_err(io("syncing", &path))?)
+    }
+
+    fn copy(
+        &self,
+        file: &FileEntry,
+        target: &mut Target,
+        read: &mut dyn FnMut(usize),
+    ) -> Result<(), RestoreError> {
+        let mut writing = target.begin(&file.path)?;
         self.read(file, &mut |bytes| {
             read(bytes.len());
             writing.append(bytes).map_err(|error| io("writing", writing.path())(error).into())
@@ -192,11 +226,12 @@ impl Stored<'_> {
         if found != file.bytes {
             return damaged(format!("it has {found} bytes, and {} were written", file.bytes));
         }
-        let mut chunk = vec![0; CHUNK_BYTES.min(usize::try_from(found).unwrap_or(CHUNK_BYTES))];
+        // As segments are written.
+        let mut chunk = AlignedBuffer::new(CHUNK_BYTES / PAGE_BYTES);
         let (mut at, mut check) = (0, 0);
         while at < found {
-            let now = usize::try_from(found - at).unwrap_or(usize::MAX).min(chunk.len());
-            let now = chunk.get_mut(..now).unwrap_or_default();
+            let now = usize::try_from(found - at).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            let now = chunk.bytes_mut().get_mut(..now).unwrap_or_default();
             opened.read_at(at, now).map_err(reading)?;
             check = crc32c_append(check, now);
             take(now)?;

@@ -24,14 +24,16 @@ pub(super) fn make_private(folder: &Path) -> Result<(), IoError> {
     made.map_err(io("making", folder))
 }
 
-/// Writes a file that only its owner may read, which must not be there.
+/// Makes a file that only its owner may read, which must not be there.
+pub(super) fn create_private(path: &Path) -> Result<std::fs::File, IoError> {
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(io("making", path))
+}
+
+/// Writes such a file.
 pub(super) fn write_private(path: &Path, content: &[u8]) -> Result<(), IoError> {
-    let options = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = options.and_then(|mut file| {
-        file.write_all(content)?;
-        file.sync_all()
-    });
-    written.map_err(io("writing", path))
+    let mut file = create_private(path)?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(io("writing", path))
 }
 
 /// Copies the keys.
@@ -75,7 +77,11 @@ pub(super) fn rules(source: &Source, target: &mut Target) -> Result<(), BackupEr
     }
     let copy = target.folder(Path::new(folders::RULES))?;
     match Shelf::open(&copy)?.verify()?.problems.into_iter().next() {
-        Some(what) => Err(BackupError::Damaged { path: folder, what }),
+        Some(what) => {
+            // It is the file that was copied which has to be mended.
+            let what = what.replace(&*copy.to_string_lossy(), &folder.to_string_lossy());
+            Err(BackupError::Damaged { path: folder, what })
+        }
         None => Ok(()),
     }
 }

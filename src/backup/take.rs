@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Progress;
 use super::error::{BackupError, io};
 use super::moment::{Moment, Outlives, Source};
 use super::target::{Target, Written};
+use super::{CHUNK_BYTES, Progress};
 use crate::archive::{ListedFile, ListedSet};
 use crate::day::Day;
 use crate::id::Watermark;
@@ -23,9 +23,6 @@ const SAME_MAX: u32 = 3;
 const TRIES_MAX: u32 = 100;
 /// Before the next one, so that what was changing has changed.
 const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
-/// Read and written at once.
-const CHUNK_BYTES: usize = 1 << 20;
-
 /// What was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
@@ -47,16 +44,19 @@ pub(super) fn take(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Taken, BackupError> {
     let mut taking = Taking { source, target, progress, bytes: 0 };
-    let (mut is_first, mut tries, mut same) = (true, 0, 0);
+    patiently(|| taking.most())?;
+    patiently(|| taking.all())
+}
+
+/// Tries until it succeeds, or what is wrong is not only changing.
+pub(super) fn patiently<T>(
+    mut attempt: impl FnMut() -> Result<T, BackupError>,
+) -> Result<T, BackupError> {
+    let (mut tries, mut same) = (0, 0);
     let mut last = String::new();
     loop {
-        let tried = if is_first { taking.most().map(|()| None) } else { taking.all().map(Some) };
-        let error = match tried {
-            Ok(Some(taken)) => return Ok(taken),
-            Ok(None) => {
-                is_first = false;
-                continue;
-            }
+        let error = match attempt() {
+            Ok(done) => return Ok(done),
             // Nothing that changes of itself.
             Err(error @ BackupError::Place(_)) => return Err(error),
             Err(error) => error,

@@ -122,7 +122,7 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
         }
     }
     if args.head {
-        return output(|out| writeln!(out, "{}:{}", head.n, head.hash));
+        return output(|out| writeln!(out, "{head}"));
     }
     tracing::info!(entries = thousands(head.n), head = %head.hash, "every hash is right");
     Ok(())

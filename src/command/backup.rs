@@ -21,8 +21,8 @@ const NICER: i32 = 10;
 /// All of it is checked on the way; what is damaged is told by name, and there is no backup then.
 ///
 /// The folder must be empty or missing. backup.json is written last: without it, a backup was
-/// interrupted. The keys are in it: keep it as secret as the data folder. The server's settings
-/// file and folder of rules (--rules) are not.
+/// interrupted. The keys are in it: keep it as secret as the data folder. The server's settings,
+/// clients file, certificates and folder of rules (--rules) are not.
 ///
 ///   waag backup --to /backup/2026-11-05
 ///   waag restore --from /backup/2026-11-05 --data-dir restored
@@ -67,6 +67,9 @@ pub fn run(args: &BackupArgs) -> Result<(), Failure> {
         )?;
         if let Some(day) = &taken.dropped_through {
             writeln!(out, "days up to {day} are dropped from the archive (retention_days)")?;
+        }
+        if let Some(head) = &taken.audit_head {
+            writeln!(out, "audit log up to {head}")?;
         }
         writeln!(out, "It has the keys: keep it as secret as {}", data_dir.display())
     })

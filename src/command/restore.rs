@@ -16,7 +16,7 @@ use crate::backup::restore;
 ///
 /// A server on it knows what was answered up to the last record of the backup, and nothing of what
 /// was answered later: that has to be sent again, and MRNs given later are void, since they are
-/// given again, to other declarations.
+/// given again, to other declarations. Tokens that were revoked later let in again.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct RestoreArgs {
@@ -59,7 +59,7 @@ pub fn run(args: &RestoreArgs) -> Result<(), Failure> {
             "Next: waag verify --data-dir {data_dir}\n      waag serve --data-dir {data_dir} (the first \
              start makes again what is derived)\nWhat was answered with a watermark past {records} is \
              not in it: have it sent again. MRNs given since\nare void: they are given again, to other \
-             declarations"
+             declarations. Tokens revoked since let in again:\nwaag token list, waag token revoke"
         )
     })
 }

@@ -30,11 +30,12 @@ pub const PREFIX: &str = "waag_";
 const ID_BYTES: usize = 8;
 const SECRET_BYTES: usize = 32;
 
-/// Where the file is in the data folder.
-const FOLDER: &str = "identity";
-const NAME: &str = "tokens.toml";
+/// The folder in the data folder.
+pub const FOLDER: &str = "identity";
+/// The file in it.
+pub const NAME: &str = "tokens.toml";
 /// Bytes of the file at most: some ten thousand tokens.
-const FILE_BYTES_MAX: u64 = 4 << 20;
+pub const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// What is kept of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -46,7 +46,7 @@ pub use fallback::FallbackCheck;
 pub use form::lrn_is_usable;
 pub use judge::Judge;
 pub use law::Law;
-pub use shelf::Shelf;
+pub use shelf::{LIST_SUFFIX, Shelf};
 
 /// What the rules made of one declaration, beside its findings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -61,11 +61,14 @@ fn is_hex(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
+/// What the name of a list ends with.
+pub const LIST_SUFFIX: &str = ".list";
+
 /// The lists there are, by the beginning of their names.
 const LISTS: [&str; 2] = ["rules", "reference"];
 
 fn list_name(kind: &str, hash: &[u8; 32]) -> String {
-    format!("{kind}-{}.list", hex(hash))
+    format!("{kind}-{}{LIST_SUFFIX}", hex(hash))
 }
 
 type Contents = BTreeMap<String, Arc<[u8]>>;
@@ -88,7 +91,7 @@ impl Shelf {
         let mut entries = fs::read_dir(&self.folder).map_err(LawError::at(&self.folder))?;
         entries.try_fold(true, |is_empty, entry| {
             let name = entry.map_err(LawError::at(&self.folder))?.file_name();
-            Ok(is_empty && !name.to_string_lossy().ends_with(".list"))
+            Ok(is_empty && !name.to_string_lossy().ends_with(LIST_SUFFIX))
         })
     }
 
@@ -152,7 +155,7 @@ impl Shelf {
         names.sort_unstable();
         for name in names.iter().filter(|name| !name.starts_with('.')) {
             let list = LISTS.into_iter().find_map(|kind| {
-                let hash = name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(".list")?;
+                let hash = name.strip_prefix(kind)?.strip_prefix('-')?.strip_suffix(LIST_SUFFIX)?;
                 is_hex(hash).then_some(hash)
             });
             let checked = if is_hex(name) {

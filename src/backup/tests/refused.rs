@@ -4,18 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::{BackupError, MANIFEST, PlaceError, RestoreError, backup, restore};
+use super::lodged;
 use crate::disk::{LocalDisk, SimulatedDisk};
-use crate::ingest::tests::{config, lodge, start};
 use crate::secrets::Secrets;
-
-const DAY: &str = "2026-11-05";
-
-/// A data folder in which something was lodged, and no server that uses it.
-async fn lodged(data: &Path) {
-    let engine = start(&config(data), &format!("{DAY}T12:00"));
-    lodge(&engine, DAY).await;
-    engine.stop();
-}
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -143,7 +134,11 @@ async fn a_damaged_data_folder_gives_no_backup() {
     lodged(&at("data")).await;
     let segment = files(&at("data/journal")).remove(0);
     let rule = files(&at("data/rules")).remove(0);
-    for (number, (path, place)) in [(segment, 5_000), (rule, 10)].into_iter().enumerate() {
+    let log = files(&at("data/audit")).remove(0);
+    let tokens = at("data/identity/tokens.toml");
+    // Of the tokens the first bracket, of the log something in the second entry.
+    let places = [(segment, 5_000), (rule, 10), (tokens, 0), (log, 300)];
+    for (number, (path, place)) in places.into_iter().enumerate() {
         let content = std::fs::read(&path).unwrap();
         let mut flipped = content.clone();
         flipped[place] ^= 1;
@@ -151,7 +146,7 @@ async fn a_damaged_data_folder_gives_no_backup() {
         let to = at(&number.to_string());
         let error = told(back_up(&at("data"), &to).unwrap_err());
         let name = path.file_name().unwrap().to_str().unwrap();
-        assert!(error.contains(name), "{error}");
+        assert!(error.contains(name) && !error.contains(to.to_str().unwrap()), "{error}");
         assert!(!to.join(MANIFEST).exists());
         std::fs::write(&path, content).unwrap();
     }

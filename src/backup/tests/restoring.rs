@@ -1,27 +1,23 @@
 //! What is restored is what was backed up; and what is restored in part is no data folder.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::{backup, restore, restoring};
+use super::{DAY, lodged};
 use crate::config::Config;
-use crate::disk::LocalDisk;
 use crate::disk::paced::{PacedDisk, Turns};
+use crate::disk::simulated::Fault;
+use crate::disk::{LocalDisk, SimulatedDisk};
 use crate::ingest::clock::Clock;
-use crate::ingest::engine::{Engine, StartError};
+use crate::ingest::engine::{Engine, StartError, folders};
 use crate::ingest::inspect::verify;
 use crate::ingest::options;
-use crate::ingest::tests::{config, lodge, start};
+use crate::ingest::tests::config;
 use crate::rules::Law;
 
-const DAY: &str = "2026-11-05";
-
-async fn lodged(data: &Path) {
-    let engine = start(&config(data), &format!("{DAY}T12:00"));
-    lodge(&engine, DAY).await;
-    engine.stop();
-}
+const SEGMENT: &str = "journal/00000000000000000001.segment";
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -45,6 +41,10 @@ async fn what_is_restored_is_what_was_backed_up() {
 
     // Keys are readable by their owner only, in both.
     assert_eq!(mode(&at("to")), 0o700);
+    for folder in ["data", "to", "new"] {
+        let segment = at(folder).join(SEGMENT);
+        assert_eq!(mode(&segment) & 0o007, 0, "{}", segment.display());
+    }
     for key in ["to/secrets/keys-1", "new/secrets/keys-1", "new/secrets/keys-2"] {
         assert_eq!(mode(&at(key)), 0o600, "{key}");
         assert_eq!(
@@ -71,6 +71,38 @@ async fn a_key_file_that_is_damaged_is_whole_in_the_backup() {
     for key in ["new/secrets/keys-1", "new/secrets/keys-2"] {
         assert_eq!(std::fs::read(at(key)).unwrap(), whole);
     }
+}
+
+#[tokio::test]
+async fn nothing_is_there_after_a_power_cut_unless_a_list_of_rules_is() {
+    let outer = tempfile::tempdir().unwrap();
+    let at = |name: &str| outer.path().join(name);
+    lodged(&at("data")).await;
+    backup(&at("data"), &at("to"), &mut |_| {}).unwrap();
+    let restore_to = |disk: &SimulatedDisk, data: &Path| {
+        super::restore((&LocalDisk::new(), &at("to")), Some((Arc::new(disk.clone()), data)))
+    };
+    let whole = SimulatedDisk::new(0, u64::MAX);
+    restore_to(&whole, &at("whole")).unwrap();
+    let (mut nothing, mut with_list) = (0, 0);
+    for call in 0..whole.calls() {
+        let (disk, data) = (SimulatedDisk::new(call, u64::MAX), at(&call.to_string()));
+        disk.fault_at(call, Fault::PowerCut);
+        restore_to(&disk, &data).unwrap_err();
+        disk.crash();
+        let rules = data.join(folders::RULES);
+        let is_list = |path: &PathBuf| {
+            path.starts_with(&rules) && path.extension().is_some_and(|end| end == "list")
+        };
+        let (lists, others): (Vec<_>, Vec<_>) = disk.paths().into_iter().partition(is_list);
+        assert!(!lists.is_empty() || others.is_empty(), "call {call}: {others:?}");
+        // Keys and the like go to real files here.
+        let has_keys = data.join(folders::SECRETS).exists();
+        assert!(!lists.is_empty() || !has_keys, "call {call}: keys");
+        nothing += u64::from(lists.is_empty());
+        with_list += u64::from(!lists.is_empty());
+    }
+    assert!(nothing > 3 && with_list > 20, "{nothing} {with_list}");
 }
 
 fn try_start(config: &Config) -> Result<Arc<Engine>, StartError> {
@@ -111,9 +143,19 @@ async fn a_server_does_not_start_on_what_is_restored_in_part() {
         // Before that there is nothing at all.
         let has_file = std::fs::read_dir(data.join("rules")).is_ok_and(|files| files.count() > 0);
         if has_file {
-            let error = try_start(&config(&data)).unwrap_err();
-            assert!(matches!(error, StartError::NoJournal { .. }), "{calls} calls: {error}");
-            refused += 1;
+            // There is one segment; once that has its place, all is there.
+            let is_placed = data.join(SEGMENT).exists();
+            match try_start(&config(&data)) {
+                Ok(engine) => {
+                    engine.stop();
+                    assert!(is_placed, "{calls} calls");
+                }
+                Err(error) => {
+                    let is_expected = matches!(error, StartError::NoJournal { .. });
+                    assert!(is_expected && !is_placed, "{calls} calls: {error}");
+                    refused += 1;
+                }
+            }
         }
     }
     assert!(refused > 5, "{refused}");
