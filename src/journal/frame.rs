@@ -27,6 +27,9 @@ pub(super) const RECORD_HEADER_BYTES: usize = 5;
 pub(super) const FORMAT_VERSION: u32 = 1;
 /// What a segment's first page says it is.
 const MAGIC: [u8; 8] = *b"WAAGJRNL";
+/// No segment, group or record has a number past this: at a million a second it takes 146,000 years. So
+/// what follows a number can be counted from it.
+const NUMBER_MAX: u64 = 1 << 62;
 
 /// How many pages a payload of `bytes` (group header included) takes.
 pub(super) const fn pages_for(bytes: usize) -> usize {
@@ -273,7 +276,7 @@ impl SegmentHeader {
             version if version > FORMAT_VERSION => return Err(BadHeader::Newer(version)),
             _ => return Err(BadHeader::Damaged("there is no such format version")),
         }
-        Ok(Self {
+        let header = Self {
             segment: u64_at::<16>(page),
             pages: u32_at::<24>(page),
             previous: u32_at::<28>(page),
@@ -284,7 +287,13 @@ impl SegmentHeader {
                 page.get(56..72).and_then(|b| b.try_into().ok()).unwrap_or_default(),
             )
             .to_le_bytes(),
-        })
+        };
+        let numbers = [header.segment, header.first_group, header.first_record];
+        if numbers.iter().all(|number| (1..=NUMBER_MAX).contains(number)) {
+            Ok(header)
+        } else {
+            Err(BadHeader::Damaged("the segment header has a number that is never given out"))
+        }
     }
 }
 
@@ -352,6 +361,34 @@ mod tests {
         let check = crc32c(&page[4..]);
         page[0..4].copy_from_slice(&check.to_le_bytes());
         assert_eq!(SegmentHeader::read(&page), Err(BadHeader::Newer(2)));
+    }
+
+    #[test]
+    fn numbers_that_are_never_given_out_are_damage() {
+        let header = SegmentHeader {
+            segment: NUMBER_MAX,
+            pages: 9,
+            first_group: NUMBER_MAX,
+            first_record: NUMBER_MAX,
+            previous: 0,
+            salt: 5,
+            identity: [9; 16],
+        };
+        let read = |header: SegmentHeader| {
+            let mut page = [0; PAGE_BYTES];
+            header.write(&mut page);
+            SegmentHeader::read(&page)
+        };
+        assert_eq!(read(header), Ok(header));
+        for number in [0, NUMBER_MAX + 1, u64::MAX] {
+            for wrong in [
+                SegmentHeader { segment: number, ..header },
+                SegmentHeader { first_group: number, ..header },
+                SegmentHeader { first_record: number, ..header },
+            ] {
+                assert!(matches!(read(wrong), Err(BadHeader::Damaged(_))), "{wrong:?}");
+            }
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) const BATCHES_PER_PAGE: usize = (PAGE_BYTES - ITEMS_AT) / BATCH_BYTES
 pub(super) const LOADED_PER_PAGE: usize = PAGE_BYTES - 4;
 const NOTHING_QUOTED: u8 = 255;
 const HAS_RARE: u8 = 1 << 5;
+/// No record or declaration has a number past this: at a million a second it takes 146,000 years. So
+/// what follows a number can be counted from it.
+const NUMBER_MAX: u64 = 1 << 62;
 /// Ordinals of a run take 5 bytes.
 pub(super) const ORDINALS_MAX: u64 = 1 << 40;
 
@@ -269,6 +272,13 @@ impl Header {
         }
         if version < FORMAT_VERSION_LEAST {
             return Err(BadHeader::Damaged("no version of Waag wrote this format version"));
+        }
+        let records = 1..=NUMBER_MAX;
+        if !records.contains(&header.first_record.0)
+            || !records.contains(&header.last_record.0)
+            || header.end_ordinal.0 > NUMBER_MAX
+        {
+            return Err(BadHeader::Damaged("the header has a number that is never given out"));
         }
         Ok(header)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::page::{BATCHES_PER_PAGE, ENTRIES_PER_PAGE};
+use super::page::{BATCHES_PER_PAGE, BadHeader, ENTRIES_PER_PAGE, Header};
 use super::*;
 use crate::day::{Day, Moment};
 use crate::disk::simulated::{Chance, Fault};
@@ -250,6 +250,22 @@ proptest! {
             if let Ok(found) = run.find(entry.key, entry.kind) {
                 prop_assert_eq!(found.as_ref(), Some(entry));
             }
+        }
+    }
+}
+
+#[test]
+fn numbers_that_are_never_given_out_are_damage() {
+    let header = write(&disk(3), Path::new(DIR), IDENTITY, &plain(3, 50, 7)).unwrap().header;
+    assert_eq!(Header::read(&header.page()), Ok(header.clone()));
+    for number in [0, u64::MAX] {
+        let wrong = [
+            Header { first_record: Watermark(number), ..header.clone() },
+            Header { last_record: Watermark(number), ..header.clone() },
+            Header { end_ordinal: Ordinal(u64::MAX), ..header.clone() },
+        ];
+        for wrong in wrong {
+            assert!(matches!(Header::read(&wrong.page()), Err(BadHeader::Damaged(_))), "{wrong:?}");
         }
     }
 }
