@@ -4,20 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use bumpalo::Bump;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Union;
-use proptest::test_runner::{Config, TestCaseError, TestCaseResult, TestRunner};
+use proptest::test_runner::{Config, TestRunner};
 use prost::Message;
-use waag::id::Eori;
 use waag::proto::v1;
-use waag::wire::canonical::write_content;
-use waag::wire::malformed::{Defect, Malformed};
-use waag::wire::message::to_message;
-use waag::wire::reader::{Batch, Bounds, declaration_of_content};
-use waag::wire::segments::Held;
-use waag::wire::view::{Declaration, Lodger};
 
 mod proto {
     pub(crate) use waag::proto::v1;
@@ -26,102 +18,8 @@ mod proto {
 #[path = "../src/wire/arbitrary.rs"]
 mod arbitrary;
 
-/// A declaration and which of its fields count as held for the common rule.
-type Read = (v1::Declaration, [bool; 14]);
-
-#[derive(Debug, PartialEq)]
-struct Tree {
-    texts: [String; 3],
-    representative_status: u32,
-    declarations: Vec<Read>,
-    common: Option<Read>,
-}
-
-fn ours(message: &[u8]) -> Result<Tree, Malformed> {
-    let held_list = |held: Held| std::array::from_fn(|number| held.has(number as u32));
-    let batch = Batch::read(message, Bounds::default())?;
-    // One view for all, so that what an earlier declaration left in it would show.
-    let mut view = Declaration::default();
-    let mut declarations = Vec::new();
-    for index in 0..batch.len() {
-        let held = batch.raw_declaration(index, &mut view)?;
-        declarations.push((to_message(&view), held_list(held)));
-    }
-    Ok(Tree {
-        texts: [batch.batch_id(), batch.declarant(), batch.representative()].map(str::to_owned),
-        representative_status: batch.representative_status(),
-        declarations,
-        common: batch.raw_common().map(|(raw, held)| (to_message(raw), held_list(held))),
-    })
-}
-
-fn prosts(message: &[u8]) -> Option<Tree> {
-    let batch = v1::SubmitBatchRequest::decode(message).ok()?;
-    let read = |declaration: v1::Declaration| {
-        let held = held_by(&declaration);
-        (pruned(declaration), held)
-    };
-    Some(Tree {
-        texts: [batch.batch_id, batch.declarant, batch.representative],
-        representative_status: batch.representative_status,
-        declarations: batch.declarations.into_iter().map(read).collect(),
-        common: batch.common.map(read),
-    })
-}
-
-fn held_by(declaration: &v1::Declaration) -> [bool; 14] {
-    let mut held = [false; 14];
-    held[1] = !declaration.lrn.is_empty();
-    held[2] = !declaration.goods_items.is_empty();
-    held[3] = !declaration.additional_declaration_type.is_empty();
-    held[4] = declaration.exporter.is_some();
-    held[5] = declaration.importer.is_some();
-    held[6] = !declaration.ioss_number.is_empty();
-    held[7] = declaration.transport_document.is_some();
-    held[8] = !declaration.previous_documents.is_empty();
-    held[9] = declaration.transport_costs.is_some();
-    held[10] = declaration.location_of_goods.is_some();
-    held[11] = !declaration.ucr.is_empty();
-    held[12] = !declaration.supporting_documents.is_empty();
-    held[13] = declaration.fallback.is_some();
-    held
-}
-
-/// Without empty messages, which mean the same as absent ones.
-fn pruned(mut declaration: v1::Declaration) -> v1::Declaration {
-    fn prune<M: Default + PartialEq>(message: &mut Option<M>) {
-        if *message == Some(M::default()) {
-            *message = None;
-        }
-    }
-    prune(&mut declaration.exporter);
-    prune(&mut declaration.importer);
-    prune(&mut declaration.transport_document);
-    prune(&mut declaration.transport_costs);
-    prune(&mut declaration.location_of_goods);
-    prune(&mut declaration.fallback);
-    for item in &mut declaration.goods_items {
-        prune(&mut item.intrinsic_value);
-        prune(&mut item.product);
-    }
-    declaration
-}
-
-/// Whether both read it, to the same tree; an error where they differ.
-fn compare(message: &[u8]) -> Result<bool, TestCaseError> {
-    match (ours(message), prosts(message)) {
-        (Ok(ours), Some(prosts)) => {
-            prop_assert_eq!(ours, prosts);
-            Ok(true)
-        }
-        (Err(malformed), None) => {
-            prop_assert!(!matches!(malformed.defect, Defect::TooMany { .. }), "{}", malformed);
-            prop_assert!(malformed.offset <= message.len(), "{}", malformed);
-            Ok(false)
-        }
-        (ours, prosts) => Err(TestCaseError::fail(format!("{ours:?}, but prost: {prosts:?}"))),
-    }
-}
+#[path = "checks/reader.rs"]
+mod reader;
 
 /// Shows a message on one line.
 #[derive(PartialEq)]
@@ -155,7 +53,7 @@ fn compare_all(
     let counts = std::cell::Cell::new((0, 0));
     let result = runner.run(&messages.prop_map(Hex), |message| {
         let (yes, no) = counts.get();
-        counts.set(if compare(&message.0)? { (yes + 1, no) } else { (yes, no + 1) });
+        counts.set(if reader::is_read_by_both(&message.0) { (yes + 1, no) } else { (yes, no + 1) });
         Ok(())
     });
     if let Err(error) = result {
@@ -416,91 +314,11 @@ fn on_nesting_up_to_the_limit_and_past_it() {
                 nested(6, item),
                 nested(5, money),
             ] {
-                refused += usize::from(!compare(&message).expect("the same"));
+                refused += usize::from(!reader::is_read_by_both(&message));
             }
         }
     }
     assert!(refused > 0);
-}
-
-/// What the contract says of `common`, over prost's tree.
-fn effective(own: v1::Declaration, common: &v1::Declaration) -> v1::Declaration {
-    fn text(own: String, common: &str) -> String {
-        if own.is_empty() { common.to_owned() } else { own }
-    }
-    fn list<T: Clone>(own: Vec<T>, common: &[T]) -> Vec<T> {
-        if own.is_empty() { common.to_vec() } else { own }
-    }
-    v1::Declaration {
-        lrn: own.lrn,
-        goods_items: own.goods_items,
-        additional_declaration_type: text(
-            own.additional_declaration_type,
-            &common.additional_declaration_type,
-        ),
-        exporter: own.exporter.or(common.exporter.clone()),
-        importer: own.importer.or(common.importer.clone()),
-        ioss_number: text(own.ioss_number, &common.ioss_number),
-        transport_document: own.transport_document.or(common.transport_document.clone()),
-        previous_documents: list(own.previous_documents, &common.previous_documents),
-        transport_costs: own.transport_costs.or(common.transport_costs.clone()),
-        location_of_goods: own.location_of_goods.or(common.location_of_goods.clone()),
-        ucr: text(own.ucr, &common.ucr),
-        supporting_documents: list(own.supporting_documents, &common.supporting_documents),
-        fallback: own.fallback.or(common.fallback.clone()),
-    }
-}
-
-/// The normal form, said plainly.
-fn normal(mut declaration: v1::Declaration) -> v1::Declaration {
-    fn text(text: &mut String) {
-        *text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    }
-    fn code(code: &mut String) {
-        text(code);
-        code.make_ascii_uppercase();
-    }
-    fn document(document: &mut v1::DocumentReference) {
-        code(&mut document.r#type);
-        text(&mut document.reference);
-        if ["N337", "NMRN", "S10", "N740"].contains(&document.r#type.as_str()) {
-            document.reference.make_ascii_uppercase();
-        }
-    }
-    declaration.lrn = declaration.lrn.trim().to_owned();
-    code(&mut declaration.additional_declaration_type);
-    code(&mut declaration.ioss_number);
-    text(&mut declaration.ucr);
-    for party in [&mut declaration.exporter, &mut declaration.importer].into_iter().flatten() {
-        for field in [&mut party.name, &mut party.street, &mut party.postcode, &mut party.city] {
-            text(field);
-        }
-        code(&mut party.country);
-        code(&mut party.identification);
-    }
-    declaration.transport_document.iter_mut().for_each(document);
-    declaration.previous_documents.iter_mut().for_each(document);
-    declaration.supporting_documents.iter_mut().for_each(document);
-    declaration.transport_costs.iter_mut().for_each(|money| code(&mut money.currency));
-    if let Some(location) = &mut declaration.location_of_goods {
-        code(&mut location.r#type);
-        code(&mut location.qualifier);
-        text(&mut location.identification);
-    }
-    declaration.fallback.iter_mut().for_each(|fallback| text(&mut fallback.reference));
-    for item in &mut declaration.goods_items {
-        text(&mut item.hs6);
-        text(&mut item.description);
-        item.intrinsic_value.iter_mut().for_each(|money| code(&mut money.currency));
-        item.additional_procedures.iter_mut().for_each(code);
-        if let Some(product) = &mut item.product {
-            text(&mut product.merchant);
-            text(&mut product.manufacturer);
-            text(&mut product.gtin);
-        }
-        code(&mut item.country_of_origin);
-    }
-    declaration
 }
 
 proptest! {
@@ -510,35 +328,8 @@ proptest! {
     fn what_is_common_is_applied_by_whole_fields_and_all_is_normalised(
         batch in arbitrary::batch(),
     ) {
-        common_is_applied(batch)?;
+        reader::common_is_applied(&batch.encode_to_vec(), batch);
     }
-}
-
-/// Every declaration's canonical content, quickly from how it was sent and plainly from what it is;
-/// and how often the quick way was open.
-fn compare_contents(message: &[u8]) -> Result<(usize, usize), TestCaseError> {
-    let arena = Bump::new();
-    let Ok(batch) = Batch::read(message, Bounds::default()) else { return Ok((0, 0)) };
-    let declarant = Eori::parse("NL810000003").expect("well formed");
-    let lodger = Lodger { declarant, representative: "NL1", representative_status: 2 };
-    let (mut view, mut again) = (Declaration::default(), Declaration::default());
-    let (mut quickly, mut plainly) = (Vec::new(), Vec::new());
-    let (mut quick, mut all) = (0, 0);
-    for index in 0..batch.len() {
-        let Ok(encoded) = batch.declaration(index, &arena, &mut view) else { break };
-        let plain = write_content(&lodger, &view, None, &mut plainly);
-        all += 1;
-        if encoded.is_some() {
-            quick += 1;
-            prop_assert_eq!(write_content(&lodger, &view, encoded, &mut quickly), plain);
-            prop_assert_eq!(Hex(quickly.clone()), Hex(plainly.clone()));
-        }
-        // Content gives back what it was made of. (`plainly` is reused: hence the copy.)
-        let content = arena.alloc_slice_copy(&plainly);
-        declaration_of_content(content, &mut again).expect("sound");
-        prop_assert_eq!(&again, &view);
-    }
-    Ok((quick, all))
 }
 
 #[test]
@@ -546,7 +337,7 @@ fn content_copied_is_content_written() {
     // What most senders send: normal texts, and no empty message.
     let normal_batch = arbitrary::batch()
         .prop_map(|batch| {
-            let tidy = |declaration| pruned(normal(declaration));
+            let tidy = |declaration| reader::pruned(reader::normal(declaration));
             let declarations = batch.declarations.into_iter().map(tidy).collect();
             v1::SubmitBatchRequest { declarations, ..batch }.encode_to_vec()
         })
@@ -566,7 +357,7 @@ fn content_copied_is_content_written() {
     let counts = std::cell::Cell::new((0, 0));
     let mut runner = TestRunner::new(config(150));
     let result = runner.run(&messages.prop_map(Hex), |message| {
-        let (quick, all) = compare_contents(&message.0)?;
+        let (quick, all) = reader::contents_are_equal(&message.0);
         counts.set((counts.get().0 + quick, counts.get().1 + all));
         Ok(())
     });
@@ -575,19 +366,4 @@ fn content_copied_is_content_written() {
     }
     let (quick, all) = counts.get();
     assert!(quick * 10 > all * 2 && quick < all, "{quick} of {all} the quick way");
-}
-
-fn common_is_applied(batch: v1::SubmitBatchRequest) -> TestCaseResult {
-    let message = batch.encode_to_vec();
-    let arena = Bump::new();
-    let read = Batch::read(&message, Bounds::default()).expect("sound");
-    let common = batch.common.unwrap_or_default();
-    prop_assert_eq!(read.has_common_lrn(), !common.lrn.is_empty());
-    prop_assert_eq!(read.has_common_goods_items(), !common.goods_items.is_empty());
-    let mut view = Declaration::default();
-    for (index, own) in batch.declarations.into_iter().enumerate() {
-        read.declaration(index, &arena, &mut view).expect("sound");
-        prop_assert_eq!(to_message(&view), pruned(normal(effective(own, &common))));
-    }
-    Ok(())
 }

@@ -1,0 +1,9 @@
+//! See `tests/checks/journal.rs`.
+#![no_main]
+
+#[path = "../../tests/checks/mod.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    checks::journal::check(input);
+});
