@@ -173,7 +173,7 @@ fn batches_are_answered_or_refused_and_replayed() {
     assert!(answered > 50 && refused > 50, "{answered} answered, {refused} refused");
 }
 
-/// Writes what fuzzing begins with into the kept corpora: see `fuzz/run --seeds`.
+/// Writes what fuzzing begins with into the kept corpora: see `fuzz/README.md`.
 #[test]
 #[ignore = "it writes files"]
 fn write_seeds() {
