@@ -20,7 +20,9 @@ fn refused() -> Vec<(SubmitBatchRequest, &'static str, &'static str)> {
         ..batch("common", good())
     };
     let many = (0..10_001).map(|n| Declaration { lrn: format!("{n}"), ..Declaration::default() });
+    let bare = (0..9_000).map(|n| Declaration { lrn: format!("{n}"), ..Declaration::default() });
     let items = vec![Default::default(); 100_001];
+    let documents = vec![Default::default(); 1_000_001];
     vec![
         (batch(&"x".repeat(65), good()), "batch_id", "64"),
         (batch(&"y".repeat(200_000), good()), "batch_id", "200000 characters"),
@@ -30,6 +32,23 @@ fn refused() -> Vec<(SubmitBatchRequest, &'static str, &'static str)> {
             batch("items", vec![Declaration { goods_items: items, ..Declaration::default() }]),
             "declarations[0].goods_items",
             "100000",
+        ),
+        (
+            batch(
+                "documents",
+                vec![Declaration { supporting_documents: documents, ..Declaration::default() }],
+            ),
+            "declarations[0].supporting_documents",
+            "1000000",
+        ),
+        // Times 9,000 declarations it is more than 64 MiB.
+        (
+            SubmitBatchRequest {
+                common: Some(Declaration { ucr: "x".repeat(8_000), ..Declaration::default() }),
+                ..batch("long", bare.collect())
+            },
+            "common",
+            "67108864",
         ),
         (common(Declaration { lrn: "A".into(), ..Declaration::default() }), "common.lrn", "own"),
         (
