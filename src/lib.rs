@@ -62,12 +62,19 @@
 //! | [`backup`] | a copy of a data folder in use, and a data folder made of it |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
+//! | [`client`] | lodging from another program: batches in flight, answers in order, sent again when lost |
+//! | [`send`], `rows` | files of declarations to a service, verdicts beside them; declarations as rows |
 //! | [`command`] | the command line |
+//!
+//! Without the feature `client`, which is on by default, there are no client, no commands and no binaries.
 
 pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod catalog;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "client")]
 pub mod command;
 pub mod config;
 pub mod day;
@@ -82,9 +89,13 @@ pub mod journal;
 pub mod mrn;
 pub mod outcome;
 pub mod proto;
+#[cfg(feature = "client")]
+mod rows;
 pub mod rpc;
 pub mod rules;
 pub mod secrets;
+#[cfg(feature = "client")]
+pub mod send;
 pub mod summary;
 pub mod telemetry;
 pub mod wire;

@@ -28,6 +28,7 @@ enum Command {
     /// Judge batches offline, as the rules of a day would
     Judge(command::judge::JudgeArgs),
     Generate(command::generate::GenerateArgs),
+    Send(command::send::SendArgs),
     Summary(command::summary::SummaryArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
@@ -52,23 +53,25 @@ fn main() -> ExitCode {
         Command::Serve(args) => args.log_format(),
         _ => log::Format::Text,
     });
-    let result: Result<(), Failure> = match command {
-        Command::Serve(args) => command::serve::run(&args),
-        Command::Demo(args) => command::demo::local::run(&args),
-        Command::Judge(args) => command::judge::run(&args),
-        Command::Generate(args) => command::generate::run(&args).map_err(Into::into),
-        Command::Summary(args) => summary(&args),
-        Command::Rules(args) => command::rules::run(&args),
-        Command::Export(args) => command::export::run(&args),
-        Command::Token(args) => command::token::run(&args),
-        Command::Audit(args) => command::audit::run(&args),
-        Command::Verify(args) => command::verify::run(&args),
-        Command::Rebuild(args) => command::rebuild::run(&args),
-        Command::Backup(args) => command::backup::run(&args),
-        Command::Restore(args) => command::restore::run(&args),
+    let done = |result: Result<(), Failure>| result.map(|()| ExitCode::SUCCESS);
+    let result: Result<ExitCode, Failure> = match command {
+        Command::Serve(args) => done(command::serve::run(&args)),
+        Command::Demo(args) => done(command::demo::local::run(&args)),
+        Command::Judge(args) => done(command::judge::run(&args)),
+        Command::Generate(args) => done(command::generate::run(&args).map_err(Into::into)),
+        Command::Send(args) => command::send::run(&args),
+        Command::Summary(args) => done(summary(&args)),
+        Command::Rules(args) => done(command::rules::run(&args)),
+        Command::Export(args) => done(command::export::run(&args)),
+        Command::Token(args) => done(command::token::run(&args)),
+        Command::Audit(args) => done(command::audit::run(&args)),
+        Command::Verify(args) => done(command::verify::run(&args)),
+        Command::Rebuild(args) => done(command::rebuild::run(&args)),
+        Command::Backup(args) => done(command::backup::run(&args)),
+        Command::Restore(args) => done(command::restore::run(&args)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             tracing::error!("{}", command::with_causes(&*failure));
             ExitCode::FAILURE

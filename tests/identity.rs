@@ -536,3 +536,35 @@ async fn the_command_line_reads_a_summary_with_certificate_or_token() {
     let missing = file("missing");
     shows(summary(&["--authority", &missing]), false, "--authority");
 }
+
+#[test]
+fn a_file_is_sent_with_certificate_or_token_and_for_no_other_declarant() {
+    let secured = Secured::new("");
+    let token = secured.token("own");
+    let server = secured.start();
+    let pair = secured.authority.signs("own", &[]);
+    secured.write("own.pem", &pair.certificate);
+    secured.write("own.key", &pair.key);
+    secured.write("token", &token);
+    let file = |name: &str| secured.files.join(name).to_str().unwrap().to_owned();
+    let url = format!("https://{}", server.address);
+    let orders = file("orders.jsonl");
+    std::fs::write(&orders, serde_json::to_string(&declaration("A")).unwrap()).unwrap();
+    let authority = file("authorities.pem");
+    let send = |declarant: &str, args: &[&str]| {
+        let mut all = vec!["send", &orders, "--to", &url, "--declarant", declarant, "--anew"];
+        all.extend(["--authority", &authority]);
+        all.extend(args);
+        let output = waag(&all);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (certificate, key, token) = (file("own.pem"), file("own.key"), file("token"));
+    for args in [&["--certificate", &certificate, "--key", &key][..], &["--token-file", &token]] {
+        let (code, log) = send(OWN, args);
+        assert_eq!(code, Some(0), "{log}");
+        let (code, log) = send(OTHER, args);
+        assert!(code == Some(5) && log.contains(OTHER), "{code:?}: {log}");
+    }
+    let (code, log) = send(OWN, &[]);
+    assert!(code == Some(5) && log.contains("nobody is known"), "{code:?}: {log}");
+}

@@ -34,9 +34,9 @@ const IN_THE_MIDDLE: usize = 20;
 /// Where it takes more than this, the test does not do what it is for.
 const KILLS_MAX: usize = 200;
 
-/// `WAAG_TIMES` as many of each, where that is set.
+/// `WAAG_KILLS` as many of each, where that is set.
 fn times(count: usize) -> usize {
-    count * std::env::var("WAAG_TIMES").map_or(1, |times| times.parse().unwrap())
+    count * std::env::var("WAAG_KILLS").map_or(1, |times| times.parse().unwrap())
 }
 const CLOCK: &str = "2026-11-05T08:00";
 

@@ -1,14 +1,10 @@
 //! How commands that talk to a server reach it: TLS, and who they are.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use http::HeaderValue;
-use http::header::AUTHORIZATION;
-use tonic::service::Interceptor;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
-use tonic::{Request, Status};
+
+use crate::client::{ConnectError, Credentials, Server};
 
 /// Flags for a server with TLS or identity.
 #[derive(Debug, Clone, Default, Args)]
@@ -29,7 +25,7 @@ pub struct ConnectArgs {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub enum ConnectArgsError {
     /// A file cannot be read.
     #[error("--{flag} {path}: {source}")]
     File {
@@ -46,105 +42,33 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
     },
-    /// TLS is asked for where the address has none.
-    #[error("{url} has no TLS: with --authority or --certificate the address begins with https://")]
-    Plain {
-        /// The address.
-        url: String,
-    },
-    /// A token would go in clear.
-    #[error(
-        "{url}: with --token-file the address begins with https://, or is this machine's own: a token that goes \
-         over a network in clear is anyone's"
-    )]
-    Clear {
-        /// The address.
-        url: String,
-    },
-    /// Not an address.
-    #[error("{url}: not an address such as http://127.0.0.1:50051")]
-    Address {
-        /// What was given.
-        url: String,
-        /// What is wrong with it.
-        source: tonic::transport::Error,
-    },
-    /// Nobody answers there, or not as they must.
-    #[error("{url}: no server answers there: start one with `waag serve`, or say where it is")]
-    Connect {
-        /// Where.
-        url: String,
-        /// Why.
-        source: tonic::transport::Error,
-    },
-}
-
-/// Puts the token into each call, where there is one.
-#[derive(Debug, Clone, Default)]
-pub struct Bearer(Option<HeaderValue>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0
-            && let Ok(value) = tonic::metadata::AsciiMetadataValue::try_from(token.as_bytes())
-        {
-            request.metadata_mut().insert(AUTHORIZATION.as_str(), value);
-        }
-        Ok(request)
-    }
+    /// The server cannot be reached, or not in this way.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
 }
 
 impl ConnectArgs {
-    /// What goes into each call.
+    /// The server at `url`, as the flags say.
     ///
     /// # Errors
-    /// Where the token cannot be read.
-    pub fn bearer(&self) -> Result<Bearer, ConnectError> {
-        let Some(path) = &self.token_file else { return Ok(Bearer::default()) };
-        let text = String::from_utf8_lossy(&read("token-file", path)?).trim().to_owned();
-        let no_token = || ConnectError::Token { path: path.clone() };
-        crate::identity::token::parts(&text).ok_or_else(no_token)?;
-        let mut value = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| no_token())?;
-        value.set_sensitive(true);
-        Ok(Bearer(Some(value)))
-    }
-
-    /// Connects to `url`; a call may take so long.
-    ///
-    /// # Errors
-    /// See [`ConnectError`].
-    pub async fn connect(&self, url: &str, call_max: Duration) -> Result<Channel, ConnectError> {
-        let address = |source| ConnectError::Address { url: url.to_owned(), source };
-        let mut endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(address)?
-            .connect_timeout(Duration::from_secs(10))
-            .timeout(call_max);
-        let is_tls = endpoint.uri().scheme_str() == Some("https");
-        if !is_tls && (self.authority.is_some() || self.certificate.is_some()) {
-            return Err(ConnectError::Plain { url: url.to_owned() });
-        }
-        let host = endpoint.uri().host().unwrap_or_default().trim_matches(['[', ']']);
-        let is_own = host == "localhost"
-            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if !is_tls && !is_own && self.token_file.is_some() {
-            return Err(ConnectError::Clear { url: url.to_owned() });
-        }
-        if is_tls {
-            let mut tls = ClientTlsConfig::new();
-            if let Some(path) = &self.authority {
-                tls = tls.ca_certificate(Certificate::from_pem(read("authority", path)?));
-            }
-            if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
-                let pair = (read("certificate", certificate)?, read("key", key)?);
-                tls = tls.identity(Identity::from_pem(pair.0, pair.1));
-            }
-            endpoint = endpoint.tls_config(tls).map_err(address)?;
-        }
-        let connected = endpoint.connect().await;
-        connected.map_err(|source| ConnectError::Connect { url: url.to_owned(), source })
+    /// Where a file cannot be read, or flags and address do not go together.
+    pub fn server(&self, url: &str) -> Result<Server, ConnectArgsError> {
+        let read =
+            |flag, path: &Option<PathBuf>| path.as_deref().map(|path| read(flag, path)).transpose();
+        let token = read("token-file", &self.token_file)?;
+        let identity = read("certificate", &self.certificate)?.zip(read("key", &self.key)?);
+        let credentials = Credentials {
+            authority_pem: read("authority", &self.authority)?,
+            identity_pem: identity,
+            token: token.map(|token| String::from_utf8_lossy(&token).into_owned()),
+        };
+        Server::new(url, &credentials).map_err(|error| match (error, &self.token_file) {
+            (ConnectError::Token, Some(path)) => ConnectArgsError::Token { path: path.clone() },
+            (error, _) => error.into(),
+        })
     }
 }
 
-fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, ConnectError> {
-    std::fs::read(path).map_err(|source| ConnectError::File { flag, path: path.into(), source })
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, ConnectArgsError> {
+    std::fs::read(path).map_err(|source| ConnectArgsError::File { flag, path: path.into(), source })
 }

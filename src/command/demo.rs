@@ -3,7 +3,6 @@
 
 mod ahead;
 pub mod check;
-mod codec;
 mod lane;
 pub mod local;
 pub mod summaries;

@@ -4,14 +4,18 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use parquet::errors::ParquetError;
 
 use super::show::unless_broken_pipe;
 use crate::day::Day;
 use crate::generate::{
     GeneratedBatch, Generator, Options, OptionsError, write_binary, write_json_line,
 };
+use crate::proto::v1::SubmitBatchRequest;
+use crate::rows::{CsvWriter, ParquetRowsError, ParquetWriter};
+use crate::send::Format;
 
 /// What the declarations are like; the same for `waag generate` and `waag demo`.
 #[derive(Debug, Clone, Args)]
@@ -79,9 +83,11 @@ impl LoadArgs {
 
 /// Make realistic batches of declarations, to lodge or to test with
 ///
-/// Each batch is one SubmitBatchRequest. As JSON Lines it can be judged at once:
+/// Each batch is one SubmitBatchRequest, or its declarations as rows (csv, parquet). As JSON Lines it can be
+/// judged at once, and all can be sent:
 ///
 ///   waag generate --lines 1000 | waag judge --on 2026-11-05
+///   waag generate --lines 1000 --format csv --out day.csv && waag send day.csv --to http://127.0.0.1:50051
 ///
 /// The same options give the same bytes, so a file need not be kept to be had again.
 #[derive(Debug, Clone, Args)]
@@ -104,15 +110,6 @@ pub struct GenerateArgs {
     /// How
     #[arg(long, value_enum, default_value_t = Format::Json)]
     pub format: Format,
-}
-
-/// How batches are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// Protobuf JSON, one batch to a line
-    Json,
-    /// Protobuf, the length of each batch before it as a varint
-    Binary,
 }
 
 /// Why nothing more was generated.
@@ -182,7 +179,7 @@ pub fn run(args: &GenerateArgs) -> Result<(), GenerateError> {
         None => {
             // Lines would run through a bar in the same terminal.
             progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-            unless_broken_pipe(write(batches, args.format, io::stdout().lock(), &progress))
+            unless_broken_pipe(write(batches, args.format, io::stdout(), &progress))
                 .map_err(|source| GenerateError::Write { to: "standard output".into(), source })?;
         }
     }
@@ -194,22 +191,65 @@ fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 
+/// Writes batches one after another.
+enum Writer<W: Write + Send> {
+    Json(W),
+    Binary { out: W, buffer: Vec<u8> },
+    Csv(Box<CsvWriter<W>>),
+    Parquet(Box<ParquetWriter<W>>),
+}
+
+impl<W: Write + Send> Writer<W> {
+    fn new(format: Format, out: W) -> io::Result<Self> {
+        Ok(match format {
+            Format::Json => Self::Json(out),
+            Format::Binary => Self::Binary { out, buffer: Vec::new() },
+            Format::Csv => Self::Csv(Box::new(CsvWriter::new(out)?)),
+            Format::Parquet => Self::Parquet(Box::new(ParquetWriter::new(out).map_err(io_error)?)),
+        })
+    }
+
+    fn write(&mut self, batch: &SubmitBatchRequest) -> io::Result<()> {
+        match self {
+            Self::Json(out) => write_json_line(out, batch),
+            Self::Binary { out, buffer } => write_binary(out, batch, buffer),
+            Self::Csv(writer) => writer.write(batch),
+            Self::Parquet(writer) => writer.write(batch).map_err(io_error),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Json(mut out) | Self::Binary { mut out, .. } => out.flush(),
+            Self::Csv(writer) => writer.finish(),
+            Self::Parquet(writer) => writer.finish().map_err(io_error),
+        }
+    }
+}
+
+/// What the system said, where that is behind it.
+fn io_error(error: ParquetRowsError) -> io::Error {
+    match error {
+        ParquetRowsError::Parquet(ParquetError::External(cause)) => match cause.downcast() {
+            Ok(error) => *error,
+            Err(cause) => io::Error::other(cause),
+        },
+        error => io::Error::other(error),
+    }
+}
+
 fn write(
     batches: impl Iterator<Item = GeneratedBatch>,
     format: Format,
-    to: impl Write,
+    to: impl Write + Send,
     progress: &ProgressBar,
 ) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, to);
-    let mut buffer = Vec::new();
+    let mut writer = Writer::new(format, BufWriter::with_capacity(1 << 20, to))?;
     for batch in batches {
-        match format {
-            Format::Json => write_json_line(&mut out, &batch.request)?,
-            Format::Binary => write_binary(&mut out, &batch.request, &mut buffer)?,
-        }
+        writer.write(&batch.request)?;
         progress.inc(batch.lines);
     }
-    out.flush()
+    writer.finish()
 }
 
 #[cfg(test)]

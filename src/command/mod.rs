@@ -11,6 +11,7 @@ pub mod judge;
 pub mod rebuild;
 pub mod restore;
 pub mod rules;
+pub mod send;
 pub mod serve;
 pub mod show;
 pub mod summary;

@@ -4,11 +4,10 @@ use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::Channel;
 
-use super::connecting::{Bearer, ConnectArgs, ConnectError};
+use super::connecting::{ConnectArgs, ConnectArgsError};
 use super::show::{Table, euros, thousands, unless_broken_pipe};
+use crate::client::Connection;
 use crate::day::Day;
 use crate::proto::v1::compliance_client::ComplianceClient;
 use crate::proto::v1::{
@@ -95,7 +94,7 @@ impl Role {
 pub enum SummaryError {
     /// The server cannot be reached, or not as the flags say.
     #[error("--from {0}")]
-    Connect(#[from] ConnectError),
+    Connect(#[from] ConnectArgsError),
     /// There is no such actor.
     #[error("the server knows no {role} {id}: `waag summary` lists those it knows (see --role)")]
     Unknown {
@@ -149,7 +148,7 @@ fn period(text: &str) -> Result<Period, String> {
     Ok(Period { first_day: shown(first), last_day: shown(last) })
 }
 
-type Client = ComplianceClient<InterceptedService<Channel, Bearer>>;
+type Client = ComplianceClient<Connection>;
 
 /// Reads and prints.
 ///
@@ -157,8 +156,9 @@ type Client = ComplianceClient<InterceptedService<Channel, Bearer>>;
 /// No server, no such actor, a call that fails. A reader of standard output that goes away is
 /// none.
 pub async fn run(args: &SummaryArgs) -> Result<(), SummaryError> {
-    let channel = args.connection.connect(&args.from, CALL_MAX).await?;
-    let mut client = ComplianceClient::with_interceptor(channel, args.connection.bearer()?);
+    let server = args.connection.server(&args.from)?.with_call_max(CALL_MAX);
+    let connection = server.connect().await.map_err(ConnectArgsError::from)?;
+    let mut client = ComplianceClient::new(connection);
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match &args.actor {
         Some(id) => {

@@ -18,7 +18,7 @@ use tonic::{Request, Streaming};
 use super::DriveError;
 use super::ahead::Prepared;
 use super::check::{Book, Mismatches};
-use super::codec::EncodedBatches;
+use crate::client::codec::EncodedBatches;
 use crate::generate::BATCHES_APART;
 use crate::proto::v1::submit_batches_response::Result as Answer;
 use crate::proto::v1::{BatchRefusal, SubmitBatchResponse, SubmitBatchesResponse};

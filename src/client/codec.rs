@@ -1,5 +1,5 @@
-//! The client's side of `SubmitBatches` with batches that are bytes already, so that the time in
-//! which the server is measured is not spent on encoding.
+//! The client's side of `SubmitBatches` with batches that are bytes already: each is encoded once, and a
+//! server that is measured is not measured by its client's encoding.
 
 use bytes::{BufMut, Bytes};
 use prost::Message;
@@ -10,7 +10,7 @@ use crate::proto::v1::SubmitBatchesResponse;
 
 /// Sends encoded `SubmitBatchRequest`s, receives `SubmitBatchesResponse`s.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct EncodedBatches;
+pub(crate) struct EncodedBatches;
 
 impl Codec for EncodedBatches {
     type Encode = Bytes;
