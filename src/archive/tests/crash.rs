@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use super::making::*;
 use super::*;
+use crate::disk::simulated::seeds::{for_seeds, is_whole_run};
 use crate::disk::simulated::{Chance, Fault};
 use crate::disk::{Disk, SimulatedDisk};
 
@@ -253,39 +254,24 @@ impl World<'_> {
 #[test]
 fn each_published_set_is_whole_and_of_others_nothing_is_left() {
     let mut met = Met::default();
-    let seeds = match std::env::var("WAAG_SEED") {
-        Ok(seed) => {
-            let seed: u64 = seed.parse().expect("WAAG_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..1_000,
-    };
-    let is_whole_run = seeds.end - seeds.start > 1;
-    for seed in seeds {
-        let run = || {
-            let mut world = World {
-                disk: SimulatedDisk::new(seed, u64::MAX),
-                chance: Chance(!seed),
-                maker: Maker::new(),
-                published: Vec::new(),
-                maybe: None,
-                dropped: Day(0),
-                dropping: Day(0),
-                met: &mut met,
-            };
-            for _ in 0..2 {
-                world.live();
-            }
-            drop(world.open());
+    for_seeds(1_000, |seed| {
+        let mut world = World {
+            disk: SimulatedDisk::new(seed, u64::MAX),
+            chance: Chance(!seed),
+            maker: Maker::new(),
+            published: Vec::new(),
+            maybe: None,
+            dropped: Day(0),
+            dropping: Day(0),
+            met: &mut met,
         };
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
-        if let Err(panic) = caught {
-            println!("failed with WAAG_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        for _ in 0..2 {
+            world.live();
         }
-    }
+        drop(world.open());
+    });
     println!("{met:?}");
-    if is_whole_run {
+    if is_whole_run() {
         let Met { published, stood, orphans, failed_opens, failed_sets, full, .. } = met;
         let Met { failed_drops, dropped, unpublished, doubtful, .. } = met;
         let least = [published, stood, orphans, failed_opens, failed_sets, full, dropped];

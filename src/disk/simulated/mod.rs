@@ -21,6 +21,9 @@ use super::{Access, AppendFile, Disk, DiskFile, Entry, PAGE_BYTES, PartsFile, pa
 
 mod chance;
 mod file;
+#[cfg(test)]
+#[allow(clippy::panic, clippy::print_stdout)]
+pub(crate) mod seeds;
 mod sequential;
 mod state;
 

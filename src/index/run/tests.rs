@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::page::{BATCHES_PER_PAGE, BadHeader, ENTRIES_PER_PAGE, Header};
 use super::*;
 use crate::day::{Day, Moment};
+use crate::disk::simulated::seeds::{for_seeds, is_whole_run};
 use crate::disk::simulated::{Chance, Fault};
 use crate::disk::{Disk, SimulatedDisk};
 use crate::index::filed::{Admission, Placing, Quoted};
@@ -320,7 +321,7 @@ fn parts_of_the_keys_have_filters_of_their_own() {
 #[test]
 fn a_crash_while_a_run_is_written_leaves_nothing_or_all_of_it() {
     let (mut none, mut whole, mut finished) = (0, 0, 0);
-    for seed in 0..300 {
+    for_seeds(300, |seed| {
         let mut chance = Chance(seed);
         let disk = disk(seed);
         // Some of more pages than are written at once.
@@ -362,6 +363,7 @@ fn a_crash_while_a_run_is_written_leaves_nothing_or_all_of_it() {
         // Written once more, whatever was left.
         let again = folder.write(&plain).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
         check_many(&again, &plain, &mut chance);
-    }
-    assert!(none > 50 && whole > finished && finished > 20, "{none} {whole} {finished}");
+    });
+    let meets = none > 50 && whole > finished && finished > 20;
+    assert!(meets || !is_whole_run(), "{none} {whole} {finished}");
 }

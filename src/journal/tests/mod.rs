@@ -1,7 +1,7 @@
 //! Tests of the whole journal, on the simulated disk and on the real one.
 //!
 //! A run that goes by chance prints its seed when it fails; `WAAG_SEED=<seed> cargo test ...`
-//! repeats that run alone.
+//! repeats that run alone, and `WAAG_HISTORIES=<n>` makes `n` times as many.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout)]
 
@@ -16,6 +16,7 @@ mod real;
 use super::*;
 use crate::disk::SimulatedDisk;
 use crate::disk::simulated::Chance;
+use crate::disk::simulated::seeds::{for_seeds, is_whole_run};
 
 const DIR: &str = "data/journal";
 
@@ -96,26 +97,4 @@ fn body(chance: &mut Chance) -> Vec<u8> {
     };
     let with = chance.bits();
     (0..bytes).map(|at| u8::try_from((with >> (at % 8)) & 0xFF).unwrap()).collect()
-}
-
-/// The seeds to run: all up to `count`, or the one that is asked for.
-fn seeds(count: u64) -> std::ops::Range<u64> {
-    match std::env::var("WAAG_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("WAAG_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..count,
-    }
-}
-
-/// Runs `run` for each seed, naming the one that fails.
-fn for_seeds(count: u64, mut run: impl FnMut(u64)) {
-    for seed in seeds(count) {
-        let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(seed)));
-        if let Err(panic) = caught {
-            println!("failed with WAAG_SEED={seed}");
-            std::panic::resume_unwind(panic);
-        }
-    }
 }

@@ -26,6 +26,7 @@ use std::sync::Mutex;
 
 use crate::disk::SimulatedDisk;
 use crate::disk::simulated::Chance;
+use crate::disk::simulated::seeds::{is_whole_run, seeds};
 use crate::id::Watermark;
 use crate::index::Memory;
 use crate::index::filed::Settled;
@@ -154,15 +155,7 @@ fn run_all(seeds: &Mutex<std::ops::Range<u64>>, run: fn(u64, &mut Met)) -> Met {
 
 /// Runs so many seeds, or the one that is asked for, and checks that all of them together meet enough.
 fn run_seeds(count: u64, run: fn(u64, &mut Met), least: &[(&str, u64)]) {
-    let seeds = match std::env::var("WAAG_SEED") {
-        Ok(seed) => {
-            let seed: u64 = seed.parse().expect("WAAG_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..count,
-    };
-    let is_whole_run = seeds.end - seeds.start > 1;
-    let seeds = Mutex::new(seeds);
+    let seeds = Mutex::new(seeds(count));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut met = Met::default();
     std::thread::scope(|scope| {
@@ -173,7 +166,7 @@ fn run_seeds(count: u64, run: fn(u64, &mut Met), least: &[(&str, u64)]) {
         }
     });
     println!("{met:?}");
-    if is_whole_run {
+    if is_whole_run() {
         for (what, least) in least {
             let times = met.0.get(what).copied().unwrap_or(0);
             assert!(times >= *least, "the runs meet too little: {what} {times} times: {met:?}");
