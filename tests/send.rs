@@ -278,6 +278,41 @@ fn a_server_that_is_killed_and_comes_back_is_waited_for() {
 }
 
 #[test]
+fn a_server_that_stays_away_is_given_up_and_the_same_command_goes_on_later() {
+    let (outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let (address, url) = (server.address.clone(), server.url());
+    let file = generated(outer.path(), "binary", "day.pb");
+    let mut command = send_command(&file, &url, &["--give-up-after", "1"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    assert!(grows(&mut child, &verdicts_path(&file), 0), "it ended before the server did");
+    server.kill();
+    let output = child.wait_with_output().unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{log}");
+    assert!(log.contains("no batch was answered for") && log.contains("goes on"), "{log}");
+    let server = Start { listen: &address, ..Start::at(&data, CLOCK) }.run();
+    send_ends(3, &file, &url, &[]);
+    is_as_if_undisturbed(&file, &server);
+}
+
+#[test]
+fn a_service_that_says_when_to_come_back_is_asked_then() {
+    let (outer, data) = folder();
+    let limit = "[[limit]]\ndeclarant = \"NL810000003\"\nbatches_per_s = 5\n";
+    let settings = format!("{}\n{limit}", common::SETTINGS);
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let lrns: Vec<String> = (0..15).map(|number| format!("O-{number}")).collect();
+    let lrns: Vec<&str> = lrns.iter().map(String::as_str).collect();
+    let file = declarations(&outer.path().join("orders.jsonl"), &lrns);
+    let args = ["--declarant", "NL810000003", "--batch", "1"];
+    send_ends(0, &file, &server.url(), &args);
+    let found: Vec<Value> = verdicts(&file);
+    assert!(found.iter().map(|line| line["lrn"].as_str().unwrap()).eq(lrns));
+    assert!(server.log().contains("batch refused"), "nothing was refused: {}", server.log());
+}
+
+#[test]
 fn rows_that_cannot_be_read_are_told_and_the_rest_is_sent() {
     let (outer, data) = folder();
     let server = Start::at(&data, CLOCK).run();
