@@ -83,11 +83,12 @@ impl LoadArgs {
 
 /// Make realistic batches of declarations, to lodge or to test with
 ///
-/// Each batch is one SubmitBatchRequest, or its declarations as rows (csv, parquet). As JSON Lines it can be
-/// judged at once, and all can be sent:
+/// Each batch is one SubmitBatchRequest, or its declarations as rows (csv, parquet). As JSON Lines
+/// it can be judged at once, and all can be sent:
 ///
 ///   waag generate --lines 1000 | waag judge --on 2026-11-05
-///   waag generate --lines 1000 --format csv --out day.csv && waag send day.csv --to http://127.0.0.1:50051
+///   waag generate --lines 1000 --format csv --out day.csv
+///   waag send day.csv --to http://127.0.0.1:50051
 ///
 /// The same options give the same bytes, so a file need not be kept to be had again.
 #[derive(Debug, Clone, Args)]

@@ -30,16 +30,18 @@ const NOT_ANSWERED: u8 = 5;
 ///   waag send --template csv > orders.csv
 ///   waag send orders.csv --to http://127.0.0.1:50051 --declarant NL810000003
 ///
-/// FILE.verdicts.jsonl gets one line for each declaration, in the order of FILE: its declarant, its LRN and the
-/// answer that it first got. Interrupted at any moment, the same command goes on where it stopped and ends with
-/// the same file; FILE.verdicts.jsonl.progress keeps how far it is. Sending again is always safe.
+/// FILE.verdicts.jsonl gets one line for each declaration, in the order of FILE: its declarant,
+/// its LRN and the answer that it first got. Interrupted at any moment, the same command goes on
+/// where it stopped and ends with the same file; FILE.verdicts.jsonl.progress keeps how far it is.
+/// Sending again is always safe.
 ///
-/// Files end in .jsonl (a batch or a declaration to a line), .csv, .parquet (a row a goods item) or .pb (batches
-/// with the length of each before it), and in .gz or .zst behind that if they are compressed.
+/// Files end in .jsonl (a batch or a declaration to a line), .csv, .parquet (a row a goods item)
+/// or .pb (batches with the length of each before it), and in .gz or .zst behind that if they are
+/// compressed.
 ///
-/// Exit codes: 0 if all declarations were accepted, now or before; 3 if some were rejected, conflict or were
-/// refused; 4 if something could not be read; 5 if not all was answered; 1 if a file cannot be read or written;
-/// 2 for a command line that cannot be read.
+/// Exit codes: 0 if all declarations were accepted, now or before; 3 if some were rejected,
+/// conflict or were refused; 4 if something could not be read; 5 if not all was answered; 1 if a
+/// file cannot be read or written, or has changed; 2 for a command line that cannot be read.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SendArgs {
