@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use common::{CLOCK, Server, Start, folder};
+use common::{CLOCK, Start, folder};
 use prost::Message;
 use tokio_stream::StreamExt;
 use tonic::Status;
@@ -17,6 +17,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use waag::day::Day;
 use waag::generate::{Generator, Options};
+use waag::proto::v1::compliance_client::ComplianceClient;
 use waag::proto::v1::{SubmitBatchRequest, WatchActorSummariesRequest};
 
 const MIB: u64 = 1 << 20;
@@ -100,8 +101,8 @@ impl Decoder for Raw {
 }
 
 /// A connection whose client takes 16 bytes of each answer, and no more.
-async fn slow_to_read(server: &Server) -> Channel {
-    let endpoint = Channel::from_shared(server.url()).unwrap().initial_stream_window_size(16);
+async fn slow_to_read(url: String) -> Channel {
+    let endpoint = Channel::from_shared(url).unwrap().initial_stream_window_size(16);
     endpoint.connect().await.unwrap()
 }
 
@@ -124,22 +125,25 @@ async fn it_stays_below_memory_max_whatever_is_sent_at_once() {
     let server = Start { settings: SETTINGS, ..Start::at(&data, CLOCK) }.run();
     let idle = server.resident_bytes_max();
     let batches = batches();
-    let mut clients = tokio::task::JoinSet::new();
+    // A runtime of their own: when it goes, so do their connections, whatever is under way on them.
+    let clients = tokio::runtime::Runtime::new().unwrap();
     for number in 0..LODGING {
-        let channel = slow_to_read(&server).await;
-        for stream in 0..STREAMS {
-            clients.spawn(floods(channel.clone(), batches.clone(), number + stream));
-        }
+        let (url, batches) = (server.url(), batches.clone());
+        clients.spawn(async move {
+            let channel = slow_to_read(url).await;
+            for stream in 0..STREAMS {
+                tokio::spawn(floods(channel.clone(), batches.clone(), number + stream));
+            }
+        });
     }
     for _ in 0..WATCHING {
-        let channel = slow_to_read(&server).await;
+        let url = server.url();
         clients.spawn(async move {
+            let mut client = ComplianceClient::new(slow_to_read(url).await);
             let request = WatchActorSummariesRequest::default();
-            let mut client = waag::proto::v1::compliance_client::ComplianceClient::new(channel);
-            if let Ok(summaries) = client.watch_actor_summaries(request).await {
-                std::future::pending::<()>().await;
-                drop(summaries);
-            }
+            let summaries = client.watch_actor_summaries(request).await;
+            std::future::pending::<()>().await;
+            drop(summaries);
         });
     }
     // Until nothing has been added for a while: what may be in work is, and the rest waits.
@@ -153,7 +157,13 @@ async fn it_stays_below_memory_max_whatever_is_sent_at_once() {
     println!("{} MiB when idle, {} MiB at most, of {}", idle / MIB, most / MIB, MEMORY_MAX / MIB);
     assert!(most > idle + 64 * MIB, "there was no load");
     assert!(most <= MEMORY_MAX, "{most}");
-    clients.shutdown().await;
-    common::lodge(&server, common::batch("after", vec![common::declaration("AFTER")])).await;
+    clients.shutdown_background();
+    // What they left in work takes its time; until then others are told to come back.
+    let after = common::batch("after", vec![common::declaration("AFTER")]);
+    let mut client = server.lodgement().await;
+    while let Err(status) = client.submit_batch(after.clone()).await {
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{status:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
     assert_eq!(server.stop().await, 0);
 }
