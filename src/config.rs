@@ -90,8 +90,8 @@ pub struct Config {
     pub admission_wait_ms_max: u64,
     /// How long a message may take to arrive once it has its share of memory, seconds.
     pub message_s_max: u64,
-    /// How long a connection may take none of the answers that wait for it, seconds, before it is closed: what they
-    /// hold others could have. An answer of `answer_bytes_max` needs 70 KB/s to leave in this time.
+    /// How long a connection may take next to nothing of what waits for it, seconds, before it is closed: what its
+    /// answers hold others could have. 64 KiB or one frame in this time are enough, at the default 1 KB/s.
     pub answer_s_max: u64,
     /// How long a connection may have no call on it, seconds, before it is closed: its place others could have.
     /// Clients that keep a connection between batches send one every few minutes, or connect again.

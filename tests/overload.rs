@@ -6,20 +6,25 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use common::{CLOCK, SETTINGS, Server, Start, batch, declaration, folder};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
+use waag::proto::v1::compliance_client::ComplianceClient;
 use waag::proto::v1::get_declaration_request::Key;
 use waag::proto::v1::lodgement_client::LodgementClient;
 use waag::proto::v1::submit_batches_response::Result as Item;
 use waag::proto::v1::{
-    GetDeclarationRequest, LocalReference, Outcome, SubmitBatchRequest, SubmitBatchesResponse,
+    self, ActorRole, GetDeclarationRequest, LocalReference, Outcome, SubmitBatchRequest,
+    SubmitBatchesResponse, WatchActorSummariesRequest,
 };
 
 /// How often something is tried that must come in the end.
@@ -255,6 +260,87 @@ async fn a_client_that_takes_no_answers_is_disconnected() {
     assert_eq!(answer.verdicts[0].outcome(), Outcome::Replayed);
 }
 
+#[tokio::test]
+async fn what_stands_behind_an_answer_that_is_not_taken_is_not_held_for_ever() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nanswer_s_max = 1\nbatches_in_flight_max = 4\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    // A refusal comes first, which holds nothing itself, and is not read.
+    let slow = Lodging::on(slow_to_read(&server).await).await;
+    slow.requests.send(batch("empty", vec![])).await.unwrap();
+    slow.send("L1").await;
+    lodged(&mut server.lodgement().await, "L1").await;
+    server.wait_for_log("a client takes no answers: it is disconnected");
+}
+
+#[tokio::test]
+async fn a_watch_that_is_not_read_is_not_kept() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nanswer_s_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    is_accepted(&mut server.lodgement().await, "L1").await.unwrap();
+    let endpoint = Channel::from_shared(server.url()).unwrap().initial_stream_window_size(16);
+    let mut slow = ComplianceClient::new(endpoint.connect().await.unwrap());
+    let request = WatchActorSummariesRequest {
+        role: ActorRole::Declarant.into(),
+        ..WatchActorSummariesRequest::default()
+    };
+    let summaries = slow.watch_actor_summaries(request).await.unwrap();
+    server.wait_for_log("a client takes no answers: it is disconnected");
+    drop(summaries);
+}
+
+/// A way to the server that, once it is told to, takes nothing from it any more.
+async fn deafening(server: &Server) -> (String, Arc<AtomicBool>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (is_deaf, address) = (Arc::new(AtomicBool::new(false)), server.address.parse().unwrap());
+    let told = Arc::clone(&is_deaf);
+    tokio::spawn(async move {
+        let (client, _) = listener.accept().await.unwrap();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4_096).unwrap();
+        let server = socket.connect(address).await.unwrap();
+        let ((mut asks, mut hears), (mut says, mut takes)) =
+            (client.into_split(), server.into_split());
+        tokio::spawn(async move { tokio::io::copy(&mut asks, &mut takes).await });
+        let mut bytes = [0; 1_024];
+        while let Ok(read @ 1..) = says.read(&mut bytes).await {
+            if told.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            hears.write_all(&bytes[..read]).await.unwrap();
+        }
+    });
+    (url, is_deaf)
+}
+
+#[tokio::test]
+async fn a_client_whose_connection_takes_nothing_is_disconnected() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nanswer_s_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let (url, is_deaf) = deafening(&server).await;
+    let endpoint = Channel::from_shared(url)
+        .unwrap()
+        .initial_stream_window_size((1 << 31) - 1)
+        .initial_connection_window_size((1 << 31) - 1)
+        // Pongs cannot be written either; and until they are, nothing is read.
+        .http2_keep_alive_interval(Duration::from_millis(100))
+        .keep_alive_timeout(common::HANGS_AFTER);
+    let mut slow = Lodging::on(LodgementClient::new(endpoint.connect().await.unwrap())).await;
+    slow.send("L1").await;
+    slow.assert_accepted("L1").await;
+    is_deaf.store(true, Ordering::Relaxed);
+    // Rejected, each with all that it lacks: answers of a megabyte and more.
+    let bare = |n| v1::Declaration { lrn: format!("B{n}"), ..v1::Declaration::default() };
+    for _ in 0..12 {
+        let large = batch("large", (0..2_000).map(bare).collect());
+        slow.requests.send(large).await.unwrap();
+    }
+    server.wait_for_log("a client takes no answers: it is disconnected");
+}
+
 async fn is_accepted(client: &mut LodgementClient<Channel>, lrn: &str) -> Result<(), Status> {
     let answer = client.submit_batch(batch(lrn, vec![declaration(lrn)])).await?.into_inner();
     assert_eq!(answer.verdicts[0].outcome(), Outcome::Accepted);
@@ -279,6 +365,9 @@ async fn an_address_has_so_many_connections_and_another_has_its_own() {
     is_accepted(&mut first, "A1").await.unwrap();
 }
 
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
 #[tokio::test]
 async fn a_connection_without_calls_is_closed_and_one_with_a_call_stays() {
     let (_outer, data) = folder();
@@ -290,7 +379,18 @@ async fn a_connection_without_calls_is_closed_and_one_with_a_call_stays() {
         let mut stream = std::net::TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(common::HANGS_AFTER)).unwrap();
         stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
-        stream.read_to_end(&mut Vec::new()).unwrap();
+        // It answers pings, or it would be closed for not being there.
+        let (mut head, mut pings) = ([0; 9], 0);
+        while stream.read_exact(&mut head).is_ok() {
+            let mut rest = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            stream.read_exact(&mut rest).unwrap();
+            if (head[3], head[4]) == (PING, 0) {
+                head[4] = ACK;
+                pings += 1;
+                assert!(pings < 4, "one comes in half a minute: it is not closed");
+                stream.write_all(&[&head[..], &rest].concat()).unwrap();
+            }
+        }
     });
     idle.await.unwrap();
     // By now the other one would have been closed as well.

@@ -75,6 +75,7 @@ async fn a_batch_is_traced_stage_by_stage_under_the_caller_s_span() {
     let mut request = Request::new(batch("traced", vec![declaration("A"), declaration("B")]));
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    request.metadata_mut().insert("tracestate", "mine=large".parse().unwrap());
     client.submit_batch(request).await.unwrap();
     // Of this one the reason is told.
     client.submit_batch(batch("empty", vec![])).await.unwrap_err();
@@ -87,6 +88,7 @@ async fn a_batch_is_traced_stage_by_stage_under_the_caller_s_span() {
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!(hex(&traced.trace_id), "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(hex(&traced.parent_span_id), "b7ad6b7169203331");
+    assert!(spans.iter().all(|span| span.trace_state.is_empty()), "the caller's own");
     let told = |key: &str| {
         let attribute = traced.attributes.iter().find(|attribute| attribute.key == key);
         attribute.unwrap().value.as_ref().unwrap().value.clone().unwrap()
@@ -112,6 +114,9 @@ async fn a_batch_is_traced_stage_by_stage_under_the_caller_s_span() {
     let refused = whole.iter().find(|span| span.parent_span_id.is_empty()).unwrap();
     let message = &refused.status.as_ref().unwrap().message;
     assert!(message.contains("the batch has no declarations"), "{message}");
+    let judging =
+        spans.iter().find(|span| span.parent_span_id == refused.span_id && span.name == "judge");
+    assert_eq!(judging.unwrap().end_time_unix_nano, refused.end_time_unix_nano);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -40,6 +40,8 @@ const PREFACE_WITHIN: Duration = Duration::from_secs(10);
 const KNOWN_WITHIN: Duration = Duration::from_secs(20);
 /// Lines in the log about handshakes that failed, in ten seconds.
 const HANDSHAKES_TOLD_MAX: u32 = 10;
+/// Said of a client that is disconnected for it.
+const TAKES_NOTHING: &str = "a client takes no answers: it is disconnected";
 /// Between two lines in the log about connections turned away.
 const TOLD_EVERY: Duration = Duration::from_secs(10);
 
@@ -85,6 +87,9 @@ pub struct Connection {
     unknown: Option<Pin<Box<Sleep>>>,
     /// Whether answers are taken.
     stalled: Quiet,
+    /// Since it can be written to no further: until when.
+    blocked: Option<Pin<Box<Sleep>>>,
+    answer_within: Duration,
     /// Whether calls are made, where they must be.
     idle: Option<Quiet>,
     _place: Place,
@@ -101,7 +106,43 @@ impl Connection {
         let unknown = (!is_known).then(|| Box::pin(tokio::time::sleep(KNOWN_WITHIN)));
         let stalled = Quiet::new(patience.answer_within);
         let idle = patience.call_within.map(Quiet::new);
-        Self { stream, peer, preface, unknown, stalled, idle, _place: place }
+        Self {
+            stream,
+            peer,
+            preface,
+            unknown,
+            stalled,
+            blocked: None,
+            answer_within: patience.answer_within,
+            idle,
+            _place: place,
+        }
+    }
+}
+
+impl Connection {
+    /// What came of writing; an error where nothing could be written for too long. Whoever waits for that reads
+    /// nothing meanwhile, so that it is looked at here as well.
+    fn written<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.blocked = None;
+            return written;
+        }
+        let within = self.answer_within;
+        let late = self.blocked.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+        ready!(late.as_mut().poll(context));
+        tracing::info!(address = %self.peer.address, "{TAKES_NOTHING}");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn count(&self, written: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.peer.traffic.leave(*bytes);
+        }
     }
 }
 
@@ -140,7 +181,7 @@ impl AsyncRead for Connection {
         }
         let Self { stalled, idle, peer: Peer { address, traffic, .. }, .. } = &mut *self;
         if read.is_pending() && stalled.poll(context, || traffic.untaken()).is_ready() {
-            tracing::info!(%address, "a client takes no answers: it is disconnected");
+            tracing::info!(%address, "{TAKES_NOTHING}");
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if read.is_pending()
@@ -161,15 +202,20 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        with!(&mut self.stream, stream => Pin::new(stream).poll_write(context, bytes))
+        let written =
+            with!(&mut self.stream, stream => Pin::new(stream).poll_write(context, bytes));
+        self.count(&written);
+        self.written(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with!(&mut self.stream, stream => Pin::new(stream).poll_flush(context))
+        let flushed = with!(&mut self.stream, stream => Pin::new(stream).poll_flush(context));
+        self.written(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        with!(&mut self.stream, stream => Pin::new(stream).poll_shutdown(context))
+        let shut = with!(&mut self.stream, stream => Pin::new(stream).poll_shutdown(context));
+        self.written(context, shut)
     }
 
     fn poll_write_vectored(
@@ -177,7 +223,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        with!(&mut self.stream, stream => Pin::new(stream).poll_write_vectored(context, parts))
+        let written =
+            with!(&mut self.stream, stream => Pin::new(stream).poll_write_vectored(context, parts));
+        self.count(&written);
+        self.written(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -23,7 +23,6 @@ use tower::{Layer, Service};
 
 use super::ledger::{Held, HoldingBody, Ledger, Skipped};
 use super::status;
-use super::traffic::Traffic;
 use crate::ingest::budget::{Budget, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
@@ -111,7 +110,6 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
-        let traffic = request.extensions().get::<Arc<Traffic>>().cloned().unwrap_or_default();
         if !LODGING.contains(&request.uri().path()) {
             let is_ours = request.uri().path().starts_with("/waag.v1.");
             let other = if is_ours { None } else { self.layer.other() };
@@ -132,7 +130,7 @@ where
                 let held = answer.extensions_mut().remove::<Held>().or(other);
                 Ok(match held {
                     Some(held) => {
-                        answer.map(|body| HttpBody::new(HoldingBody::of_read(body, held, traffic)))
+                        answer.map(|body| HttpBody::new(HoldingBody::of_read(body, held)))
                     }
                     None => answer,
                 })
@@ -150,9 +148,7 @@ where
         let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
         let answer = self.inner.call(request);
         Box::pin(async move {
-            Ok(answer
-                .await?
-                .map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger, traffic))))
+            Ok(answer.await?.map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger))))
         })
     }
 }

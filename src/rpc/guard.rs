@@ -290,7 +290,6 @@ where
         let peer = request.extensions_mut().remove::<Peer>();
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.budget.clone());
-            request.extensions_mut().insert(Arc::clone(&peer.traffic));
         }
         let call = peer.as_ref().map(|peer| peer.traffic.call_begins());
         let until_it_ends = |answer: http::Response<HttpBody>| match call {

@@ -18,7 +18,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
-use super::traffic::{Traffic, Waiting};
 use crate::ingest::budget::{Share, Turn};
 use crate::ingest::refusal::Refusal;
 
@@ -96,7 +95,6 @@ pub(super) fn holding<T>(message: T, held: Held) -> tonic::Response<T> {
 struct Leaving {
     bytes: Bytes,
     _held: Held,
-    _waiting: Waiting,
 }
 
 impl AsRef<[u8]> for Leaving {
@@ -109,7 +107,6 @@ impl AsRef<[u8]> for Leaving {
 pub(super) struct HoldingBody<B> {
     inner: B,
     holds: Holds,
-    traffic: Arc<Traffic>,
 }
 
 enum Holds {
@@ -120,12 +117,12 @@ enum Holds {
 }
 
 impl<B> HoldingBody<B> {
-    pub(super) fn of_batches(inner: B, ledger: Ledger, traffic: Arc<Traffic>) -> Self {
-        Self { inner, holds: Holds::Batches(ledger), traffic }
+    pub(super) fn of_batches(inner: B, ledger: Ledger) -> Self {
+        Self { inner, holds: Holds::Batches(ledger) }
     }
 
-    pub(super) fn of_read(inner: B, held: Held, traffic: Arc<Traffic>) -> Self {
-        Self { inner, holds: Holds::Read(held), traffic }
+    pub(super) fn of_read(inner: B, held: Held) -> Self {
+        Self { inner, holds: Holds::Read(held) }
     }
 
     /// What the frame that leaves next holds.
@@ -151,8 +148,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HoldingBody<B> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
         let Some(held) = this.held() else { return Poll::Ready(frame) };
-        let waiting = this.traffic.answer_waits();
-        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: held, _waiting: waiting });
+        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: held });
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
     }
 
@@ -190,7 +186,7 @@ mod tests {
         assert!(ledger.next().is_err());
         ledger.leaving(all.turn(share, None).await.unwrap());
         let inner = tonic::body::Body::new(http_body_of("answer"));
-        let mut body = HoldingBody::of_batches(inner, ledger, Arc::default());
+        let mut body = HoldingBody::of_batches(inner, ledger);
         assert!(budget.try_take(1).is_none(), "still to leave");
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let bytes = frame.unwrap().unwrap().into_data().unwrap();
@@ -206,7 +202,7 @@ mod tests {
     async fn what_a_read_holds_is_given_back_when_its_answer_has_left() {
         let places = Arc::new(tokio::sync::Semaphore::new(1));
         let held = Held::new(Arc::clone(&places).try_acquire_owned().unwrap());
-        let mut body = HoldingBody::of_read(http_body_of("answer"), held, Arc::default());
+        let mut body = HoldingBody::of_read(http_body_of("answer"), held);
         let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
         let bytes = frame.unwrap().unwrap().into_data().unwrap();
         drop(body);

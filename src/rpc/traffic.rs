@@ -1,6 +1,10 @@
-//! Calls that are open on a connection and answers that are on their way out of it, and when it is given up: a
-//! client that takes no answer for too long holds what they hold, and one that makes no call holds a place
-//! that others could have. Nothing else would ever end that.
+//! Calls that are open on a connection and what is on its way out of it, and when it is given up: a client that
+//! takes nothing for too long holds what its answers hold, and one that makes no call holds a place that
+//! others could have. Nothing else would ever end that.
+//!
+//! Every frame of every answer counts, refusals and those of watches too: what stands behind one that is not
+//! taken waits as well, and is not counted yet. So do bytes, since answers to several calls leave side by side
+//! and may all end late. And a connection to which nothing can be written is not read from either.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,14 +12,20 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-/// Counts a connection's calls, and its answers that wait for the network.
+/// So many bytes must leave from one look to the next where no frame has left: 1 KB/s with the default of
+/// `answer_s_max`. Pings and the like alone come to less.
+const PROGRESS_BYTES: u64 = 64 << 10;
+
+/// Counts a connection's calls, and the frames of answers that wait for the network.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     calls: Count,
-    answers: Count,
+    frames: Count,
+    bytes_left: AtomicU64,
 }
 
 /// How many there are, and how many there have been.
@@ -50,19 +60,39 @@ impl Traffic {
         Call(Arc::clone(self))
     }
 
-    pub(super) fn answer_waits(self: &Arc<Self>) -> Waiting {
-        self.answers.begin();
+    fn frame_waits(self: &Arc<Self>) -> Waiting {
+        self.frames.begin();
         Waiting(Arc::clone(self))
     }
 
-    /// Stays the same while answers wait and none leaves.
-    pub(super) fn untaken(&self) -> Option<u64> {
-        (!self.answers.is_none()).then(|| self.answers.ended())
+    /// So many bytes went out.
+    pub(super) fn leave(&self, bytes: usize) {
+        self.bytes_left.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Stays the same while no call is made.
-    pub(super) fn unused(&self) -> Option<u64> {
-        self.calls.is_none().then(|| self.calls.ended())
+    /// Stays the same, or nearly so, while something waits and hardly anything leaves.
+    pub(super) fn untaken(&self) -> Option<Seen> {
+        let bytes = self.bytes_left.load(Ordering::Relaxed);
+        (!self.frames.is_none()).then(|| Seen { ended: self.frames.ended(), bytes })
+    }
+
+    /// Stays the same while no call is made and nothing leaves.
+    pub(super) fn unused(&self) -> Option<Seen> {
+        let is_unused = self.calls.is_none() && self.frames.is_none();
+        is_unused.then(|| Seen { ended: self.calls.ended(), bytes: 0 })
+    }
+}
+
+/// What a look saw.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    ended: u64,
+    bytes: u64,
+}
+
+impl Seen {
+    fn is_still(self, before: Self) -> bool {
+        self.ended == before.ended && self.bytes.wrapping_sub(before.bytes) < PROGRESS_BYTES
     }
 }
 
@@ -76,37 +106,52 @@ impl Drop for Call {
     }
 }
 
-/// An answer that waits; it has left when this is dropped.
+/// A frame that waits; it has left when this is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting(Arc<Traffic>);
+struct Waiting(Arc<Traffic>);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.answers.end();
+        self.0.frames.end();
     }
 }
 
-/// The answer to a call, which ends with it.
+/// A frame's bytes, which have left when the transport lets go of them.
+struct Leaving {
+    bytes: Bytes,
+    _waiting: Waiting,
+}
+
+impl AsRef<[u8]> for Leaving {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The answer to a call, which ends with it; its frames are counted until they have left.
 pub(super) struct CallBody<B> {
     inner: B,
-    _call: Call,
+    call: Call,
 }
 
 impl<B> CallBody<B> {
     pub(super) fn of(inner: B, call: Call) -> Self {
-        Self { inner, _call: call }
+        Self { inner, call }
     }
 }
 
-impl<B: Body + Unpin> Body for CallBody<B> {
-    type Data = B::Data;
+impl<B: Body<Data = Bytes> + Unpin> Body for CallBody<B> {
+    type Data = Bytes;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.inner).poll_frame(context)
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        let traffic = &self.call.0;
+        let count = |bytes| Bytes::from_owner(Leaving { bytes, _waiting: traffic.frame_waits() });
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(count))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -123,7 +168,7 @@ impl<B: Body + Unpin> Body for CallBody<B> {
 pub(super) struct Quiet {
     within: Duration,
     next: Pin<Box<Sleep>>,
-    seen: Option<u64>,
+    seen: Option<Seen>,
 }
 
 impl Quiet {
@@ -131,16 +176,16 @@ impl Quiet {
         Self { within, next: Box::pin(tokio::time::sleep(within)), seen: None }
     }
 
-    /// Ready once `look` gave the same number twice in turn.
+    /// Ready once `look` saw twice in turn that all was still: after one to two times as long as it looks.
     pub(super) fn poll(
         &mut self,
         context: &mut Context<'_>,
-        look: impl Fn() -> Option<u64>,
+        look: impl Fn() -> Option<Seen>,
     ) -> Poll<()> {
         loop {
             ready!(self.next.as_mut().poll(context));
             let now = look();
-            if now.is_some() && now == self.seen {
+            if now.zip(self.seen).is_some_and(|(now, before)| now.is_still(before)) {
                 return Poll::Ready(());
             }
             self.seen = now;
@@ -158,7 +203,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(1_005);
 
     /// Whether it is over within this time.
-    async fn is_over(quiet: &mut Quiet, time: Duration, look: impl Fn() -> Option<u64>) -> bool {
+    async fn is_over(quiet: &mut Quiet, time: Duration, look: impl Fn() -> Option<Seen>) -> bool {
         let over = std::future::poll_fn(|context| quiet.poll(context, &look));
         tokio::time::timeout(time, over).await.is_ok()
     }
@@ -169,12 +214,15 @@ mod tests {
         let mut quiet = Quiet::new(WITHIN);
         let untaken = || traffic.untaken();
         assert!(!is_over(&mut quiet, LONG, untaken).await, "nothing waits");
-        let first = traffic.answer_waits();
+        let first = traffic.frame_waits();
         // One look sees it, the next that it is still there.
         assert!(!is_over(&mut quiet, WITHIN, untaken).await);
         drop(first);
-        let second = traffic.answer_waits();
+        let second = traffic.frame_waits();
         assert!(!is_over(&mut quiet, WITHIN, untaken).await, "one has left");
+        traffic.leave(PROGRESS_BYTES as usize);
+        assert!(!is_over(&mut quiet, WITHIN, untaken).await, "so much of it has left");
+        traffic.leave(PROGRESS_BYTES as usize - 1);
         assert!(is_over(&mut quiet, WITHIN, untaken).await);
         drop(second);
     }
@@ -191,6 +239,10 @@ mod tests {
         // Between two looks, so that neither sees it.
         drop(traffic.call_begins());
         assert!(!is_over(&mut quiet, WITHIN, unused).await, "one was made");
+        let leaving = traffic.frame_waits();
+        assert!(!is_over(&mut quiet, WITHIN, unused).await, "its answer leaves");
+        drop(leaving);
+        assert!(!is_over(&mut quiet, WITHIN, unused).await);
         assert!(is_over(&mut quiet, WITHIN, unused).await);
     }
 }

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
-    Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, Tracer, TracerProvider,
+    Span, SpanBuilder, SpanContext, SpanKind, Status, TraceContextExt, TraceState, Tracer,
+    TracerProvider,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::WithExportConfig;
@@ -48,6 +49,9 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// In their order.
+    const ALL: [Self; 5] = [Self::Wait, Self::Judge, Self::Claim, Self::Commit, Self::Answer];
+
     fn name(self) -> &'static str {
         match self {
             Self::Wait => "wait",
@@ -155,7 +159,16 @@ impl TraceParent {
                 self.0.keys().map(http::HeaderName::as_str).collect()
             }
         }
-        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers)))
+        let parent =
+            TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+        let span = parent.span().span_context().clone();
+        if !span.is_valid() {
+            return Self::default();
+        }
+        // Its state is what the caller likes, up to all that headers may have, and would stand in every span.
+        let (trace, id, flags) = (span.trace_id(), span.span_id(), span.trace_flags());
+        let span = SpanContext::new(trace, id, flags, true, TraceState::default());
+        Self(Context::new().with_remote_span_context(span))
     }
 }
 
@@ -201,8 +214,11 @@ impl Trace {
         self.send(attributes, Status::Unset);
     }
 
-    /// It was refused, for this reason.
-    pub fn refused(self, reason: &str) {
+    /// It was refused, for this reason, at the stage that has not ended.
+    pub fn refused(mut self, reason: &str) {
+        if let Some(stage) = Stage::ALL.get(self.ended.len()) {
+            self.ends(*stage);
+        }
         self.send([], Status::error(reason.to_owned()));
     }
 
