@@ -31,6 +31,27 @@ pub(crate) type Cell<'a> = Result<Cow<'a, str>, CellError>;
 pub(crate) struct Assembler {
     header: Header,
     under_way: Option<UnderWay>,
+    astray: Option<Astray>,
+}
+
+/// The last row of which nobody can tell whether it is of the declaration before it or of the one behind.
+#[derive(Debug)]
+struct Astray {
+    row: u64,
+    /// None where that cannot be read either.
+    lrn: Option<String>,
+}
+
+/// The declaration that a row is of.
+#[derive(Debug, Default)]
+struct Placed {
+    /// It begins one; else it is of the one under way.
+    is_another: bool,
+    /// That is sure.
+    is_known: bool,
+    /// Its own cells say all that tells declarations apart.
+    is_told: bool,
+    lrn: Option<String>,
 }
 
 #[derive(Debug)]
@@ -41,19 +62,52 @@ struct UnderWay {
     rows: usize,
     lodged: Lodged,
     fault: Option<Fault>,
+    /// What tells it apart could be read in its first row.
+    is_known: bool,
 }
 
 impl Assembler {
     pub(crate) fn new(header: Header) -> Self {
-        Self { header, under_way: None }
+        Self { header, under_way: None, astray: None }
     }
 
     /// Takes a row; gives the declaration before it, where the row begins another one.
     pub(crate) fn push(&mut self, row: u64, cells: &[Cell<'_>]) -> Option<Assembled> {
-        let done = if self.belongs(cells) { None } else { self.finish() };
+        let placed = self.place(cells);
+        let done = if placed.is_another { self.finish() } else { None };
+        let begins = self.under_way.is_none();
         let under_way = self.under_way.get_or_insert_with(|| UnderWay::new(row));
         under_way.add(&self.header, row, cells);
+        if begins {
+            under_way.is_known = placed.is_known;
+            under_way.fault = under_way.fault.take().or(self.astray.take().and_then(|astray| {
+                let may_be_of_it =
+                    astray.lrn.is_none() || placed.lrn.is_none() || astray.lrn == placed.lrn;
+                may_be_of_it.then(|| astray.fault(row))
+            }));
+        }
+        if !placed.is_known {
+            self.astray = Some(Astray { row, lrn: placed.lrn });
+        } else if placed.is_told {
+            // Between two rows of one declaration there is none of another.
+            self.astray = None;
+        }
         done
+    }
+
+    /// Takes a row that may have swallowed others; which declarations these are of, nobody can tell.
+    pub(crate) fn push_torn(&mut self, row: u64, cells: &[Cell<'_>]) -> Option<Assembled> {
+        let done = self.push(row, cells);
+        self.astray = Some(Astray { row, lrn: None });
+        done
+    }
+
+    /// The rows break off: whether all of the last declaration were seen, nobody can tell.
+    pub(crate) fn break_off(&mut self) -> Option<Assembled> {
+        self.under_way.take().map(|UnderWay { first_row: row, fault, .. }| {
+            let what = "the declaration that begins here is passed over: what follows cannot be read, and may be of it";
+            Err(fault.unwrap_or_else(|| Fault { row, column: 0, what: what.to_owned() }))
+        })
     }
 
     /// The declaration that the last rows are of.
@@ -64,17 +118,49 @@ impl Assembler {
         })
     }
 
-    /// Whether it is another row of the declaration under way.
-    fn belongs(&self, cells: &[Cell<'_>]) -> bool {
-        let Some(under_way) = &self.under_way else { return false };
-        self.header.0.iter().enumerate().all(|(place, column)| {
-            let same = || text(cells, place) == under_way.first_cell(place);
-            match column.name {
-                "lrn" => same(),
-                "declarant" | "declaration" => text(cells, place).is_empty() || same(),
-                _ => true,
+    /// A cell that cannot be read, and an empty `lrn`, may be the same as in the declaration under way.
+    fn place(&self, cells: &[Cell<'_>]) -> Placed {
+        let under_way = self.under_way.as_ref();
+        let is_told = under_way.is_none_or(|under_way| under_way.is_known);
+        let is_another = under_way.is_none();
+        let mut placed = Placed { is_another, is_known: true, is_told, lrn: None };
+        let (mut has_no_lrn, mut has_mark) = (false, false);
+        for (place, column) in self.header.0.iter().enumerate() {
+            if !matches!(column.name, "lrn" | "declarant" | "declaration") {
+                continue;
             }
-        })
+            let Some(Ok(cell)) = cells.get(place) else {
+                (placed.is_known, placed.is_told) = (false, false);
+                continue;
+            };
+            if column.name == "lrn" && !cell.is_empty() {
+                placed.lrn = Some(cell.to_string());
+            }
+            let Some(under_way) = under_way else { continue };
+            if cell == under_way.first_cell(place) {
+                continue;
+            }
+            placed.is_told = false;
+            placed.is_another |= !cell.is_empty();
+            has_no_lrn |= column.name == "lrn" && cell.is_empty();
+            has_mark |= column.name == "declaration" && !cell.is_empty();
+        }
+        // A mark tells it apart though there is no lrn.
+        if has_no_lrn && !has_mark {
+            placed.is_known = false;
+        }
+        placed
+    }
+}
+
+impl Astray {
+    /// Of the declaration that begins at `row`, after it.
+    fn fault(&self, row: u64) -> Fault {
+        let what = format!(
+            "the declaration that begins here is passed over: what stands at {} cannot be read, and may be of it",
+            self.row
+        );
+        Fault { row, column: 0, what }
     }
 }
 
@@ -88,7 +174,7 @@ fn text<'a>(cells: &'a [Cell<'_>], place: usize) -> &'a str {
 impl UnderWay {
     fn new(first_row: u64) -> Self {
         let lodged = Lodged::default();
-        Self { first_row, first: Vec::new(), rows: 0, lodged, fault: None }
+        Self { first_row, first: Vec::new(), rows: 0, lodged, fault: None, is_known: true }
     }
 
     fn first_cell(&self, place: usize) -> &str {
@@ -117,7 +203,9 @@ impl UnderWay {
             );
             return Err((0, what));
         }
-        if cells.len() != header.len() {
+        // What cannot be read may be why there are no more.
+        let is_cut_off = cells.len() < header.len() && cells.last().is_some_and(Result::is_err);
+        if cells.len() != header.len() && !is_cut_off {
             let (found, needed) = (cells.len(), header.len());
             let what =
                 format!("the row has {found} cells, and the first one names {needed} columns");
@@ -131,6 +219,13 @@ impl UnderWay {
         for (place, (column, cell)) in header.0.iter().zip(cells).enumerate() {
             let at = |what: CellError| (place + 1, format!("{}: {what}", column.name));
             let cell = match cell {
+                Ok(cell)
+                    if cell.is_empty()
+                        && column.name == "lrn"
+                        && !self.first_cell(place).is_empty() =>
+                {
+                    return Err(at("it is empty: each row has that of its declaration".to_owned()));
+                }
                 Ok(cell) if cell.is_empty() => continue,
                 Ok(cell) => cell,
                 Err(what) => return Err(at(what.clone())),
@@ -234,6 +329,43 @@ mod tests {
         assert_eq!(told, ["A", "4:3", "C", "7:3", "8:4"]);
         let first = made[1].as_ref().unwrap_err();
         assert!(first.what.starts_with("gross_mass_kg: \"1.0000001\""), "{}", first.what);
+    }
+
+    /// LRNs with how many goods items, or rows at fault.
+    fn told(made: Vec<Assembled>) -> Vec<String> {
+        let told = made.into_iter().map(|made| match made {
+            Ok(Lodged { declaration, .. }) => {
+                format!("{} {}", declaration.lrn, declaration.goods_items.len())
+            }
+            Err(Fault { row, .. }) => row.to_string(),
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_row_that_may_be_of_either_of_two_declarations_takes_both() {
+        // Without an lrn, it is only sure where it is not the first or last of one.
+        let rows = ["1,A", "1,A", "1", "1,A", "1,B", "1", "1,C", "1,C", "1,D", "1,", "1,E", "1,F"];
+        assert_eq!(told(assemble("hs6,lrn", &rows)), ["4", "7", "8", "11", "12", "F 1"]);
+        assert_eq!(told(assemble("hs6,lrn", &["1", "1,A", "1,B"])), ["2", "3", "B 1"]);
+        // What tells declarations apart under one LRN does not touch others.
+        let rows = ["A,1,X", "B,1", "B,1,", "B,1,Y", "C,1,Z", "C,1", "D,1,Z"];
+        assert_eq!(told(assemble("lrn,hs6,declarant", &rows)), ["A 1", "3", "5", "7", "D 1"]);
+        // With a mark of its own it is one, though it will be rejected.
+        let rows = ["A,1,1", ",1,2", "B,1,3"];
+        assert_eq!(told(assemble("lrn,hs6,declaration", &rows)), ["A 1", " 1", "B 1"]);
+    }
+
+    #[test]
+    fn a_declaration_that_breaks_off_is_told_and_not_given() {
+        let mut assembler = Assembler::new(Header::of(["lrn", "hs6"].into_iter()).unwrap());
+        assert_eq!(assembler.break_off(), None);
+        let cells = |lrn: &'static str| [Ok(lrn.into()), Ok("851830".into())];
+        assembler.push(2, &cells("A"));
+        assert!(assembler.push(3, &cells("B")).unwrap().is_ok());
+        assembler.push(4, &cells("B"));
+        assert_eq!(assembler.break_off().unwrap().unwrap_err().row, 3);
+        assert_eq!(assembler.finish(), None);
     }
 
     #[test]

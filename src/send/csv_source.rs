@@ -2,52 +2,29 @@
 //! the cells, whichever comes first.
 
 use std::borrow::Cow;
-use std::io::{self, BufRead};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{BufRead, Chain, Cursor, Read as _};
 
+use super::csv_rows::{ROW_BYTES_MAX, RowError, Rows};
 use super::source::{Read, Source, Unreadable, given};
 use crate::rows::{Assembler, Cell, Header, HeaderError};
 
-/// Bytes of a row at most: a quotation mark that is never closed would have the rest of the file held.
-const ROW_BYTES_MAX: usize = 4 << 20;
+/// What programs put before UTF-8 to say that it is.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Why a file is no CSV of declarations.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CsvError {
     #[error("line 1: {0}")]
     Header(#[from] HeaderError),
-    #[error(transparent)]
-    Csv(#[from] csv::Error),
-}
-
-/// Gives no more than it may until it is given more room.
-struct Bounded<R> {
-    inner: R,
-    room: Arc<AtomicUsize>,
-}
-
-impl<R: io::Read> io::Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let room = self.room.load(Ordering::Relaxed);
-        if room == 0 {
-            let told = format!(
-                "the row has more than {ROW_BYTES_MAX} bytes, the most it may have: is a quotation mark in it not closed?"
-            );
-            return Err(io::Error::other(told));
-        }
-        let most = buffer.len().min(room);
-        let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
-        self.room.store(room - read, Ordering::Relaxed);
-        Ok(read)
-    }
+    #[error("line 1: {0}")]
+    Row(#[from] RowError),
+    #[error("line 1, column {column}: {what}")]
+    Cell { column: usize, what: &'static str },
 }
 
 /// Rows being read.
 pub(super) struct CsvSource<R> {
-    reader: csv::Reader<Bounded<R>>,
-    room: Arc<AtomicUsize>,
-    record: csv::ByteRecord,
+    rows: Rows<Chain<Cursor<Vec<u8>>, R>>,
     assembler: Assembler,
     has_ended: bool,
     /// What comes after what was given last.
@@ -58,19 +35,23 @@ impl<R: BufRead> CsvSource<R> {
     /// # Errors
     /// Where the first row does not name columns.
     pub(super) fn new(mut reader: R) -> Result<Self, CsvError> {
-        let first = reader.fill_buf().map_err(csv::Error::from)?;
-        let delimiter = first.iter().find(|byte| matches!(byte, b',' | b';' | b'\t' | b'\n'));
-        let delimiter = delimiter.copied().filter(|&byte| byte != b'\n').unwrap_or(b',');
-        let room = Arc::new(AtomicUsize::new(ROW_BYTES_MAX));
-        let bounded = Bounded { inner: reader, room: Arc::clone(&room) };
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .delimiter(delimiter)
-            .buffer_capacity(64 << 10)
-            .from_reader(bounded);
-        let assembler = Assembler::new(Header::of(reader.headers()?.iter())?);
-        let record = csv::ByteRecord::new();
-        Ok(Self { reader, room, record, assembler, has_ended: false, last: None })
+        // However little is read at once, the whole first line tells what stands between cells.
+        let mut first = Vec::new();
+        let most = ROW_BYTES_MAX as u64;
+        reader.by_ref().take(most).read_until(b'\n', &mut first).map_err(RowError::from)?;
+        if first.starts_with(BYTE_ORDER_MARK) {
+            first.drain(..BYTE_ORDER_MARK.len());
+        }
+        let delimiter = first.iter().find(|byte| matches!(byte, b',' | b';' | b'\t'));
+        let delimiter = delimiter.copied().unwrap_or(b',');
+        let mut rows = Rows::new(Cursor::new(first).chain(reader), delimiter);
+        rows.advance()?;
+        if let Some((column, what)) = rows.fault() {
+            return Err(CsvError::Cell { column, what });
+        }
+        let names: Vec<Cow<'_, str>> = rows.cells().map(String::from_utf8_lossy).collect();
+        let header = Header::of(names.iter().map(AsRef::as_ref))?;
+        Ok(Self { rows, assembler: Assembler::new(header), has_ended: false, last: None })
     }
 }
 
@@ -83,13 +64,21 @@ fn cell(bytes: &[u8]) -> Cell<'_> {
 impl<R: BufRead> Source for CsvSource<R> {
     fn next(&mut self) -> Option<Result<Read, Unreadable>> {
         while !self.has_ended {
-            self.room.store(ROW_BYTES_MAX, Ordering::Relaxed);
-            let begins_at = self.reader.position().line();
-            let done = match self.reader.read_byte_record(&mut self.record) {
+            let advanced = self.rows.advance();
+            let line = self.rows.begins_at();
+            let done = match advanced {
                 Ok(true) => {
-                    let line = self.record.position().map_or(0, csv::Position::line);
-                    let cells: Vec<Cell<'_>> = self.record.iter().map(cell).collect();
-                    self.assembler.push(line, &cells)
+                    let mut cells: Vec<Cell<'_>> = self.rows.cells().map(cell).collect();
+                    if let Some((column, what)) = self.rows.fault() {
+                        // Where cells end behind it is not known.
+                        cells.truncate(column.saturating_sub(1));
+                        cells.push(Err(what.to_owned()));
+                    }
+                    if self.rows.is_torn() {
+                        self.assembler.push_torn(line, &cells)
+                    } else {
+                        self.assembler.push(line, &cells)
+                    }
                 }
                 Ok(false) => {
                     self.has_ended = true;
@@ -97,18 +86,10 @@ impl<R: BufRead> Source for CsvSource<R> {
                 }
                 Err(error) => {
                     self.has_ended = true;
-                    let what = match error.into_kind() {
-                        csv::ErrorKind::Io(error) => error.to_string(),
-                        other => format!("{other:?}"),
-                    };
-                    self.last = Some(Unreadable {
-                        unit: "line",
-                        place: begins_at,
-                        column: 0,
-                        what,
-                        is_last: true,
-                    });
-                    self.assembler.finish()
+                    let (unit, what) = ("line", error.to_string());
+                    self.last =
+                        Some(Unreadable { unit, place: line, column: 0, what, is_last: true });
+                    self.assembler.break_off()
                 }
             };
             if let Some(done) = done {
@@ -155,7 +136,57 @@ mod tests {
     fn a_quotation_mark_that_is_not_closed_does_not_have_the_file_held() {
         let mut text = b"lrn,hs6\nA,1\nB,\"1\n".to_vec();
         text.resize(3 * ROW_BYTES_MAX, b'x');
-        assert_eq!(read(&text), [" A 1", "3:0 true"]);
+        assert_eq!(read(&text), ["2:0 false", "3:0 true"]);
+        // Nor is what it has swallowed up to the end taken for a text.
+        assert_eq!(read(b"lrn,description\nA,1\nB,\"1\nC,1\nD,1\n"), [" A 1", "3:2 false"]);
+    }
+
+    #[test]
+    fn a_stray_quotation_mark_makes_no_row_of_two() {
+        let header = "lrn,hs6,description,ucr\n";
+        let of = |rows: &str| read(format!("{header}{rows}").as_bytes());
+        let merged = "A,851830,\"Cable,39.99\nB,851830,\"Plug,5\n";
+        assert_eq!(
+            of(&format!("Z,1,,\n{merged}C,1,,\nD,1,,\n")),
+            [" Z 1", "3:3 false", "5:0 false", " D 1"]
+        );
+        // What it has swallowed may have been the first goods item of B.
+        assert_eq!(of(&format!("{merged}B,1,,\n")), ["2:3 false", "4:0 false"]);
+        // In one line it swallows nothing.
+        assert_eq!(of("A,1,\"Cable\" long,\nB,1,,\n"), ["2:3 false", " B 1"]);
+        assert_eq!(
+            of("A,1,\"Cable \"\"long\"\"\",\nB,1,3\" disk,\nC,1,,\"x\""),
+            [" A 1", " B 1", " C 1"]
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_alike_however_they_end() {
+        for end in ["\n", "\r\n"] {
+            let text = ["lrn,hs6", "A,1", "", "B", "\"C", "\",1", "D", "E,1", ""].join(end);
+            assert_eq!(read(text.as_bytes())[..2], [" A 1", "4:2 false"], "{end:?}");
+            assert_eq!(read(text.as_bytes())[3..], ["7:2 false", " E 1"], "{end:?}");
+        }
+        assert_eq!(read(b"lrn,hs6\rA,1\r\rB,1"), [" A 1", " B 1"]);
+    }
+
+    #[test]
+    fn where_the_file_cannot_be_read_on_the_declaration_under_way_is_not_given() {
+        struct Broken;
+        impl std::io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::UnexpectedEof.into())
+            }
+        }
+        let text = b"lrn,hs6\nA,1\nB,1\nB,2\nB,".as_slice();
+        let reader = std::io::BufReader::new(text.chain(Broken));
+        let mut source = CsvSource::new(reader).map_err(|error| error.to_string()).unwrap();
+        assert!(matches!(source.next(), Some(Ok(_))));
+        let rest = std::iter::from_fn(|| source.next()).map(|read| {
+            let unreadable = read.unwrap_err();
+            (unreadable.place, unreadable.is_last)
+        });
+        assert_eq!(rest.collect::<Vec<_>>(), [(3, false), (5, true)]);
     }
 
     #[test]

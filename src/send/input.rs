@@ -169,3 +169,30 @@ fn whole(mut reader: Box<dyn BufRead>) -> io::Result<File> {
     file.rewind()?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::send::source::Read as Given;
+
+    #[test]
+    fn what_stands_between_cells_is_found_wherever_the_lrn_is() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, delimiter) in [("a.csv", ";"), ("b.csv", "\t"), ("c.csv", ",")] {
+            for mark in ["", "\u{feff}"] {
+                let rows = [["declarant", "lrn", "hs6"], ["X", "A", "851830"]];
+                let text = rows.map(|row| row.join(delimiter)).join("\r\n");
+                let path = folder.path().join(name);
+                std::fs::write(&path, format!("{mark}{text}")).unwrap();
+                let input = Input::new(&path, None).unwrap();
+                let mut source = input.open(&Meter::default()).unwrap();
+                let Some(Ok(Given::Declaration(lodger, declaration))) = source.next() else {
+                    unreachable!("{name}")
+                };
+                assert_eq!((lodger.declarant.as_str(), declaration.lrn.as_str()), ("X", "A"));
+                assert_eq!(source.next(), None);
+            }
+        }
+    }
+}

@@ -25,6 +25,7 @@
 //! changed. What comes behind may change, and a file may grow.
 
 mod binary;
+mod csv_rows;
 mod csv_source;
 mod cutter;
 mod format;

@@ -103,6 +103,13 @@ fn cell(column: &dyn Array, row: usize) -> Cell<'_> {
                 false => text,
             }
         }
+        DataType::Timestamp(_, None) => {
+            return Err(
+                "its timestamps have no time zone, so that nobody can tell which moment they are: give them one, as \
+                 UTC, or texts such as 2026-11-05T09:30:00+01:00"
+                    .to_owned(),
+            );
+        }
         DataType::Timestamp(TimeUnit::Millisecond, _) => number!(TimestampMillisecondType),
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(row);
@@ -134,7 +141,7 @@ impl Source for ParquetSource {
                 }
                 Some(Err(error)) => {
                     self.has_ended = true;
-                    self.ready.extend(self.assembler.finish().map(|done| given(done, "row")));
+                    self.ready.extend(self.assembler.break_off().map(|done| given(done, "row")));
                     let (place, what) = (self.rows + 1, error.to_string());
                     let last = Unreadable { unit: "row", place, column: 0, what, is_last: true };
                     self.ready.push_back(Err(last));
@@ -147,10 +154,12 @@ impl Source for ParquetSource {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::io::{Seek as _, SeekFrom, Write as _};
     use std::sync::Arc;
 
     use arrow_array::{ArrayRef, Float64Array, Int32Array, StringArray, TimestampMicrosecondArray};
     use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
 
     use super::*;
 
@@ -172,7 +181,10 @@ mod tests {
             ("packages", Arc::new(Int32Array::from(vec![1, 2, -3]))),
             (
                 "fallback_lodged_at",
-                Arc::new(TimestampMicrosecondArray::from(vec![Some(1_999), None, None])),
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![Some(1_999), None, None])
+                        .with_timezone("UTC"),
+                ),
             ),
         ];
         let mut source = source(columns).unwrap();
@@ -188,6 +200,54 @@ mod tests {
         assert_eq!((second.place, second.column), (3, 3));
         assert!(second.what.contains("packages: \"-3\""), "{second}");
         assert_eq!(source.next(), None);
+    }
+
+    #[test]
+    fn a_timestamp_without_a_zone_is_no_moment() {
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("lrn", Arc::new(StringArray::from(vec!["A", "B"]))),
+            (
+                "fallback_lodged_at",
+                Arc::new(TimestampMicrosecondArray::from(vec![Some(1_999), None])),
+            ),
+        ];
+        let mut source = source(columns).unwrap();
+        let Some(Err(first)) = source.next() else { unreachable!() };
+        assert_eq!((first.place, first.column), (1, 2));
+        assert!(
+            first.what.contains("fallback_lodged_at") && first.what.contains("zone"),
+            "{first}"
+        );
+        assert!(matches!(source.next(), Some(Ok(_))), "an empty cell is none");
+    }
+
+    #[test]
+    fn where_the_rows_break_off_the_declaration_under_way_is_not_given() {
+        let mut lrns: Vec<String> = (0..2 * ROWS_AT_ONCE).map(|row| row.to_string()).collect();
+        lrns[ROWS_AT_ONCE] = lrns[ROWS_AT_ONCE - 1].clone();
+        let column: ArrayRef = Arc::new(StringArray::from(lrns));
+        let rows = RecordBatch::try_from_iter([("lrn", column)]).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        let properties =
+            WriterProperties::builder().set_max_row_group_row_count(Some(ROWS_AT_ONCE)).build();
+        let to = file.try_clone().unwrap();
+        let mut writer = ArrowWriter::try_new(to, rows.schema(), Some(properties)).unwrap();
+        writer.write(&rows).unwrap();
+        let metadata = writer.close().unwrap();
+        let (begin, length) = metadata.row_group(1).column(0).byte_range();
+        file.seek(SeekFrom::Start(begin)).unwrap();
+        file.write_all(&vec![0xff; usize::try_from(length).unwrap()]).unwrap();
+        let mut source =
+            ParquetSource::new(file, Meter::default()).map_err(|error| error.to_string()).unwrap();
+        for _ in 1..ROWS_AT_ONCE {
+            assert!(matches!(source.next(), Some(Ok(_))));
+        }
+        let rest = std::iter::from_fn(|| source.next()).map(|read| {
+            let unreadable = read.unwrap_err();
+            (unreadable.place, unreadable.is_last)
+        });
+        let last = ROWS_AT_ONCE as u64;
+        assert_eq!(rest.collect::<Vec<_>>(), [(last, false), (last + 1, true)]);
     }
 
     #[test]
