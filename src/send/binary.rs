@@ -26,16 +26,20 @@ impl<R: BufRead> Binary<R> {
 
     /// The length of the next; none at the end.
     fn length(&mut self) -> Result<Option<u64>, String> {
+        // A file that is cut off within its compression says the same as one that ends, but with an error.
+        let rest = loop {
+            match self.reader.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                rest => break rest,
+            }
+        };
+        if rest.map_err(|error| error.to_string())?.is_empty() {
+            return Ok(None);
+        }
         let mut length = 0_u64;
         for shift in (0..64).step_by(7) {
             let mut byte = [0_u8];
-            match self.reader.read_exact(&mut byte) {
-                Ok(()) => {}
-                Err(error) if shift == 0 && error.kind() == io::ErrorKind::UnexpectedEof => {
-                    return Ok(None);
-                }
-                Err(error) => return Err(format!("its length: {error}")),
-            }
+            self.reader.read_exact(&mut byte).map_err(|error| format!("its length: {error}"))?;
             let [byte] = byte;
             length |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
@@ -132,6 +136,32 @@ mod tests {
             let found = read(&torn);
             assert!(found[1].as_ref().unwrap_err().is_last, "{found:?}");
             assert_eq!(found.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_that_is_cut_off_anywhere_does_not_end_well() {
+        use std::io::{BufReader, Write as _};
+        let plain = file(&["a", "b"]);
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        gzip.write_all(&plain).unwrap();
+        let gzip = gzip.finish().unwrap();
+        let zstd = zstd::stream::encode_all(plain.as_slice(), 1).unwrap();
+        let ends_well = |reader: Box<dyn io::Read>| {
+            let mut source = Binary::new(BufReader::with_capacity(1, reader));
+            let read: Vec<_> = std::iter::from_fn(|| source.next()).collect();
+            assert!(read.iter().rev().skip(1).all(Result::is_ok));
+            read.last().is_some_and(Result::is_ok)
+        };
+        for cut in 4..=gzip.len() {
+            let cut_off = io::Cursor::new(gzip[..cut].to_vec());
+            let decoder = flate2::bufread::MultiGzDecoder::new(cut_off);
+            assert_eq!(ends_well(Box::new(decoder)), cut == gzip.len(), "{cut}");
+        }
+        for cut in 4..=zstd.len() {
+            let cut_off = io::Cursor::new(zstd[..cut].to_vec());
+            let decoder = zstd::stream::read::Decoder::new(cut_off).unwrap();
+            assert_eq!(ends_well(Box::new(decoder)), cut == zstd.len(), "{cut}");
         }
     }
 
