@@ -131,7 +131,9 @@ impl<R: BufRead> Source for JsonLines<R> {
         }
         let first = self.lines;
         let mut read = parse(&self.text);
-        if read.as_ref().is_err_and(serde_json::Error::is_eof) {
+        // What is wrong may stand before the end of it; declarations in what is left would be read as if they stood
+        // alone.
+        if read.is_err() {
             match self.complete() {
                 Ok(true) => read = parse(&self.text),
                 Ok(false) => {}
@@ -241,6 +243,22 @@ mod tests {
             "{\"lrn\": \"F\"",
         );
         assert_eq!(read(text), ["A {", "8:12", "C", "12:7", "E", "15:11"]);
+    }
+
+    #[test]
+    fn nothing_in_a_batch_that_cannot_be_read_is_taken_for_a_declaration() {
+        let text = concat!(
+            "{\"batchId\": 5, \"declarations\": [\n",
+            "  {\"lrn\": \"A\"}\n",
+            "]}\n",
+            "{\"lrn\": \"B\"}\n",
+            "{\"batchId\": \"b\", \"declarations\": [\n",
+            "  {\"lrn\": 5},\n",
+            "  {\"lrn\": \"C\"}\n",
+            "]}\n",
+            "{\"lrn\": \"D\"}\n",
+        );
+        assert_eq!(read(text), ["1:13", "B", "6:11", "D"]);
     }
 
     #[test]
