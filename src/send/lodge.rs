@@ -247,12 +247,42 @@ impl Writing<'_> {
     }
 }
 
+/// Fields of a batch that say what is sent.
+const FIELDS_OF_CONTENT: [&str; 5] =
+    ["batch_id", "declarant", "representative", "declarations", "common"];
+
 /// Whether it is what was sent that is refused: malformed, or larger than may be. Anything else concerns all of
-/// it: who sends it, or a service that takes no more.
+/// it: who sends it, or a service that takes no more, or has no law for today.
 fn is_of_content(refusal: &BatchRefusal) -> bool {
     match Code::from(refusal.code) {
-        Code::InvalidArgument => true,
+        Code::InvalidArgument => {
+            FIELDS_OF_CONTENT.iter().any(|field| refusal.field.starts_with(field))
+        }
         Code::ResourceExhausted => refusal.field.starts_with("declarations"),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_that_names_nothing_of_what_was_sent_is_not_written_down_as_its_answer() {
+        let is_of_content = |code: Code, field: &str| {
+            let field = field.to_owned();
+            is_of_content(&BatchRefusal { code: code as i32, field, ..BatchRefusal::default() })
+        };
+        for field in
+            ["declarant", "representative_status", "declarations[3].goods_items", "common.lrn"]
+        {
+            assert!(is_of_content(Code::InvalidArgument, field), "{field}");
+        }
+        assert!(is_of_content(Code::ResourceExhausted, "declarations"));
+        // No law says anything of today.
+        assert!(!is_of_content(Code::InvalidArgument, ""));
+        assert!(!is_of_content(Code::InvalidArgument, "mrn"));
+        assert!(!is_of_content(Code::ResourceExhausted, ""));
+        assert!(!is_of_content(Code::PermissionDenied, "declarant"));
     }
 }
