@@ -69,6 +69,8 @@ pub(super) struct Cutter<'a> {
     /// Read, and not cut yet.
     next: Option<Result<Read, Unreadable>>,
     has_ended: bool,
+    /// There is more in the source than was read.
+    is_cut_short: bool,
 }
 
 impl<'a> Cutter<'a> {
@@ -93,6 +95,7 @@ impl<'a> Cutter<'a> {
             digest: HighwayHasher::default(),
             next: None,
             has_ended: false,
+            is_cut_short: false,
         }
     }
 
@@ -104,7 +107,10 @@ impl<'a> Cutter<'a> {
                 break;
             };
             let batch = match read {
-                Err(unreadable) => return Ok(Some(Piece::Unreadable(unreadable))),
+                Err(unreadable) => {
+                    self.is_cut_short |= unreadable.is_last;
+                    return Ok(Some(Piece::Unreadable(unreadable)));
+                }
                 Ok(Read::Declaration(lodger, declaration)) => self.add(lodger, &declaration)?,
                 Ok(Read::Batch(request)) => match self.open.take() {
                     // What is open comes first.
@@ -123,7 +129,8 @@ impl<'a> Cutter<'a> {
         if let Some(cut) = self.cut(last)? {
             return Ok(Some(Piece::Batch(Box::new(cut))));
         }
-        if self.read < self.answered.declarations {
+        // What was answered may stand where it was not read.
+        if self.read < self.answered.declarations && !self.is_cut_short {
             return Err(self.changed());
         }
         Ok(None)
@@ -132,6 +139,7 @@ impl<'a> Cutter<'a> {
     /// Reads no further; what is read is cut still.
     pub(super) fn stop(&mut self) {
         self.has_ended = true;
+        self.is_cut_short = true;
     }
 
     /// Puts a declaration into the open batch; gives the one before, where that has no room for it.
@@ -319,6 +327,22 @@ mod tests {
         assert_eq!(cut(&[batch(&["1", "2", "3"])], 2, done), changed);
         // What comes behind may change.
         assert_eq!(names(cut(&[of("X", "1"), of("X", "2"), of("Y", "4")], 2, done)), ["Y:4"]);
+    }
+
+    #[test]
+    fn an_input_that_is_not_read_as_far_as_it_was_answered_has_not_changed() {
+        let done = cut(&[of("X", "1"), of("X", "2")], 2, Mark::default()).unwrap()[0].1;
+        let bad = |is_last| {
+            Err(Unreadable { unit: "line", place: 2, column: 0, what: String::new(), is_last })
+        };
+        assert!(cut(&[of("X", "1"), bad(true)], 2, done).unwrap().is_empty());
+        let changed = Err(CutError::Changed { answered: 2 });
+        assert_eq!(cut(&[of("X", "1"), bad(false)], 2, done), changed);
+        let source = Box::new(Given(vec![of("X", "1"), bad(false), of("X", "2")].into_iter()));
+        let mut cutter = Cutter::new(source, "-", None, 2, done);
+        assert!(matches!(cutter.next(), Ok(Some(Piece::Unreadable(_)))));
+        cutter.stop();
+        assert!(matches!(cutter.next(), Ok(None)));
     }
 
     #[test]
