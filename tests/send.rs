@@ -357,7 +357,9 @@ fn the_template_is_accepted_and_a_file_that_is_done_needs_no_service() {
     let url = server.url();
     let template = waag_ok(&["send", "--template", "csv"]);
     let file = write(&outer.path().join("orders.csv"), &template);
-    send_ends(0, &file, &url, &[]);
+    // Waiting for ever is as good a wish as any.
+    let give_up_after = u64::MAX.to_string();
+    send_ends(0, &file, &url, &["--give-up-after", &give_up_after]);
     let lines = verdicts(&file);
     assert_eq!(lines.len(), 1);
     assert_eq!(lines[0]["outcome"], "OUTCOME_ACCEPTED");

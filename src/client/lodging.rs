@@ -152,7 +152,8 @@ impl Lodging {
     }
 
     async fn step(&mut self) -> Result<(), ClientError> {
-        let give_up = self.heard + self.options.silence_max;
+        // None where that is further off than clocks go.
+        let give_up = self.heard.checked_add(self.options.silence_max);
         match &mut self.link {
             Link::Down { until } => {
                 sleep_until(Some(*until)).await;
@@ -163,7 +164,7 @@ impl Lodging {
                 let requests = requests.clone();
                 let opened = tokio::select! {
                     opened = opening => opened,
-                    () = sleep_until(Some(give_up)) => Err(silent()),
+                    () = sleep_until(give_up) => Err(silent()),
                 };
                 match opened {
                     Ok(answers) => {
@@ -180,7 +181,7 @@ impl Lodging {
                     biased;
                     message = answers.message(), if self.window.has_under_way() => message,
                     () = sleep_until(again) => return Ok(()),
-                    () = sleep_until(Some(give_up)) => Err(silent()),
+                    () = sleep_until(give_up) => Err(silent()),
                 };
                 match message {
                     Ok(Some(answer)) => self.take(answer),
@@ -221,7 +222,8 @@ impl Lodging {
         self.losses = self.losses.saturating_add(1);
         let told = status.get_details_retry_info().and_then(|retry| retry.retry_delay);
         let now = Instant::now();
-        self.link = Link::Down { until: now + told.unwrap_or_else(|| wait(self.losses)) };
+        let until = told.and_then(|told| now.checked_add(told));
+        self.link = Link::Down { until: until.unwrap_or_else(|| now + wait(self.losses)) };
         self.wait_on(format!("{}: {}", status.code(), status.message()), now)
     }
 
