@@ -572,7 +572,8 @@ mod tests {
         assert_eq!(&message(&mut body).await[..], b"t");
         let began = tokio::time::Instant::now();
         let status = next(&mut body).await.unwrap().unwrap_err();
-        assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(body.gate.telemetry.refusals(Code::DeadlineExceeded), 1);
         assert_eq!(began.elapsed().as_secs(), 60);
     }
 }

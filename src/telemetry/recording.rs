@@ -207,6 +207,12 @@ impl Telemetry {
         of.store(is_serving, Ordering::Relaxed);
     }
 
+    /// How many batches were refused with `code`.
+    #[cfg(test)]
+    pub(crate) fn refusals(&self, code: Code) -> u64 {
+        self.0.refused.get(code as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
     pub(super) fn read(&self) -> Recording {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let recorded = &*self.0;
