@@ -176,6 +176,13 @@ impl Compliance for ComplianceService {
         Ok(holding(page, held))
     }
 
+    async fn list_reconciliations(
+        &self,
+        _request: Request<v1::ListReconciliationsRequest>,
+    ) -> Result<Response<v1::ListReconciliationsResponse>, Status> {
+        Err(Status::unimplemented("reconciliations"))
+    }
+
     type WatchActorSummariesStream =
         ReceiverStream<Result<v1::WatchActorSummariesResponse, Status>>;
 
