@@ -95,9 +95,9 @@ macro_rules! through_prost {
 
 through_prost! {
     in: GetDeclarationRequest, ListReasonsRequest, GetActorSummaryRequest,
-        ListActorSummariesRequest, WatchActorSummariesRequest;
+        ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
-        ListActorSummariesResponse, WatchActorSummariesResponse,
+        ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
 }
 
 /// The codec of every server of `waag.v1`: encodes `T`, decodes `U`.
