@@ -8,7 +8,7 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use smallvec::smallvec;
-use waag::day::Day;
+use waag::day::{Day, Moment};
 use waag::id::{Eori, EurCents, Watermark};
 use waag::outcome::Outcome;
 use waag::rules::Judgement;
@@ -60,7 +60,7 @@ fn numbers() -> Vec<IossNumber> {
 fn facts() -> Facts {
     let judgement = Judgement { intrinsic_value: EurCents(2_300), ..Judgement::default() };
     let values = [Some(EurCents(1_150)), Some(EurCents(1_150))];
-    Facts::of(&declaration(), &judgement, &values, &[])
+    Facts::of(&declaration(), &judgement, &values, &[], Moment(0))
 }
 
 fn batch(numbers: &[IossNumber], seed: &mut u64) -> Delta {
@@ -81,7 +81,8 @@ fn facts_of_a_declaration(bencher: Bencher<'_, '_>) {
     let judgement = Judgement { intrinsic_value: EurCents(2_300), ..Judgement::default() };
     let values = [Some(EurCents(1_150)), Some(EurCents(1_150))];
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
-        Facts::of(divan::black_box(&declaration), &judgement, divan::black_box(&values), &[])
+        let values = divan::black_box(&values);
+        Facts::of(divan::black_box(&declaration), &judgement, values, &[], Moment(0))
     });
 }
 

@@ -322,8 +322,8 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
 pub const FINDINGS_BYTES_SPARE: u64 = 64 << 10;
 
 /// Bytes of deltas that wait to be folded in, at most, with one more past it: 128 for each
-/// declaration with an IOSS number, twice that where its list has just grown, and 1 KiB for each
-/// batch. It is part of what is kept for everything small. At 500,000 declarations a second it is
+/// declaration with an IOSS number, twice that where its list has just grown, up to 220 for each one with
+/// another fallback reference than the one before, and 1 KiB for each batch. It is part of what is kept for everything small. At 500,000 declarations a second it is
 /// a quarter of a second's worth at least: more than any batch takes that the others wait for.
 pub const DELTA_BYTES_MAX: usize = 32 << 20;
 

@@ -30,6 +30,7 @@ enum Command {
     Generate(command::generate::GenerateArgs),
     Send(command::send::SendArgs),
     Summary(command::summary::SummaryArgs),
+    Reconciliation(command::reconciliation::ReconciliationArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
     Export(command::export::ExportArgs),
@@ -47,6 +48,10 @@ fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
     Ok(command::runtime()?.block_on(command::summary::run(args))?)
 }
 
+fn reconciliation(args: &command::reconciliation::ReconciliationArgs) -> Result<(), Failure> {
+    Ok(command::runtime()?.block_on(command::reconciliation::run(args))?)
+}
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     log::start(match &command {
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         Command::Generate(args) => done(command::generate::run(&args).map_err(Into::into)),
         Command::Send(args) => command::send::run(&args),
         Command::Summary(args) => done(summary(&args)),
+        Command::Reconciliation(args) => done(reconciliation(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),
         Command::Export(args) => done(command::export::run(&args)),
         Command::Token(args) => done(command::token::run(&args)),

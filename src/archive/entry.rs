@@ -123,6 +123,9 @@ pub struct ReplayEntry<'a> {
     pub representative: &'a str,
     /// Its IOSS number; empty without one.
     pub ioss_number: &'a str,
+    /// The fallback reference that it came with; empty without one, and in a file that was written before
+    /// there was such a column.
+    pub fallback_reference: &'a str,
     /// Of the declaration that got the first answer.
     pub first_ordinal: Ordinal,
     /// That answer.
@@ -178,6 +181,7 @@ pub(super) fn replay<'a>(
         declarant: eori(text(&from.declarant, row))?,
         representative: text(&from.representative, row),
         ioss_number: text(&from.ioss_number, row),
+        fallback_reference: text(&from.fallback_reference, row),
         first_ordinal: Ordinal(place(from.first_ordinal.value(row))),
         replay_of: outcome(text(&from.replay_of, row))?,
         judged_at: Moment(from.judged_at.value(row)),

@@ -144,6 +144,7 @@
 //! | `first_ordinal` | int64 | `ordinal` of the declaration that got the first answer, of whatever day |
 //! | `replay_of` | text | that answer: `ACCEPTED`, `REJECTED` or `CONFLICT` |
 //! | `judged_at` | timestamp | the batch's one time |
+//! | `fallback_reference` | text | the one that it came with, whatever the first one had; **no such column** in files of versions that did not count by reference |
 //!
 //! **`batches`**: one row for each batch.
 //!

@@ -96,6 +96,8 @@ pub struct ReplayRow<'a> {
     pub lodger: &'a Lodger<'a>,
     /// Its IOSS number.
     pub ioss_number: &'a str,
+    /// The fallback reference that it came with.
+    pub fallback_reference: &'a str,
     /// Of the declaration that got the first answer.
     pub first_ordinal: Ordinal,
     /// That answer.
@@ -208,6 +210,7 @@ impl DayTables {
         to.first_ordinal.push(place(row.first_ordinal.0));
         to.replay_of.push(outcome(row.replay_of));
         to.judged_at.push(row.judged_at.0);
+        to.fallback_reference.push(row.fallback_reference);
         self.replays.added()
     }
 

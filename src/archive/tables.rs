@@ -122,6 +122,7 @@ table! {
     first_ordinal: Places, Required, Delta;
     replay_of: Texts, Required, Dictionary;
     judged_at: Moments, Required, Delta, searched;
+    fallback_reference: Texts, Optional, Dictionary;
 }
 
 /// The folders of all tables.

@@ -112,7 +112,7 @@ fn archive(root: &Path, declarations: Vec<v1::Declaration>, personal: bool) -> V
             line_values: judge.line_values().to_vec(),
             findings: own.list.iter().map(|f| (*f, own.value(f).to_owned())).collect(),
             digests,
-            facts: Facts::of(&view, &judgement, judge.line_values(), own.list),
+            facts: Facts::of(&view, &judgement, judge.line_values(), own.list, AT),
         });
     }
     writer.end_range(Watermark(7)).unwrap();
@@ -158,7 +158,7 @@ fn facts(row: &Row, items: &[&Row], findings: &[&Row]) -> Facts {
         value: (0, 0),
     });
     let (values, findings) = (values.collect::<Vec<_>>(), findings.collect::<Vec<_>>());
-    Facts::of(&view, &judgement, &values, &findings)
+    Facts::of(&view, &judgement, &values, &findings, Moment(row["judged_at"].as_i64().unwrap()))
 }
 
 /// The declaration without what is withheld.
@@ -397,6 +397,7 @@ fn replay(record: u64) -> ReplayRow<'static> {
         index: 9,
         lodger: LODGER.get_or_init(lodger),
         ioss_number: "IM0561234567",
+        fallback_reference: "",
         first_ordinal: Ordinal(2),
         replay_of: Outcome::Conflict,
         judged_at: AT,

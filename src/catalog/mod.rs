@@ -34,8 +34,9 @@ use siphasher::sip::SipHasher24;
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 4096;
 
-/// The format written; a newer one is not read.
-const VERSION: u16 = 1;
+/// The format written; a newer one is not read. Version 2 has more entries and longer ones than 1, in the
+/// same form (see `summary::stored`).
+const VERSION: u16 = 2;
 const HEADER_KEY: &[u8] = &[0];
 const CRC_BYTES: usize = 4;
 
@@ -290,8 +291,10 @@ impl Header {
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let (version, rest) = bytes.split_first_chunk().ok_or("its header is too short")?;
         let version = u16::from_le_bytes(*version);
-        if version != VERSION {
-            return Err(format!("its format has version {version}, and this is {VERSION}"));
+        if !(1..=VERSION).contains(&version) {
+            return Err(format!(
+                "its format has version {version}, and this program reads up to {VERSION}"
+            ));
         }
         let fields = rest.split_first_chunk::<16>().and_then(|(identity, rest)| {
             let (entries, rest) = rest.split_first_chunk()?;

@@ -9,6 +9,7 @@ pub mod export;
 pub mod generate;
 pub mod judge;
 pub mod rebuild;
+pub mod reconciliation;
 pub mod restore;
 pub mod rules;
 pub mod send;

@@ -123,12 +123,12 @@ pub enum SummaryError {
 }
 
 /// Longer than the server waits for a watermark (30 s).
-const CALL_MAX: Duration = Duration::from_secs(40);
+pub(super) const CALL_MAX: Duration = Duration::from_secs(40);
 /// The contract's bound.
-const PAGE: u32 = 1_000;
+pub(super) const PAGE: u32 = 1_000;
 
 /// Reads `2026-11-01..2026-11-30` for clap.
-fn period(text: &str) -> Result<Period, String> {
+pub(super) fn period(text: &str) -> Result<Period, String> {
     let (first, last) = text.split_once("..").unwrap_or((text, text));
     let day = |text: &str| {
         if text.is_empty() {
@@ -279,6 +279,18 @@ fn write_list(
     writeln!(out, "{count} actors, at watermark {}", thousands(watermark))
 }
 
+/// A period in words.
+pub(super) fn days(period: Option<&Period>) -> String {
+    let Some(Period { first_day, last_day }) = period else { return "all days".to_owned() };
+    match (first_day.as_str(), last_day.as_str()) {
+        ("", "") => "all days".to_owned(),
+        (first, "") => format!("from {first}"),
+        ("", last) => format!("to {last}"),
+        (first, last) if first == last => first.to_owned(),
+        (first, last) => format!("{first} to {last}"),
+    }
+}
+
 fn write_full(summary: &ActorSummary, out: &mut impl Write) -> io::Result<()> {
     let role = summary.actor.as_ref().map_or(ActorRole::Unspecified, Actor::role);
     let role = match role {
@@ -287,16 +299,7 @@ fn write_full(summary: &ActorSummary, out: &mut impl Write) -> io::Result<()> {
         ActorRole::IossHolder => "IOSS holder",
         ActorRole::Unspecified => "Actor",
     };
-    let days = match &summary.period {
-        Some(Period { first_day, last_day }) => match (first_day.as_str(), last_day.as_str()) {
-            ("", "") => "all days".to_owned(),
-            (first, "") => format!("from {first}"),
-            ("", last) => format!("to {last}"),
-            (first, last) if first == last => first.to_owned(),
-            (first, last) => format!("{first} to {last}"),
-        },
-        None => "all days".to_owned(),
-    };
+    let days = days(summary.period.as_ref());
     let watermark = thousands(summary.watermark);
     writeln!(out, "{role} {}, {days}, at watermark {watermark}\n", id(summary))?;
 

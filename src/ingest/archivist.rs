@@ -116,6 +116,7 @@ impl Telling<'_> {
             index: count(placed.index),
             lodger: placed.lodger,
             ioss_number: placed.declaration.ioss_number,
+            fallback_reference: placed.declaration.fallback.reference,
             first_ordinal,
             replay_of,
             judged_at: self.batch.record.at,

@@ -105,6 +105,7 @@ pub(super) fn delta(
         _ => Vec::new(),
     };
     let mut made = made.iter().peekable();
+    let mut references = prepared.references.iter().peekable();
     for (index, judged) in prepared.judged.iter().enumerate() {
         let Some(settled) = decided.filed.settled(index) else { continue };
         let findings = match (made.next_if(|again| again.index == index), &prepared.findings) {
@@ -113,6 +114,9 @@ pub(super) fn delta(
             (None, None) => OwnFindings::NONE,
         };
         delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
+        if let Some((_, reference)) = references.next_if(|(at, _)| *at == index) {
+            delta.refer(settled.outcome, &judged.facts, reference);
+        }
     }
     Ok(delta)
 }

@@ -16,7 +16,7 @@ use crate::journal::Position;
 use crate::outcome::Outcome;
 use crate::rules::finding::{OwnFindings, Reason, Severity};
 use crate::rules::lrn_is_usable;
-use crate::summary::{Delta, Event, Facts, IossNumber};
+use crate::summary::{Delta, Event, Facts, FallbackReference, IossNumber};
 use crate::wire::digest::{Key, Keys, MemoryKind};
 
 /// Where records stand that no segment has: nowhere.
@@ -135,7 +135,11 @@ impl Sealed {
                     sealed.draft.push_replay(replay.replay_of);
                     sealed.outcomes.push(Settled::replay_of(replay.replay_of).byte());
                     // Of a replay only that it is one is counted.
-                    sealed.delta.add(Outcome::Replayed, &Facts::default(), OwnFindings::NONE, ioss);
+                    let facts = Facts::default();
+                    sealed.delta.add(Outcome::Replayed, &facts, OwnFindings::NONE, ioss);
+                    if let Some(reference) = FallbackReference::parse(replay.fallback_reference) {
+                        sealed.delta.refer(Outcome::Replayed, &facts, &reference);
+                    }
                 }
             }
         }
@@ -160,9 +164,13 @@ impl Sealed {
         // Facts are made of what the rules found, without the conflict.
         let of_rules = findings.iter().filter(|f| f.reason != Reason::LrnContentConflict);
         let of_rules: Vec<_> = of_rules.copied().collect();
-        let facts = Facts::of(declaration, &entry.judgement, &entry.line_values, &of_rules);
+        let DeclarationEntry { judgement, line_values, judged_at, .. } = entry;
+        let facts = Facts::of(declaration, judgement, line_values, &of_rules, *judged_at);
         let ioss = IossNumber::parse(declaration.ioss_number);
         self.delta.add(entry.outcome, &facts, entry.findings, ioss);
+        if let Some(reference) = FallbackReference::parse(declaration.fallback.reference) {
+            self.delta.refer(entry.outcome, &facts, &reference);
+        }
     }
 }
 

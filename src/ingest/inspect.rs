@@ -19,7 +19,7 @@ use crate::archive::{Archive, Checked};
 use crate::config::Config;
 use crate::id::Watermark;
 use crate::journal::{JournalError, Verified};
-use crate::summary::{Fold, FoldError, SUMMARY_FOLDER};
+use crate::summary::{Fold, FoldDigest, FoldError, SUMMARY_FOLDER};
 
 /// What was looked at, and what was found.
 #[derive(Debug, Serialize)]
@@ -175,7 +175,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
                 return Ok(None);
             }
         }
-        let digest = fold.digest()?;
+        let digest = fold.digests()?;
         let runs = (own_runs.clone(), boundaries, kept_runs.truth_in(&of_runs)?);
         opened.recover(config, &archive, fold, mark, runs).map(|found| Some((digest, found)))
     };
@@ -210,17 +210,17 @@ enum Kept {
     Unusable(String),
     /// A file of a closed day that it names is damaged where it was not looked at in opening it.
     DayUnreadable(String),
-    /// A fold with this digest.
-    Folded([u8; 32]),
+    /// A fold with this digest, and the last record whose figures are not complete in it.
+    Folded(FoldDigest, Watermark),
 }
 
 impl Kept {
     fn of(fold: &Fold, opened: crate::summary::Opened, had: bool) -> Self {
-        match (opened.rebuilt_because, fold.digest()) {
+        match (opened.rebuilt_because, fold.digests()) {
             (Some(_), _) if !had || opened.is_unwritten => Self::Unwritten,
             (Some(reason), _) => Self::Unusable(reason),
             (None, Err(error)) => Self::DayUnreadable(error.to_string()),
-            (None, Ok(digest)) => Self::Folded(digest),
+            (None, Ok(digest)) => Self::Folded(digest, fold.complete_after()),
         }
     }
 
@@ -234,7 +234,7 @@ impl Kept {
                 format!("{reason}; the next start goes on from the snapshot in its stead"),
             ),
             Self::DayUnreadable(error) => Part::unsound(NAME, error),
-            Self::Unwritten | Self::Folded(_) => Part::sound(
+            Self::Unwritten | Self::Folded(..) => Part::sound(
                 NAME,
                 format!(
                     "has folded {} records, every value whole; the snapshot has {}",
@@ -256,14 +256,25 @@ impl Kept {
                 NAME,
                 format!("{reason}; the next start, or `waag rebuild`, makes it again"),
             ),
-            Self::Folded(digest) if Some(digest) == recovered.digest_at_mark || records == 0 => {
-                Part::sound(NAME, format!("equals the fold of the first {records} records"))
+            Self::Folded(digest, after)
+                if recovered.digest_at_mark.is_some_and(|own| own.agrees_with(&digest))
+                    || records == 0 =>
+            {
+                let equal = format!("equals the fold of the first {records} records");
+                Part::sound(
+                    NAME,
+                    if after == Watermark(0) {
+                        equal
+                    } else {
+                        format!("{equal}{}", lacking(after))
+                    },
+                )
             }
-            Self::Folded(_) if records > held => Part::unsound(
+            Self::Folded(..) if records > held => Part::unsound(
                 NAME,
                 format!("it has folded {records} records, and the journal holds {held}"),
             ),
-            Self::Folded(_) => Part::unsound(
+            Self::Folded(..) => Part::unsound(
                 NAME,
                 format!(
                     "it is not the fold of the first {records} records; `waag rebuild` makes it \
@@ -272,6 +283,15 @@ impl Kept {
             ),
         })
     }
+}
+
+/// What a catalog that an older version began does not have.
+fn lacking(after: Watermark) -> String {
+    format!(
+        ", as far as the version before folded the first {} of them: figures by fallback reference and \
+         delays count from there on; `waag rebuild` makes those before",
+        after.0
+    )
 }
 
 /// Whether a journal that could not be read to its end is damaged, or only the settings are others

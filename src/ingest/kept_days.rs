@@ -37,7 +37,7 @@ use crate::journal::{self, BoxError, Record};
 use crate::mrn::Mint;
 use crate::outcome::Outcome;
 use crate::rules::finding::{OwnFindings, Reason};
-use crate::summary::{Delta, Event, Facts, Fold, FoldOptions, IossNumber};
+use crate::summary::{Delta, Event, Facts, FallbackReference, Fold, FoldOptions, IossNumber};
 use crate::{id::Eori, wire::view::Lodger};
 
 impl DataFolder {
@@ -332,16 +332,25 @@ impl TakesRows for Rows {
         // Facts are made of what the rules found, without the conflict.
         let of_rules = row.findings.list.iter().filter(|f| f.reason != Reason::LrnContentConflict);
         let of_rules: Vec<_> = of_rules.copied().collect();
-        let facts = Facts::of(row.declaration, &row.judgement, row.line_values, &of_rules);
-        let ioss = IossNumber::parse(row.declaration.ioss_number);
-        self.of(day, row.lodger).add(row.outcome, &facts, row.findings, ioss);
+        let DeclarationRow { declaration, judgement, line_values, judged_at, .. } = row;
+        let facts = Facts::of(declaration, judgement, line_values, &of_rules, *judged_at);
+        let ioss = IossNumber::parse(declaration.ioss_number);
+        let delta = self.of(day, row.lodger);
+        delta.add(row.outcome, &facts, row.findings, ioss);
+        if let Some(reference) = FallbackReference::parse(declaration.fallback.reference) {
+            delta.refer(row.outcome, &facts, &reference);
+        }
         Ok(())
     }
 
     fn replay(&mut self, day: Day, row: &ReplayRow<'_>) -> Result<(), ArchiveError> {
         let ioss = IossNumber::parse(row.ioss_number);
         let delta = self.of(day, row.lodger);
-        delta.add(Outcome::Replayed, &Facts::default(), OwnFindings::NONE, ioss);
+        let facts = Facts::default();
+        delta.add(Outcome::Replayed, &facts, OwnFindings::NONE, ioss);
+        if let Some(reference) = FallbackReference::parse(row.fallback_reference) {
+            delta.refer(Outcome::Replayed, &facts, &reference);
+        }
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ use crate::rules::day_law::DayLaw;
 use crate::rules::fallback::FallbackCheck;
 use crate::rules::finding::{Findings, Span};
 use crate::rules::{Judge, lrn_is_usable};
-use crate::summary::{Facts, IossNumber};
+use crate::summary::{Facts, FallbackReference, IossNumber};
 use crate::wire::digest::{Digester, Keys, MemoryKind};
 use crate::wire::malformed::{Defect, Malformed};
 use crate::wire::normalise::normalise_lodger;
@@ -103,6 +103,8 @@ pub struct Prepared {
     pub representative: Option<Eori>,
     /// Its declarations in order.
     pub judged: Vec<Judged>,
+    /// The fallback references of declarations that have one, by index.
+    pub references: Vec<(usize, FallbackReference)>,
     /// What was found, of all declarations. `None` where that takes much more memory than the
     /// message: then every declaration is judged again when the answer is made, so that what waits
     /// for the disk is bounded by the bytes admitted.
@@ -186,6 +188,7 @@ impl Preparer {
         let mut keyed = Vec::with_capacity(read.len());
         let mut draft = Draft::with_capacity(batch.len());
         let mut judged = Vec::with_capacity(batch.len());
+        let mut references = Vec::new();
         let mut findings = Findings::default();
         let mut are_kept = true;
         let mut goods_items = 0;
@@ -229,7 +232,12 @@ impl Preparer {
                     &judgement,
                     self.judge.line_values(),
                     findings.list.get(start..).unwrap_or_default(),
+                    at,
                 );
+                if !check.is_absent() {
+                    let reference = declaration.fallback.reference;
+                    refer(&mut references, judged.len(), reference);
+                }
                 let found = findings.close(start);
                 are_kept &= findings.bytes() as u64 <= message.len() as u64 + FINDINGS_BYTES_SPARE;
                 if !are_kept {
@@ -259,6 +267,7 @@ impl Preparer {
             declarant,
             representative: Eori::parse(representative),
             judged,
+            references,
             findings: are_kept.then_some(findings),
             day_law,
         };
@@ -338,14 +347,23 @@ struct Unfinished {
     declarant: Eori,
     representative: Option<Eori>,
     judged: Vec<Judged>,
+    references: Vec<(usize, FallbackReference)>,
     findings: Option<Findings>,
     day_law: Arc<DayLaw>,
 }
 
 impl Unfinished {
     fn with(self, message: Bytes) -> Prepared {
-        let Self { batch_id, admission, declarant, representative, judged, findings, day_law } =
-            self;
+        let Self {
+            batch_id,
+            admission,
+            declarant,
+            representative,
+            judged,
+            references,
+            findings,
+            day_law,
+        } = self;
         Prepared {
             message,
             batch_id,
@@ -353,10 +371,22 @@ impl Unfinished {
             declarant,
             representative,
             judged,
+            references,
             findings,
             day_law,
         }
     }
+}
+
+/// Notes `reference` of the declaration at `index`, where it is one. It is mostly that of the one before.
+#[cold]
+fn refer(references: &mut Vec<(usize, FallbackReference)>, index: usize, reference: &str) {
+    let before = references.last().map(|(_, before)| before);
+    let reference = match before.filter(|before| before.as_str() == reference) {
+        Some(before) => Some(before.clone()),
+        None => FallbackReference::parse(reference),
+    };
+    references.extend(reference.map(|reference| (index, reference)));
 }
 
 fn malformed(error: Malformed) -> Refusal {

@@ -35,8 +35,10 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let before = Fold::open(&catalog, &archive, &options, identity)
         .ok()
         .filter(|(.., kept)| kept.rebuilt_because.is_none())
-        .and_then(|(fold, ..)| Some((fold.watermark(), fold.digest().ok()?)));
-    let mark = before.map(|(watermark, _)| watermark);
+        .and_then(|(fold, ..)| {
+            Some((fold.watermark(), fold.digests().ok()?, fold.complete_after()))
+        });
+    let mark = before.map(|(watermark, ..)| watermark);
     let fold = opened.own_fold(config, &outside, &options)?;
     let runs_folder = opened.runs(&config.data_dir.join(folders::RUNS));
     let kept_runs = KeptRuns::of(&runs_folder, sealed.dropped())?;
@@ -47,7 +49,7 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     }
     let boundaries = kept_runs.boundaries();
     let own_runs = opened.runs(&outside.0.join("runs"));
-    let (from, digest) = (fold.watermark(), fold.digest()?);
+    let (from, digest) = (fold.watermark(), fold.digests()?);
     let runs = (own_runs.clone(), boundaries.clone(), kept_runs.truth_in(&runs_folder)?);
     let (checked, _) = opened.recover(config, &sealed, fold, mark, runs)?;
     drop(checked.fold);
@@ -75,14 +77,22 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
     let mut parts = vec![Part::sound("journal", tell(&verified, &recovered)), archive_part];
     parts.extend(of_kept);
     parts.push(match before {
-        Some((watermark, _)) if watermark < from => Part::sound(
+        Some((watermark, ..)) if watermark < from => Part::sound(
             "catalog",
             format!("made again from the snapshot of the first {} records", from.0),
         ),
-        Some((_, digest)) if Some(digest) == recovered.digest_at_mark => {
-            Part::sound("catalog", "made again, the same bit for bit")
+        Some((_, digest, after))
+            if recovered.digest_at_mark.is_some_and(|own| own.agrees_with(&digest)) =>
+        {
+            let found = if after == recovered.fold.complete_after() {
+                "made again, the same bit for bit"
+            } else {
+                "made again, the same in what the version before had; figures by fallback reference \
+                 and delays are those of all records now"
+            };
+            Part::sound("catalog", found)
         }
-        Some((watermark, _)) => Part::sound(
+        Some((watermark, ..)) => Part::sound(
             "catalog",
             format!("made again; what stood there at watermark {} was wrong", watermark.0),
         ),

@@ -26,7 +26,7 @@ use crate::index::settle::{Claimed, Decided, Settler};
 use crate::index::{Index, Unclaimed, Why};
 use crate::journal::{self, Position, Record};
 use crate::outcome::Outcome;
-use crate::summary::{Event, Fold};
+use crate::summary::{Event, Fold, FoldDigest};
 use crate::wire::digest::Keys;
 
 /// Builds state from records.
@@ -45,7 +45,7 @@ pub(crate) struct Recoverer {
     progress: Box<dyn FnMut(&Progress) + Send>,
     seen: Progress,
     mark: Option<Watermark>,
-    digest_at_mark: Option<[u8; 32]>,
+    digest_at_mark: Option<FoldDigest>,
     /// Where full tables go.
     runs: Folder,
     /// After these records a table is frozen, full or not; the next one last.
@@ -85,7 +85,7 @@ pub(crate) struct Recovered {
     /// The last record.
     pub(crate) last: Option<journal::Placed>,
     /// The fold's digest at the mark, where there was one and it was reached.
-    pub(crate) digest_at_mark: Option<[u8; 32]>,
+    pub(crate) digest_at_mark: Option<FoldDigest>,
 }
 
 /// Records and bytes of a bunch: enough for all processors, little beside the table. Few in tests, so
@@ -403,7 +403,7 @@ impl Recoverer {
             self.fold.apply(number, event)?;
         }
         if self.mark == Some(number) {
-            self.digest_at_mark = Some(self.fold.digest()?);
+            self.digest_at_mark = Some(self.fold.digests()?);
         }
         if self.boundaries.last() == Some(&number) {
             self.boundaries.pop();

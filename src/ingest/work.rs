@@ -432,6 +432,7 @@ impl Finisher {
         let mut delta =
             Delta::new(prepared.admission.day, prepared.declarant, prepared.representative);
         let (mut firsts, mut agains) = (decided.replays.iter().peekable(), again.iter().peekable());
+        let mut references = prepared.references.iter().peekable();
         let mut verdicts = Vec::with_capacity(prepared.judged.len());
         let mut totals = Totals::default();
         let mut mrns = self.mint.mrns_of(prepared.admission.day, placing.first_ordinal);
@@ -458,6 +459,9 @@ impl Finisher {
                 Outcome::Conflict => totals.conflicts += 1,
             }
             delta.add(settled.outcome, &judged.facts, findings, judged.ioss);
+            if let Some((_, reference)) = references.next_if(|(at, _)| *at == index) {
+                delta.refer(settled.outcome, &judged.facts, reference);
+            }
             verdicts.push(Verdict {
                 outcome: settled.outcome,
                 mrn: match settled.outcome {

@@ -8,6 +8,10 @@
 //!   can be asked for like any actor, and are NOT_FOUND themselves.
 //! - A watermark that is not reached by the call's deadline is DEADLINE_EXCEEDED; without a
 //!   deadline, after 30 s, UNAVAILABLE with a time to come back.
+//! - Reconciliations: a declarant that no declaration has named is NOT_FOUND, as above. A reference that
+//!   came with none, or with none in the period, is not in the list. One that the rules refuse counts for
+//!   nobody, and asking for it is INVALID_ARGUMENT. Past `actors_max` new references are summed under
+//!   `(other)` of their declarant.
 //! - A watched actor comes when its figures in the period have changed, not when others have. A
 //!   watch over named actors sends those known, even with zeros; one over a role those with
 //!   figures in the period.
@@ -25,6 +29,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use super::guard::Guard;
 use super::ledger::holding;
 use super::reads::{Reader, assert_reading, come_back, with_retry};
+use super::reconciliations;
 use super::watch::{WATCH_AHEAD, Watch, may_watch};
 use crate::config::Config;
 use crate::day::Day;
@@ -39,6 +44,8 @@ use crate::summary::{
 /// What the audit log calls reading summaries, and watching them.
 const READ: &str = "read summary";
 const WATCH: &str = "watch summaries";
+/// And figures by fallback reference.
+const RECONCILE: &str = "read reconciliations";
 /// Ids in one entry of it: 17 characters each at most, and an entry's target holds 512 bytes.
 const IDS_RECORDED: usize = 25;
 
@@ -143,14 +150,7 @@ impl Compliance for ComplianceService {
             Ok((found.map(|summary| to_message(&summary, role, &asked)), watermark))
         });
         let ((found, watermark), held) = read.await?;
-        let summary = found.ok_or_else(|| {
-            Status::not_found(format!(
-                "no declaration among the first {} records of the journal names {} {id}, or it \
-                 came past the bound on actors and is summed under (other)",
-                watermark.0,
-                name_of(role)
-            ))
-        })?;
+        let summary = found.ok_or_else(|| unknown(role, &id, watermark))?;
         Ok(holding(v1::GetActorSummaryResponse { summary: Some(summary) }, held))
     }
 
@@ -178,9 +178,27 @@ impl Compliance for ComplianceService {
 
     async fn list_reconciliations(
         &self,
-        _request: Request<v1::ListReconciliationsRequest>,
+        request: Request<v1::ListReconciliationsRequest>,
     ) -> Result<Response<v1::ListReconciliationsResponse>, Status> {
-        Err(Status::unimplemented("reconciliations"))
+        let (metadata, mut extensions, request) = request.into_parts();
+        let at_least = request.at_least_watermark;
+        let query = reconciliations::query(request)?;
+        let caller = self.guard.caller(&extensions)?;
+        let id = query.declarant;
+        let target = format!("{} {id}", name_of(Role::Declarant));
+        let allowed = caller.who().may_read_summary(Role::Declarant, id.as_str());
+        self.guard.reads(&caller, RECONCILE, target, allowed).await?;
+        let place = self.reader.place()?;
+        self.reach(at_least, &metadata).await?;
+        let connection = extensions.remove();
+        let read = self.reader.read_from(place, connection, move |board| {
+            let (found, watermark) = board.reconciliations(&query)?;
+            Ok((found.map(|page| reconciliations::message(&page, &query)), watermark))
+        });
+        let ((found, watermark), held) = read.await?;
+        let found = found.ok_or_else(|| unknown(Role::Declarant, &id, watermark))?;
+        let watermark = watermark.0;
+        Ok(holding(v1::ListReconciliationsResponse { watermark, ..found }, held))
     }
 
     type WatchActorSummariesStream =
@@ -230,6 +248,15 @@ impl Compliance for ComplianceService {
     }
 }
 
+fn unknown(role: Role, id: &ActorId, watermark: Watermark) -> Status {
+    Status::not_found(format!(
+        "no declaration among the first {} records of the journal names {} {id}, or it came past the \
+         bound on actors and is summed under (other)",
+        watermark.0,
+        name_of(role)
+    ))
+}
+
 /// What is asked, without the rest of the message, which may be much longer: it may have to wait.
 fn actor_query(request: v1::GetActorSummaryRequest) -> Result<(Role, ActorId, v1::Period), Status> {
     let actor = request.actor.unwrap_or_default();
@@ -241,13 +268,6 @@ fn actor_query(request: v1::GetActorSummaryRequest) -> Result<(Role, ActorId, v1
 /// As [`actor_query`].
 fn list_query(request: v1::ListActorSummariesRequest) -> Result<(ListQuery, v1::Period), Status> {
     let asked = request.period.unwrap_or_default();
-    let page_size = match request.page_size {
-        0 => PAGE_SIZE_DEFAULT,
-        size if size <= PAGE_SIZE_MAX => size,
-        size => {
-            return Err(invalid("page_size", format!("is {size}; the bound is {PAGE_SIZE_MAX}")));
-        }
-    };
     let order = match v1::ActorOrder::try_from(request.order) {
         Ok(v1::ActorOrder::Unspecified | v1::ActorOrder::Lines) => Order::Lines,
         Ok(v1::ActorOrder::Id) => Order::Id,
@@ -258,13 +278,21 @@ fn list_query(request: v1::ListActorSummariesRequest) -> Result<(ListQuery, v1::
         period: period(&asked)?,
         order,
         after: None,
-        page_size: page_size as usize,
+        page_size: page_size(request.page_size)?,
     };
     if !request.page_token.is_empty() {
         let cursor = read_token(&request.page_token, &query);
         query.after = Some(cursor.map_err(|reason| invalid("page_token", reason))?);
     }
     Ok((query, asked))
+}
+
+pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
+    match asked {
+        0 => Ok(PAGE_SIZE_DEFAULT as usize),
+        size if size <= PAGE_SIZE_MAX => Ok(size as usize),
+        size => Err(invalid("page_size", format!("is {size}; the bound is {PAGE_SIZE_MAX}"))),
+    }
 }
 
 fn role(field: &str, number: i32) -> Result<Role, Status> {
@@ -283,7 +311,7 @@ fn name_of(role: Role) -> &'static str {
 }
 
 /// Ids are taken as declarations' are: trimmed, in upper case.
-fn actor_id(field: &str, role: Role, text: &str) -> Result<ActorId, Status> {
+pub(super) fn actor_id(field: &str, role: Role, text: &str) -> Result<ActorId, Status> {
     let trimmed = text.trim();
     let id = ActorId::parse(role, trimmed)
         .or_else(|| ActorId::parse(role, &trimmed.to_ascii_uppercase()));
@@ -298,7 +326,7 @@ fn actor_id(field: &str, role: Role, text: &str) -> Result<ActorId, Status> {
     })
 }
 
-fn period(asked: &v1::Period) -> Result<Period, Status> {
+pub(super) fn period(asked: &v1::Period) -> Result<Period, Status> {
     let day = |field: &str, text: &str| {
         if text.is_empty() {
             return Ok(None);
@@ -319,12 +347,12 @@ fn period(asked: &v1::Period) -> Result<Period, Status> {
 }
 
 /// What of a caller's text is quoted back.
-fn shortened(text: &str) -> &str {
+pub(super) fn shortened(text: &str) -> &str {
     text.get(..text.floor_char_boundary(64)).unwrap_or_default()
 }
 
 /// INVALID_ARGUMENT that names the field and says what is wrong with it.
-fn invalid(field: &str, description: impl Into<String>) -> Status {
+pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
     let description = description.into();
     let text = format!("{field} {description}");
     let details = ErrorDetails::with_bad_request_violation(field, description);

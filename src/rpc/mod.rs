@@ -29,5 +29,6 @@ mod addresses;
 mod farewell;
 mod health;
 mod reads;
+mod reconciliations;
 mod traffic;
 mod watch;

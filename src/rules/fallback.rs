@@ -23,6 +23,12 @@ const MOMENT_WRONG: u8 = 2;
 const REFERENCE_MISSING: u8 = 4;
 const REFERENCE_WRONG: u8 = 8;
 
+/// Whether `reference`, which is in normal form, is there and such as the rules take it.
+#[must_use]
+pub fn reference_is_sound(reference: &str) -> bool {
+    !reference.is_empty() && is_text(reference, REFERENCE_CHARACTERS_MAX)
+}
+
 /// What the rules make of a fallback lodgement, apart from the declaration, so that a replay can
 /// be judged with what was found at first, whenever it arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -37,11 +37,6 @@ impl Role {
     pub fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|role| *role as u8 == number)
     }
-
-    /// Its place in an array over [`Role::ALL`].
-    pub(crate) fn index(self) -> usize {
-        self as usize - 1
-    }
 }
 
 /// An IOSS VAT number by its form, `^IM[0-9]{10}$`: `IM`, three digits for the member state, six
@@ -107,6 +102,11 @@ impl ActorId {
         self.0.as_str()
     }
 
+    /// The text's bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
     fn fitting(text: &str) -> Self {
         // EORI: 17 characters, IOSS number: 12, OTHER: 7; all ASCII.
         let Some(short) = ShortText::new(text) else { unreachable!("ids have 17 characters") };
@@ -123,6 +123,12 @@ impl From<Eori> for ActorId {
 impl From<IossNumber> for ActorId {
     fn from(number: IossNumber) -> Self {
         Self::fitting(number.as_str())
+    }
+}
+
+impl AsRef<str> for ActorId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -218,13 +224,13 @@ impl Actors {
 /// as all the rest of folding a declaration. It decides nothing (keys are compared whole), and no
 /// figure depends on it.
 #[derive(Debug, Clone)]
-struct KeyedState {
+pub(crate) struct KeyedState {
     key: u64,
     multiplier: u64,
 }
 
 impl KeyedState {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = RandomState::new();
         Self { key: random.hash_one(0_u8), multiplier: random.hash_one(1_u8) | 1 }
     }
@@ -238,7 +244,8 @@ impl BuildHasher for KeyedState {
     }
 }
 
-struct KeyedHasher {
+#[derive(Debug)]
+pub(crate) struct KeyedHasher {
     state: u64,
     multiplier: u64,
 }
@@ -268,7 +275,7 @@ impl Hasher for KeyedHasher {
 
     #[inline]
     fn write_u8(&mut self, byte: u8) {
-        // The length of a short text: its bytes were mixed in already.
+        // The length of a short text, or the end of another: its bytes were mixed in already.
         self.state ^= u64::from(byte);
     }
 

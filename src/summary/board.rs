@@ -24,6 +24,7 @@ use crate::summary::actors::OTHER_NUMBER;
 use crate::summary::day_file::DayFile;
 use crate::summary::day_files::{ClosedDay, DayFiles};
 use crate::summary::state::State;
+use crate::summary::whose::Whose;
 use crate::summary::{ActorId, Counters, DayFileError, QueryError, Role};
 
 /// How often a read starts again before it gives up. Days are closed about once a day.
@@ -243,13 +244,13 @@ impl Board {
         self.settled(|closed| {
             let mut ids = BTreeSet::new();
             for (day, file) in in_period(closed, period) {
-                self.shared.files.get(day, file)?.scan(role, None, |id, _| {
-                    ids.insert(id);
+                self.shared.files.get(day, file)?.scan(Whose::Actor(role), None, |id, _| {
+                    ids.insert(ActorId::parse(role, id)?);
                     Some(ControlFlow::Continue(()))
                 })?;
             }
             let open = self.read(|state| {
-                let days = state.open_days(role, period);
+                let days = state.open_days(Whose::Actor(role), period);
                 let numbers = days.flat_map(|(_, role_day)| role_day.entries.iter());
                 let open = numbers.filter_map(|entry| state.actors(role).id(entry.number));
                 Arc::ptr_eq(&state.closed, closed).then(|| open.collect::<Vec<_>>())
@@ -286,8 +287,9 @@ impl Board {
         let mut ids = BTreeSet::new();
         for (day, file) in in_period(closed, period) {
             let mut left = wanted;
-            self.shared.files.get(day, file)?.scan(role, after.as_ref(), |id, _| {
-                ids.insert(id);
+            let file = self.shared.files.get(day, file)?;
+            file.scan(Whose::Actor(role), after.as_ref().map(ActorId::as_str), |id, _| {
+                ids.insert(ActorId::parse(role, id)?);
                 left -= 1;
                 Some(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
             })?;
@@ -297,7 +299,7 @@ impl Board {
                 return None;
             }
             let actors = state.actors(role);
-            for (_, role_day) in state.open_days(role, period) {
+            for (_, role_day) in state.open_days(Whose::Actor(role), period) {
                 let entries = role_day.entries.iter().filter_map(|entry| actors.id(entry.number));
                 let mut open: Vec<_> =
                     entries.filter(|id| after.is_none_or(|after| *id > after)).collect();
@@ -326,8 +328,8 @@ impl Board {
         let ListQuery { role, period, page_size, .. } = *query;
         let mut closed_lines: HashMap<ActorId, u64> = HashMap::new();
         for (day, file) in in_period(closed, period) {
-            self.shared.files.get(day, file)?.scan(role, None, |id, figures| {
-                let lines = closed_lines.entry(id).or_default();
+            self.shared.files.get(day, file)?.scan(Whose::Actor(role), None, |id, figures| {
+                let lines = closed_lines.entry(ActorId::parse(role, id)?).or_default();
                 *lines = lines.saturating_add(Counters::decode_accepted_lines(figures)?);
                 Some(ControlFlow::Continue(()))
             })?;
@@ -369,7 +371,7 @@ impl Board {
     ) -> Result<Vec<Summary>, QueryError> {
         let Picked { ids, numbers, mut sums, watermark } = picked;
         for (day, file) in in_period(closed, period) {
-            self.shared.files.get(day, file)?.merge_into(role, &ids, &mut sums)?;
+            self.shared.files.get(day, file)?.merge_into(Whose::Actor(role), &ids, &mut sums)?;
         }
         let summaries = ids.into_iter().zip(numbers).zip(sums);
         let summary = |((id, number), counters)| Summary { id, number, watermark, counters };
@@ -412,7 +414,10 @@ impl Board {
 
 pub(super) type ClosedDays = Arc<BTreeMap<Day, ClosedDay>>;
 
-fn in_period(closed: &ClosedDays, period: Period) -> impl Iterator<Item = (Day, ClosedDay)> {
+pub(super) fn in_period(
+    closed: &ClosedDays,
+    period: Period,
+) -> impl Iterator<Item = (Day, ClosedDay)> {
     closed.iter().filter(move |(day, _)| period.contains(**day)).map(|(day, file)| (*day, *file))
 }
 
@@ -429,7 +434,8 @@ struct Picked {
 
 impl Picked {
     fn at(state: &State, role: Role, period: Period, ids: Vec<ActorId>) -> Self {
-        let sums = ids.iter().map(|id| state.sum_open(role, id, period)).collect();
+        let whose = Whose::Actor(role);
+        let sums = ids.iter().map(|id| state.sum_open(whose, id.as_str(), period)).collect();
         let number = |id| state.actors(role).number(id).unwrap_or(OTHER_NUMBER);
         let numbers = ids.iter().map(number).collect();
         Self { ids, numbers, sums, watermark: Watermark(state.watermark) }
@@ -450,7 +456,7 @@ fn ranking(
             *lines = Some(lines.unwrap_or(0).saturating_add(more));
         }
     };
-    for (_, role_day) in state.open_days(role, period) {
+    for (_, role_day) in state.open_days(Whose::Actor(role), period) {
         for entry in &role_day.entries {
             add(entry.number, entry.counters.accepted_lines);
         }

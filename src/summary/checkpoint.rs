@@ -21,7 +21,8 @@ use crate::day::Day;
 use crate::summary::board::Shared;
 use crate::summary::day_files::ClosedDay;
 use crate::summary::state::{RoleDay, State};
-use crate::summary::{ActorId, Counters, FoldError, Role, stored};
+use crate::summary::whose::{EntryId, KINDS, Whose};
+use crate::summary::{Counters, FoldError, stored};
 
 /// What is to be written.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(crate) struct Closing {
     /// Of the file it was reopened from; 0 where it never was closed.
     pub(crate) generation: u32,
     /// Shared with the open day until a late batch comes for it, which then works on a copy.
-    pub(crate) roles: [Arc<RoleDay>; 3],
+    pub(crate) kinds: [Arc<RoleDay>; KINDS],
     /// Of the day's own entry in the catalog, where it has one.
     pub(crate) mark: Option<Mark>,
 }
@@ -80,17 +81,18 @@ impl Checkpoint {
 
 impl Closing {
     fn write(self, shared: &Shared, catalog: &mut Catalog) -> Result<Closed, FoldError> {
-        let Self { day, generation, roles, mark } = self;
+        let Self { day, generation, kinds, mark } = self;
         // Ids once known keep their numbers. The lock is held for some ms at 100,000 of each role.
-        let entries = sorted_entries(&shared.read(), &roles);
+        let entries = sorted_entries(&shared.read(), &kinds);
         let file = shared.files.write(day, generation, |file| {
-            entries.iter().try_for_each(|(role, id, counters)| file.add(*role, id, counters))
+            let mut entries = entries.iter();
+            entries.try_for_each(|(whose, id, counters)| file.add(*whose, id.as_str(), counters))
         })?;
         let mut changes = Changes::default();
-        for (role, role_day) in Role::ALL.into_iter().zip(&roles) {
+        for (whose, role_day) in Whose::ALL.into_iter().zip(&kinds) {
             for entry in &role_day.entries {
                 if let Some(mark) = entry.mark {
-                    changes.remove(&stored::entry_key(day, role, entry.number), mark);
+                    changes.remove(&stored::entry_key(day, whose, entry.number), mark);
                 }
             }
         }
@@ -101,19 +103,21 @@ impl Closing {
     }
 }
 
-/// The entries of a day by role and id.
+/// The entries of a day by whose they are and id.
 pub(crate) fn sorted_entries<'a>(
     state: &State,
-    roles: &'a [Arc<RoleDay>; 3],
-) -> Vec<(Role, ActorId, &'a Counters)> {
+    kinds: &'a [Arc<RoleDay>; KINDS],
+) -> Vec<(Whose, EntryId, &'a Counters)> {
     let mut sorted = Vec::new();
-    for (role, role_day) in Role::ALL.into_iter().zip(roles) {
-        let actors = state.actors(role);
+    for (whose, role_day) in Whose::ALL.into_iter().zip(kinds) {
         let entries = role_day.entries.iter();
-        sorted.extend(
-            entries.filter_map(|entry| Some((role, actors.id(entry.number)?, &entry.counters))),
-        );
+        sorted
+            .extend(entries.filter_map(|entry| {
+                Some((whose, state.id(whose, entry.number)?, &entry.counters))
+            }));
     }
-    sorted.sort_unstable_by_key(|(role, id, _)| (*role, *id));
+    sorted.sort_unstable_by(|(whose, id, _), (other, other_id, _)| {
+        (whose, id.as_bytes()).cmp(&(other, other_id.as_bytes()))
+    });
     sorted
 }

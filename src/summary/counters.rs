@@ -3,16 +3,19 @@
 //! All are sums of unsigned integers that saturate, so that neither the order of adding nor how
 //! the sum is split over days matters.
 //!
-//! Stored form (version 1), all numbers as LEB128 varints, so that a typical entry takes under 100
+//! Stored form (version 2), all numbers as LEB128 varints, so that a typical entry takes under 100
 //! bytes:
 //!
 //! | what | how |
 //! |---|---|
-//! | version | 1 byte: 1 |
+//! | version | 1 byte: 2 |
 //! | the counters, in the order of [`Counters`] | varint each |
 //! | the histogram's 31 buckets | varint each |
+//! | the 6 classes of delays | varint each |
 //! | how many reasons; each, by number: number, declarations, findings | varints |
 //! | how many chapters; each, by number: chapter, lines | varints |
+//!
+//! Version 1, which is read, has the first 23 of the counters and no delays: the others are 0 in it.
 //!
 //! Equal figures have equal bytes. No entry is longer than [`ENCODED_BYTES_MAX`].
 
@@ -20,19 +23,24 @@ use std::hash::Hasher;
 
 use crate::outcome::Outcome;
 use crate::rules::finding::Reason;
-use crate::summary::Facts;
+use crate::summary::delay::DELAYS;
+use crate::summary::delta::Referred;
+use crate::summary::{Delay, Facts};
 
 /// Buckets of the value histogram: 30 of EUR 5 up to EUR 150, and one above.
 pub const VALUE_BUCKETS: usize = 31;
 const BUCKET_CENTS: u64 = 500;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const FIRST_VERSION: u8 = 1;
+/// The counters that version 1 had.
+const FIRST_NUMBERS: usize = 23;
 const VARINT_BYTES_MAX: usize = 10;
 const CHAPTERS: usize = 100;
 
 /// The longest stored form: every counter at its largest, every reason and chapter present.
 pub(crate) const ENCODED_BYTES_MAX: usize = 1
-    + (NUMBERS + VALUE_BUCKETS) * VARINT_BYTES_MAX
+    + (NUMBERS + VALUE_BUCKETS + DELAYS) * VARINT_BYTES_MAX
     + 2
     + Reason::ALL.len() * (2 + 2 * VARINT_BYTES_MAX)
     + 2
@@ -61,6 +69,9 @@ macro_rules! counters {
             $($(#[doc = $doc])+ pub $name: u64,)+
             /// Accepted declarations by consignment value.
             pub value_histogram: [u64; VALUE_BUCKETS],
+            /// Judged declarations first lodged under the emergency procedure, by how long before
+            /// they arrived: see [`Delay`](crate::summary::Delay).
+            pub delays: [u64; DELAYS],
             /// Judged declarations with a reason, by the reason's number, none twice.
             pub(super) reasons: Vec<ReasonCount>,
             /// Judged lines that meet a prohibition or restriction, by HS chapter, none twice.
@@ -81,7 +92,7 @@ macro_rules! counters {
     };
 }
 
-// The order is part of the stored form: a change needs a new version.
+// The order is part of the stored form: a change needs a new version, and what it adds comes last.
 counters! {
     /// Accepted declarations.
     accepted,
@@ -196,6 +207,9 @@ impl Counters {
             }
         }
         grow(&mut self.f48_lines, facts.f48_lines.into());
+        if let Some(delay) = facts.delay {
+            self.add_delay(delay, 1);
+        }
         if !reasons.is_empty() {
             self.add_judged(facts, reasons);
         }
@@ -222,6 +236,34 @@ impl Counters {
         }
     }
 
+    /// Adds what came with one fallback reference.
+    pub(crate) fn add_referred(&mut self, referred: &Referred) {
+        let Referred { accepted, rejected, replayed, conflicts, .. } = referred;
+        grow(&mut self.accepted, u64::from(*accepted));
+        grow(&mut self.rejected, u64::from(*rejected));
+        grow(&mut self.replayed, u64::from(*replayed));
+        grow(&mut self.conflicts, u64::from(*conflicts));
+        grow(&mut self.accepted_lines, referred.accepted_lines);
+        grow(&mut self.intrinsic_value, referred.intrinsic_value);
+        for (own, more) in self.delays.iter_mut().zip(referred.delays) {
+            grow(own, more.into());
+        }
+    }
+
+    #[cold]
+    fn add_delay(&mut self, delay: Delay, declarations: u64) {
+        if let Some(count) = self.delays.get_mut(delay as usize) {
+            grow(count, declarations);
+        }
+    }
+
+    /// The same with nothing but what version 1 of the stored form had.
+    pub(crate) fn of_first_version(&self) -> Self {
+        let mut first = Self { delays: [0; DELAYS], ..self.clone() };
+        first.numbers_mut().into_iter().skip(FIRST_NUMBERS).for_each(|number| *number = 0);
+        first
+    }
+
     /// What only declarations with findings have.
     fn add_judged(&mut self, facts: &Facts, reasons: &[(Reason, u32)]) {
         if facts.ioss_hit {
@@ -244,6 +286,9 @@ impl Counters {
             grow(own, more);
         }
         for (own, more) in self.value_histogram.iter_mut().zip(other.value_histogram) {
+            grow(own, more);
+        }
+        for (own, more) in self.delays.iter_mut().zip(other.delays) {
             grow(own, more);
         }
         for count in &other.reasons {
@@ -293,9 +338,15 @@ impl Counters {
     /// Appends the stored form to `bytes`.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.push(VERSION);
-        for number in self.numbers().into_iter().chain(self.value_histogram) {
+        let numbers = self.numbers().into_iter().chain(self.value_histogram);
+        for number in numbers.chain(self.delays) {
             put_varint(bytes, number);
         }
+        self.encode_found(bytes);
+    }
+
+    /// Reasons and chapters.
+    fn encode_found(&self, bytes: &mut Vec<u8>) {
         put_varint(bytes, self.reasons.len() as u64);
         for count in &self.reasons {
             put_varint(bytes, count.reason as u64);
@@ -309,19 +360,22 @@ impl Counters {
         }
     }
 
-    /// Reads the stored form; `None` where `bytes` are none that this version writes.
+    /// Reads the stored form; `None` where `bytes` are none that this version or one before it writes.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&version, mut rest) = bytes.split_first()?;
-        if version != VERSION {
-            return None;
-        }
+        let (version, mut rest) = versioned(bytes)?;
         let rest = &mut rest;
         let mut counters = Self::default();
-        for number in counters.numbers_mut() {
+        let numbers = if version == FIRST_VERSION { FIRST_NUMBERS } else { NUMBERS };
+        for number in counters.numbers_mut().into_iter().take(numbers) {
             *number = take_varint(rest)?;
         }
         for bucket in &mut counters.value_histogram {
             *bucket = take_varint(rest)?;
+        }
+        if version > FIRST_VERSION {
+            for count in &mut counters.delays {
+                *count = take_varint(rest)?;
+            }
         }
         for _ in 0..take_varint(rest)? {
             let number = usize::try_from(take_varint(rest)?).ok()?;
@@ -344,13 +398,16 @@ impl Counters {
 
     /// Accepted lines of a stored form, without reading the rest: what lists are ranked by.
     pub(crate) fn decode_accepted_lines(bytes: &[u8]) -> Option<u64> {
-        let (&version, mut rest) = bytes.split_first()?;
-        if version != VERSION {
-            return None;
-        }
+        let (_, mut rest) = versioned(bytes)?;
         take_varint(&mut rest)?;
         take_varint(&mut rest)
     }
+}
+
+/// The version of a stored form that is read, and what follows it.
+fn versioned(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let (&version, rest) = bytes.split_first()?;
+    (FIRST_VERSION..=VERSION).contains(&version).then_some((version, rest))
 }
 
 #[inline]
@@ -390,6 +447,16 @@ fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
+/// The stored form of version 1.
+#[cfg(test)]
+pub(super) fn first_version(counters: &Counters) -> Vec<u8> {
+    let mut bytes = vec![FIRST_VERSION];
+    let numbers = counters.numbers().into_iter().take(FIRST_NUMBERS);
+    numbers.chain(counters.value_histogram).for_each(|number| put_varint(&mut bytes, number));
+    counters.encode_found(&mut bytes);
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -401,6 +468,7 @@ mod tests {
             *number = u64::MAX;
         }
         counters.value_histogram = [u64::MAX; VALUE_BUCKETS];
+        counters.delays = [u64::MAX; DELAYS];
         for reason in Reason::ALL {
             counters.add_reason(*reason, u64::MAX, u64::MAX);
         }
@@ -423,7 +491,7 @@ mod tests {
         assert!(bytes.len() > 2_000 && bytes.len() <= ENCODED_BYTES_MAX, "{}", bytes.len());
         assert_eq!(Counters::decode(&bytes), Some(counters));
         assert_eq!(Counters::decode_accepted_lines(&bytes), Some(u64::MAX));
-        assert_eq!(encoded(&Counters::default()).len(), 1 + NUMBERS + VALUE_BUCKETS + 2);
+        assert_eq!(encoded(&Counters::default()).len(), 1 + NUMBERS + VALUE_BUCKETS + DELAYS + 2);
     }
 
     #[test]
@@ -436,9 +504,33 @@ mod tests {
         longer.push(0);
         assert_eq!(Counters::decode(&longer), None);
         let mut newer = bytes;
-        newer[0] = 2;
-        assert_eq!(Counters::decode(&newer), None);
-        assert_eq!(Counters::decode_accepted_lines(&newer), None);
+        for version in [0, 3] {
+            newer[0] = version;
+            assert_eq!(Counters::decode(&newer), None);
+            assert_eq!(Counters::decode_accepted_lines(&newer), None);
+        }
+    }
+
+    #[test]
+    fn what_version_1_wrote_is_read() {
+        let counters = full().of_first_version();
+        assert_eq!(counters.delays, [0; DELAYS]);
+        assert!(counters.numbers()[FIRST_NUMBERS..].iter().all(|number| *number == 0));
+        let bytes = first_version(&full());
+        // As many counters and buckets as it had, at their largest.
+        assert_eq!(
+            bytes[..=(23 + 31) * 10],
+            [
+                &[1][..],
+                &vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1].repeat(23 + 31)
+            ]
+            .concat()
+        );
+        assert_eq!(Counters::decode(&bytes), Some(counters));
+        assert_eq!(Counters::decode_accepted_lines(&bytes), Some(u64::MAX));
+        for cut in 0..bytes.len() {
+            assert_eq!(Counters::decode(&bytes[..cut]), None, "{cut}");
+        }
     }
 
     #[test]
@@ -488,6 +580,7 @@ mod tests {
             free_transport: true,
             restricted_lines: 3,
             restricted_chapters: smallvec::smallvec![(9, 2), (61, 1)],
+            delay: Some(Delay::Hours72),
             ..Facts::default()
         };
         let reasons = [(Reason::DescriptionStopWord, 1), (Reason::GoodsRestricted, 3)];
@@ -503,6 +596,7 @@ mod tests {
         assert_eq!((accepted.accepted, accepted.accepted_lines, accepted.duty), (1, 3, 600));
         assert_eq!((accepted.value_histogram[29], accepted.non_ioss), (1, 0));
         assert_eq!(accepted.non_ioss_free_transport, 0);
+        assert_eq!(accepted.delays, [0, 0, 0, 1, 0, 0]);
 
         let rejected = of(Outcome::Rejected);
         assert_eq!((rejected.rejected, rejected.rejected_lines, rejected.accepted), (1, 3, 0));
@@ -516,5 +610,6 @@ mod tests {
         assert_eq!((conflict.conflicts, conflict.conflict_lines), (1, 3));
         assert_eq!(conflict.reasons(), rejected.reasons());
         assert_eq!(conflict.judged_lines(), 3);
+        assert_eq!((rejected.delays, conflict.delays), (accepted.delays, accepted.delays));
     }
 }

@@ -1,17 +1,17 @@
 //! The file of one closed day: immutable, sorted, every byte under a checksum.
 //!
-//! Version 1; numbers little-endian, checksums CRC32C:
+//! Version 2; numbers little-endian, checksums CRC32C:
 //!
 //! | part | bytes | what |
 //! |---|---|---|
 //! | header | 8 | `WAAGDAY` and a zero byte |
-//! | | 2 | version: 1 |
+//! | | 2 | version: 2 |
 //! | | 2 | day, from 1970-01-01 |
 //! | | 4 | generation: 1 when first closed, one more each time it was reopened |
 //! | | 16 | identity of the data folder |
 //! | | 4 | checksum of the 32 bytes before |
 //! | blocks | about 16 Ki each | entries, see below |
-//! | index | 35 for each block | role and id of its first entry (1 and 1 + 17: length and text, filled up with zeros), where it starts (8), its length (4), its checksum (4) |
+//! | index | for each block | role of its first entry (1), the length of its id (1), the id, where it starts (8), its length (4), its checksum (4) |
 //! | footer | 8 | where the index starts |
 //! | | 4 | how many blocks |
 //! | | 4 | checksum of the index |
@@ -19,10 +19,12 @@
 //! | | 8 | how many entries |
 //! | | 4 | checksum of the 28 bytes before |
 //!
-//! An entry is its role (1), the length of its id (1), the id, the length of its figures (2) and the
+//! An entry is its role (1; 4 is that of fallback references), the length of its id (1), the id, the length of its figures (2) and the
 //! figures ([`Counters`]). Entries are sorted by role, then by id as text; none comes twice.
 //! The footer's checksum covers those of header and index, and the index those of the blocks: so it
 //! stands for the whole file.
+//!
+//! Version 1, which is read, has no role 4, and ids in its index are filled up with zeros to 17 bytes.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -31,16 +33,18 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::day::Day;
-use crate::summary::{ActorId, Counters, Role};
+use crate::summary::Counters;
+use crate::summary::whose::Whose;
 
 const MAGIC: &[u8; 8] = b"WAAGDAY\0";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
+const FIRST_VERSION: u16 = 1;
 const HEADER_BYTES: usize = 36;
 const FOOTER_BYTES: usize = 32;
-const INDEX_ENTRY_BYTES: usize = 35;
-const ID_BYTES_MAX: usize = 17;
+/// To so many bytes an id was filled up in the index of version 1.
+const FIRST_ID_BYTES: usize = 17;
 /// A block is closed once it is this long: one read of 16 KiB answers for one actor, and the index
-/// of 300,000 entries of 100 bytes takes 64 KiB.
+/// of 300,000 entries of 100 bytes takes 64 KiB; with references of 158 bytes, the longest, 300 KiB.
 const BLOCK_BYTES: usize = 16 << 10;
 
 /// A file of a closed day cannot be written or read.
@@ -66,7 +70,7 @@ pub enum DayFileError {
         what: String,
     },
     /// A newer version of this program wrote it.
-    #[error("{path} has format version {version}; this program reads {VERSION}")]
+    #[error("{path} has format version {version}; this program reads up to {VERSION}")]
     Newer {
         /// The file.
         path: PathBuf,
@@ -99,9 +103,9 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    fn header(&self) -> Vec<u8> {
+    fn header(&self, version: u16) -> Vec<u8> {
         let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&version.to_le_bytes());
         header.extend_from_slice(&self.day.0.to_le_bytes());
         header.extend_from_slice(&self.generation.to_le_bytes());
         header.extend_from_slice(&self.data_folder);
@@ -119,7 +123,7 @@ pub(crate) struct Writer {
     /// Where the block under way starts.
     position: u64,
     block: Vec<u8>,
-    first: Option<(Role, ActorId)>,
+    first: Option<(Whose, String)>,
     index: Vec<u8>,
     blocks: u32,
     entries: u64,
@@ -129,7 +133,7 @@ impl Writer {
     /// Starts the file `path`, in place of what may be there.
     pub(crate) fn create(path: &Path, identity: &Identity) -> Result<Self, DayFileError> {
         let file = File::create(path).map_err(|error| DayFileError::io("make", path, error))?;
-        let header = identity.header();
+        let header = identity.header(VERSION);
         let header_crc = header.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
         let mut file = BufWriter::new(file);
         file.write_all(&header).map_err(|error| DayFileError::io("write", path, error))?;
@@ -149,14 +153,13 @@ impl Writer {
     /// Adds an entry, which must come after those before it.
     pub(crate) fn add(
         &mut self,
-        role: Role,
-        id: &ActorId,
+        whose: Whose,
+        id: &str,
         counters: &Counters,
     ) -> Result<(), DayFileError> {
-        self.first.get_or_insert((role, *id));
-        let id = id.as_str();
-        // At most 17.
-        self.block.extend_from_slice(&[role as u8, id.len() as u8]);
+        self.first.get_or_insert_with(|| (whose, id.to_owned()));
+        // At most `REFERENCE_ID_BYTES_MAX`, 158.
+        self.block.extend_from_slice(&[whose.number(), id.len() as u8]);
         self.block.extend_from_slice(id.as_bytes());
         let length_at = self.block.len();
         self.block.extend_from_slice(&[0, 0]);
@@ -171,11 +174,9 @@ impl Writer {
     }
 
     fn end_block(&mut self) -> Result<(), DayFileError> {
-        let Some((role, id)) = self.first.take() else { return Ok(()) };
-        let text = id.as_str().as_bytes();
-        self.index.extend_from_slice(&[role as u8, text.len() as u8]);
-        self.index.extend_from_slice(text);
-        self.index.resize(self.index.len() + ID_BYTES_MAX.saturating_sub(text.len()), 0);
+        let Some((whose, id)) = self.first.take() else { return Ok(()) };
+        self.index.extend_from_slice(&[whose.number(), id.len() as u8]);
+        self.index.extend_from_slice(id.as_bytes());
         self.index.extend_from_slice(&self.position.to_le_bytes());
         // A block ends with the entry that takes it past 16 KiB.
         self.index.extend_from_slice(&(self.block.len() as u32).to_le_bytes());
@@ -219,7 +220,8 @@ pub(crate) struct DayFile {
 
 #[derive(Debug)]
 struct Block {
-    first: (Role, ActorId),
+    whose: Whose,
+    first: Box<str>,
     start: u64,
     length: u32,
     crc: u32,
@@ -242,7 +244,7 @@ impl DayFile {
         if version > VERSION {
             return Err(DayFileError::Newer { path: path.to_owned(), version });
         }
-        if header != identity.header() {
+        if version < FIRST_VERSION || header != identity.header(version) {
             return Err(damaged("its header is not that of this data folder, day and generation"));
         }
 
@@ -251,9 +253,7 @@ impl DayFile {
         let footer = Footer::parse(&read(footer_at, FOOTER_BYTES)?)
             .ok_or_else(|| damaged("the checksum of its footer is wrong"))?;
         let index_bytes = footer_at.saturating_sub(footer.index_at);
-        if index_bytes != u64::from(footer.blocks) * INDEX_ENTRY_BYTES as u64
-            || header.last_chunk() != Some(&footer.header_crc.to_le_bytes())
-        {
+        if header.last_chunk() != Some(&footer.header_crc.to_le_bytes()) {
             return Err(damaged("its footer does not fit the rest"));
         }
         let index_bytes = usize::try_from(index_bytes).map_err(|_| damaged("its index is huge"))?;
@@ -261,33 +261,35 @@ impl DayFile {
         if crc32c::crc32c(&index) != footer.index_crc {
             return Err(damaged("the checksum of its index is wrong"));
         }
-        let (blocks, _) = index.as_chunks::<INDEX_ENTRY_BYTES>();
-        let index: Option<Vec<Block>> = blocks.iter().map(|bytes| Block::parse(bytes)).collect();
+        let mut rest = index.as_slice();
+        let blocks = (0..footer.blocks).map(|_| Block::take(&mut rest, version));
+        let index: Option<Vec<Block>> = blocks.collect();
+        let index = index.filter(|_| rest.is_empty());
         let index = index.ok_or_else(|| damaged("its index is malformed"))?;
         let entries = footer.entries;
         Ok((Self { file, path: path.to_owned(), index, entries }, length, footer.crc))
     }
 
-    /// Hands each entry of `role` after `after` to `take`, in order, until it breaks.
+    /// Hands each entry of `whose` after `after` to `take`, in order, until it breaks.
     pub(crate) fn scan(
         &self,
-        role: Role,
-        after: Option<&ActorId>,
-        mut take: impl FnMut(ActorId, &[u8]) -> Option<ControlFlow<()>>,
+        whose: Whose,
+        after: Option<&str>,
+        mut take: impl FnMut(&str, &[u8]) -> Option<ControlFlow<()>>,
     ) -> Result<(), DayFileError> {
         let start = match after {
             // In the last block that starts at or before it, or in those after.
-            Some(id) => self.index.partition_point(|block| block.first <= (role, *id)),
-            None => self.index.partition_point(|block| block.first.0 < role),
+            Some(id) => self.index.partition_point(|block| block.starts_by(whose, id)),
+            None => self.index.partition_point(|block| block.whose < whose),
         };
         for block in self.index.iter().skip(start.saturating_sub(1)) {
-            if block.first.0 > role {
+            if block.whose > whose {
                 break;
             }
             let bytes = self.read(block)?;
             for entry in Entries(&bytes) {
-                let (entry_role, id, figures) = entry.ok_or_else(|| self.malformed(block))?;
-                if entry_role != role || after.is_some_and(|after| id <= *after) {
+                let (entry_of, id, figures) = entry.ok_or_else(|| self.malformed(block))?;
+                if entry_of != whose || after.is_some_and(|after| id <= after) {
                     continue;
                 }
                 match take(id, figures).ok_or_else(|| self.malformed(block))? {
@@ -302,31 +304,31 @@ impl DayFile {
     /// Merges the figures of each of `ids` (sorted) that has any into its place in `sums`.
     pub(crate) fn merge_into(
         &self,
-        role: Role,
-        ids: &[ActorId],
+        whose: Whose,
+        ids: &[impl AsRef<str>],
         sums: &mut [Counters],
     ) -> Result<(), DayFileError> {
-        let mut wanted = ids.iter().zip(sums).peekable();
+        let mut wanted = ids.iter().map(AsRef::as_ref).zip(sums).peekable();
         while let Some((id, _)) = wanted.peek() {
-            let after = self.index.partition_point(|block| block.first <= (role, **id));
+            let after = self.index.partition_point(|block| block.starts_by(whose, id));
             let Some(block) = after.checked_sub(1).and_then(|place| self.index.get(place)) else {
                 wanted.next();
                 continue;
             };
-            let next = self.index.get(after).map(|block| block.first);
+            let next = self.index.get(after);
             let bytes = self.read(block)?;
             let mut entries = Entries(&bytes).peekable();
             // All that are wanted from this block in one pass.
             while let Some((id, sum)) =
-                wanted.next_if(|(id, _)| next.is_none_or(|next| (role, **id) < next))
+                wanted.next_if(|(id, _)| next.is_none_or(|next| !next.starts_by(whose, id)))
             {
                 while let Some(entry) = entries.peek() {
-                    let (entry_role, entry_id, figures) =
+                    let (entry_of, entry_id, figures) =
                         entry.ok_or_else(|| self.malformed(block))?;
-                    if (entry_role, entry_id) > (role, *id) {
+                    if (entry_of, entry_id) > (whose, id) {
                         break;
                     }
-                    if (entry_role, entry_id) == (role, *id) {
+                    if (entry_of, entry_id) == (whose, id) {
                         let figures =
                             Counters::decode(figures).ok_or_else(|| self.malformed(block))?;
                         sum.merge(&figures);
@@ -341,14 +343,15 @@ impl DayFile {
     /// Reads and checks everything.
     pub(crate) fn verify(&self) -> Result<(), DayFileError> {
         let mut entries = 0;
-        let mut last = None;
+        let mut last: Option<(Whose, String)> = None;
         for block in &self.index {
             for entry in Entries(&self.read(block)?) {
-                let (role, id, figures) = entry.ok_or_else(|| self.malformed(block))?;
-                if last >= Some((role, id)) || Counters::decode(figures).is_none() {
+                let (whose, id, figures) = entry.ok_or_else(|| self.malformed(block))?;
+                let follows = last.as_ref().is_none_or(|(of, last)| (*of, &**last) < (whose, id));
+                if !follows || !whose.is_id(id) || Counters::decode(figures).is_none() {
                     return Err(self.malformed(block));
                 }
-                last = Some((role, id));
+                last = Some((whose, id.to_owned()));
                 entries += 1;
             }
         }
@@ -370,7 +373,7 @@ impl DayFile {
     }
 
     /// The error of an id in it that the fold does not know.
-    pub(crate) fn names_unknown(&self, id: &ActorId) -> DayFileError {
+    pub(crate) fn names_unknown(&self, id: &str) -> DayFileError {
         DayFileError::damaged(&self.path, format!("it names {id}, which is not a known id"))
     }
 
@@ -412,19 +415,29 @@ impl Footer {
 }
 
 impl Block {
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&[role, id_length], rest) = bytes.split_first_chunk()?;
-        let (id, rest) = rest.split_first_chunk::<ID_BYTES_MAX>()?;
+    fn take(bytes: &mut &[u8], version: u16) -> Option<Self> {
+        let (&[number, id_length], rest) = bytes.split_first_chunk()?;
+        let id_length = usize::from(id_length);
+        let filled = if version == FIRST_VERSION { FIRST_ID_BYTES } else { id_length };
+        let (id, rest) = rest.split_at_checked(filled)?;
         let (start, rest) = rest.split_first_chunk()?;
-        let (length, crc) = rest.split_first_chunk()?;
-        let role = Role::from_number(role)?;
-        let id = std::str::from_utf8(id.get(..usize::from(id_length))?).ok()?;
-        Some(Self {
-            first: (role, ActorId::parse(role, id)?),
+        let (length, rest) = rest.split_first_chunk()?;
+        let (crc, rest) = rest.split_first_chunk()?;
+        let whose = Whose::from_number(number)?;
+        let id = std::str::from_utf8(id.get(..id_length)?).ok()?;
+        *bytes = rest;
+        whose.is_id(id).then(|| Self {
+            whose,
+            first: id.into(),
             start: u64::from_le_bytes(*start),
             length: u32::from_le_bytes(*length),
-            crc: u32::from_le_bytes(crc.try_into().ok()?),
+            crc: u32::from_le_bytes(*crc),
         })
+    }
+
+    /// Whether its first entry is that of `id`, or comes before it.
+    fn starts_by(&self, whose: Whose, id: &str) -> bool {
+        (self.whose, &*self.first) <= (whose, id)
     }
 }
 
@@ -432,20 +445,20 @@ impl Block {
 struct Entries<'a>(&'a [u8]);
 
 impl<'a> Entries<'a> {
-    fn take(&mut self) -> Option<(Role, ActorId, &'a [u8])> {
-        let (&[role, id_length], rest) = self.0.split_first_chunk()?;
+    fn take(&mut self) -> Option<(Whose, &'a str, &'a [u8])> {
+        let (&[number, id_length], rest) = self.0.split_first_chunk()?;
         let (id, rest) = rest.split_at_checked(id_length.into())?;
         let (length, rest) = rest.split_first_chunk()?;
         let (figures, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
-        let role = Role::from_number(role)?;
-        let id = ActorId::parse(role, std::str::from_utf8(id).ok()?)?;
+        let whose = Whose::from_number(number)?;
+        let id = std::str::from_utf8(id).ok()?;
         self.0 = rest;
-        Some((role, id, figures))
+        Some((whose, id, figures))
     }
 }
 
 impl<'a> Iterator for Entries<'a> {
-    type Item = Option<(Role, ActorId, &'a [u8])>;
+    type Item = Option<(Whose, &'a str, &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.0.is_empty() {

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::day::Day;
 use crate::summary::day_file::{DayFile, DayFileError, Identity, Writer};
 
-/// How many day files are held open, with their index in memory: at most 64 KiB each for 300,000
-/// entries, so about 4 MiB.
+/// How many day files are held open, with their index in memory: about 128 KiB each for 300,000
+/// entries, so about 8 MiB.
 const OPEN_MAX: usize = 64;
 
 /// The file that holds a closed day.

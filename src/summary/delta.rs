@@ -4,7 +4,8 @@ use crate::day::Day;
 use crate::id::Eori;
 use crate::outcome::Outcome;
 use crate::rules::finding::{OwnFindings, Reason};
-use crate::summary::{ActorId, Counters, Facts, IossNumber};
+use crate::summary::delay::DELAYS;
+use crate::summary::{ActorId, Counters, Facts, FallbackReference, IossNumber};
 
 /// One journal record, as the fold sees it.
 #[derive(Debug, Clone)]
@@ -32,7 +33,8 @@ impl Event {
 /// One batch's contribution, built by the worker once its outcomes are final.
 ///
 /// All of a batch has one declarant and one representative, so these are summed here; holders of
-/// IOSS numbers differ from declaration to declaration, and are summed by the fold.
+/// IOSS numbers differ from declaration to declaration, and are summed by the fold. Fallback references
+/// are mostly those of the declaration before.
 #[derive(Debug, Clone)]
 pub struct Delta {
     pub(crate) day: Day,
@@ -41,6 +43,7 @@ pub struct Delta {
     /// On the heap, so that a delta is cheap to hand over.
     pub(crate) whole: Box<Counters>,
     pub(crate) by_ioss_number: Vec<IossShare>,
+    pub(crate) by_reference: Vec<Referred>,
     /// The reasons of all in `by_ioss_number`, one after another.
     reasons: Vec<(Reason, u32)>,
 }
@@ -55,6 +58,55 @@ pub(crate) struct IossShare {
     pub(crate) facts: Facts,
 }
 
+/// Declarations that follow on one another, all with the same fallback reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Referred {
+    pub(crate) reference: FallbackReference,
+    pub(crate) accepted: u32,
+    pub(crate) rejected: u32,
+    pub(crate) replayed: u32,
+    pub(crate) conflicts: u32,
+    pub(crate) accepted_lines: u64,
+    pub(crate) intrinsic_value: u64,
+    /// Of those that are no replays.
+    pub(crate) delays: [u32; DELAYS],
+}
+
+impl Referred {
+    fn with(reference: &FallbackReference) -> Self {
+        Self {
+            reference: reference.clone(),
+            accepted: 0,
+            rejected: 0,
+            replayed: 0,
+            conflicts: 0,
+            accepted_lines: 0,
+            intrinsic_value: 0,
+            delays: [0; DELAYS],
+        }
+    }
+
+    // A batch has at most 65,536 declarations.
+    fn add(&mut self, outcome: Outcome, facts: &Facts) {
+        match outcome {
+            Outcome::Replayed => {
+                self.replayed += 1;
+                return;
+            }
+            Outcome::Accepted => {
+                self.accepted += 1;
+                self.accepted_lines = self.accepted_lines.saturating_add(facts.lines.into());
+                self.intrinsic_value = self.intrinsic_value.saturating_add(facts.intrinsic_value);
+            }
+            Outcome::Rejected => self.rejected += 1,
+            Outcome::Conflict => self.conflicts += 1,
+        }
+        if let Some(count) = facts.delay.and_then(|delay| self.delays.get_mut(delay as usize)) {
+            *count += 1;
+        }
+    }
+}
+
 impl Delta {
     /// A batch of summary day `day`. A representative whose EORI is malformed is none.
     #[must_use]
@@ -65,6 +117,7 @@ impl Delta {
             representative: representative.map(ActorId::from),
             whole: Box::default(),
             by_ioss_number: Vec::new(),
+            by_reference: Vec::new(),
             reasons: Vec::new(),
         }
     }
@@ -78,6 +131,8 @@ impl Delta {
         size_of::<Self>()
             + self.whole.bytes()
             + self.by_ioss_number.capacity() * size_of::<IossShare>()
+            + self.by_reference.capacity() * size_of::<Referred>()
+            + self.by_reference.iter().map(|it| it.reference.as_str().len()).sum::<usize>()
             + self.reasons.capacity() * size_of::<(Reason, u32)>()
     }
 
@@ -110,6 +165,18 @@ impl Delta {
             self.by_ioss_number.push(share);
         } else {
             self.reasons.truncate(start);
+        }
+    }
+
+    /// Adds a declaration once more, under the fallback reference that it came with.
+    pub fn refer(&mut self, outcome: Outcome, facts: &Facts, reference: &FallbackReference) {
+        match self.by_reference.last_mut() {
+            Some(last) if last.reference == *reference => last.add(outcome, facts),
+            _ => {
+                let mut referred = Referred::with(reference);
+                referred.add(outcome, facts);
+                self.by_reference.push(referred);
+            }
         }
     }
 

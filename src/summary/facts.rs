@@ -5,9 +5,11 @@
 
 use smallvec::SmallVec;
 
+use crate::day::Moment;
 use crate::id::EurCents;
 use crate::rules::Judgement;
 use crate::rules::finding::{Finding, Reason};
+use crate::summary::Delay;
 use crate::wire::view::{Declaration, GoodsItem};
 
 /// Below this a line's value is nominal (I-11): EUR 1.
@@ -64,6 +66,8 @@ pub struct Facts {
     pub(crate) free_transport: bool,
     /// I-21: the IOSS number is malformed or denied.
     pub(crate) ioss_hit: bool,
+    /// Since its fallback lodgement.
+    pub(crate) delay: Option<Delay>,
 }
 
 // A batch of 10,000 carries this many of them from worker to fold thread: under 1 MB.
@@ -71,18 +75,21 @@ const _: () = assert!(size_of::<Facts>() <= 100);
 
 impl Facts {
     /// The facts of `declaration`. `line_values` are its goods items' values in euro, in their
-    /// order, `None` where one could not be converted; `findings` are those of the rules.
+    /// order, `None` where one could not be converted; `findings` are those of the rules. It arrived at
+    /// `arrival`, the batch's one time.
     #[must_use]
     pub fn of(
         declaration: &Declaration<'_>,
         judgement: &Judgement,
         line_values: &[Option<EurCents>],
         findings: &[Finding],
+        arrival: Moment,
     ) -> Self {
         let mut facts = Self {
             intrinsic_value: judgement.intrinsic_value.0,
             duty: judgement.duty.0,
             free_transport: declaration.transport_costs.hundredths == 0,
+            delay: Delay::of(&declaration.fallback, arrival),
             ..Self::default()
         };
         let mut previous_mass_mg = None;
@@ -205,7 +212,7 @@ mod tests {
     fn of(items: Vec<GoodsItem<'static>>, values: &[Option<u64>], findings: &[Finding]) -> Facts {
         let declaration = Declaration { goods_items: items, ..Declaration::default() };
         let values: Vec<_> = values.iter().map(|value| value.map(EurCents)).collect();
-        Facts::of(&declaration, &Judgement::default(), &values, findings)
+        Facts::of(&declaration, &Judgement::default(), &values, findings, Moment(0))
     }
 
     #[test]

@@ -35,9 +35,8 @@ use crate::summary::checkpoint::{Closed, Closing};
 use crate::summary::day_files::ClosedDay;
 use crate::summary::state::{Dirty, OpenDay, State};
 use crate::summary::stored;
-use crate::summary::{
-    Checkpoint, Checkpointed, Counters, Delta, Event, FoldError, Role, Snapshots,
-};
+use crate::summary::whose::{KINDS, Whose};
+use crate::summary::{Checkpoint, Checkpointed, Counters, Delta, Event, FoldError, Snapshots};
 
 /// The fold. One thread owns it; others read through its [`Board`](crate::summary::Board).
 #[derive(Debug)]
@@ -49,8 +48,8 @@ pub struct Fold {
     /// Of the last checkpoint, where there was one.
     pub(super) checkpointed: Option<u64>,
     pub(super) dirty: Vec<Dirty>,
-    /// How many ids of each role the catalog holds.
-    pub(super) ids_stored: [u32; 3],
+    /// How many ids of each kind the catalog holds.
+    pub(super) ids_stored: [u32; KINDS],
     pub(super) meta_mark: Option<Mark>,
     pub(super) day_marks: BTreeMap<Day, Mark>,
     /// Days reopened since the last checkpoint, with the file they came from.
@@ -182,9 +181,9 @@ impl Fold {
         let mut state = shared.write();
         let changes = if is_new { Some(self.changes(&mut state)?) } else { None };
         let closing = days.into_iter().filter_map(|day| {
-            let OpenDay { generation, roles } = state.open.get(&day)?;
+            let OpenDay { generation, kinds } = state.open.get(&day)?;
             let mark = self.day_marks.get(&day).copied();
-            Some(Closing { day, generation: *generation, roles: roles.clone(), mark })
+            Some(Closing { day, generation: *generation, kinds: kinds.clone(), mark })
         });
         let closing = closing.collect();
         drop(state);
@@ -243,9 +242,9 @@ impl Fold {
         }
         let file = self.shared.files.get(day, closed)?;
         let mut entries = Vec::new();
-        for role in Role::ALL {
-            file.scan(role, None, |id, figures| {
-                entries.push((role, id, Counters::decode(figures)?));
+        for whose in Whose::ALL {
+            file.scan(whose, None, |id, figures| {
+                entries.push((whose, id.to_owned(), Counters::decode(figures)?));
                 Some(ControlFlow::Continue(()))
             })?;
         }
@@ -253,9 +252,9 @@ impl Fold {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.write();
         let mut open = OpenDay { generation: closed.generation, ..OpenDay::default() };
-        for (role, id, counters) in entries {
-            let number = state.actors(role).number(&id).ok_or_else(|| file.names_unknown(&id))?;
-            open.role_mut(role).add(number, counters, None);
+        for (whose, id, counters) in entries {
+            let number = state.number(whose, &id).ok_or_else(|| file.names_unknown(&id))?;
+            open.kind_mut(whose).add(number, counters, None);
         }
         open.mark_all(day, &mut self.dirty);
         let mut rest = BTreeMap::clone(&state.closed);
@@ -267,10 +266,9 @@ impl Fold {
     }
 
     fn put_new_ids(&mut self, state: &State, changes: &mut Changes) -> Result<(), FoldError> {
-        for (role, stored) in Role::ALL.into_iter().zip(&mut self.ids_stored) {
-            let ids = state.actors(role).ids().iter().zip(1_u32..);
-            for (id, number) in ids.skip(*stored as usize) {
-                changes.put(&stored::actor_key(role, number), id.as_str().as_bytes(), None)?;
+        for (whose, stored) in Whose::ALL.into_iter().zip(&mut self.ids_stored) {
+            for (number, id) in state.ids_after(whose, *stored) {
+                changes.put(&stored::actor_key(whose, number), id.as_str().as_bytes(), None)?;
                 *stored = number;
             }
         }
@@ -279,13 +277,13 @@ impl Fold {
 
     fn put_dirty(&mut self, state: &mut State, changes: &mut Changes) -> Result<(), FoldError> {
         let mut value = Vec::new();
-        for Dirty { day, role, place } in self.dirty.drain(..) {
+        for Dirty { day, whose, place } in self.dirty.drain(..) {
             let Some(open) = state.open.get_mut(&day) else { continue };
-            let entries = &mut open.role_mut(role).entries;
+            let entries = &mut open.kind_mut(whose).entries;
             let Some(entry) = entries.get_mut(place as usize) else { continue };
             value.clear();
             entry.counters.encode(&mut value);
-            let key = stored::entry_key(day, role, entry.number);
+            let key = stored::entry_key(day, whose, entry.number);
             entry.mark = Some(changes.put(&key, &value, entry.mark)?);
             entry.dirty = false;
         }

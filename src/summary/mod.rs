@@ -22,6 +22,7 @@
 //! - State holds integers only, and adding saturates: sums of unsigned numbers that saturate do
 //!   not depend on their order. Rates and intervals are computed when asked for.
 //! - A replay changes `replayed` and nothing else.
+//! - What arrives with a fallback reference counts under its declarant and that reference as well.
 //! - An actor is an id that was well formed in at least one declaration. Past `actors_max` ids of
 //!   a role, counted over all days, a new one folds into `(other)`, which is not counted itself.
 
@@ -32,6 +33,7 @@ mod comparing;
 mod counters;
 mod day_file;
 mod day_files;
+mod delay;
 mod delta;
 mod error;
 mod facts;
@@ -39,31 +41,39 @@ mod fold;
 mod indicators;
 mod opening;
 mod page_token;
+mod reconciliation;
+mod references;
 mod snapshot;
 mod state;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod whose;
 
 pub use actors::{ActorId, IossNumber, OTHER, Role};
 pub use board::{Board, Cursor, ListQuery, Order, Page, Period, Summary};
 pub use checkpoint::{Checkpoint, Checkpointed};
+pub use comparing::FoldDigest;
 pub use counters::{Counters, ReasonCount, VALUE_BUCKETS};
 pub use day_file::DayFileError;
 pub use day_files::verify_day_files;
+pub use delay::{DELAYS, Delay, late};
 pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
 pub use fold::Fold;
 pub use indicators::{Indicator, indicators, wilson_95};
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
-pub use page_token::{read_token, write_token};
+pub use page_token::{read_reference_token, read_token, write_reference_token, write_token};
+pub use reconciliation::{Reconciliation, Reconciliations, ReconciliationsQuery};
+pub use references::FallbackReference;
 pub use snapshot::{SNAPSHOT_FOLDER, Snapshot, SnapshotError, Snapshots, snapshot_path};
 pub use totals::{ClosedTotals, Totals};
 
-/// How many ids of a role get figures of their own until the journal says otherwise. Bounds the
-/// fold's memory: an entry takes about 0.5 KiB, so that an open day has at most 3 × 100,000 × 0.5
-/// KiB = 150 MB, and of open days there are two or three. Real days have about 35 declarants and
+/// How many ids of a role, and how many fallback references, get figures of their own until the journal
+/// says otherwise. Bounds the fold's memory: an entry takes about 0.5 KiB, so that an open day has at
+/// most 3 × 100,000 × 0.5 KiB = 150 MB, and as much again for references and `(other)` of each declarant
+/// with one; and of open days there are two or three. Real days have about 35 declarants and
 /// 10,000 IOSS numbers: 5 MB.
 pub const ACTORS_MAX_DEFAULT: u32 = 100_000;

@@ -16,7 +16,8 @@ use crate::summary::board::Shared;
 use crate::summary::day_files::DayFiles;
 use crate::summary::state::State;
 use crate::summary::stored::{self, Loader};
-use crate::summary::{ACTORS_MAX_DEFAULT, Board, DayFileError, Fold, FoldError, Role, Snapshot};
+use crate::summary::whose::Whose;
+use crate::summary::{ACTORS_MAX_DEFAULT, Board, DayFileError, Fold, FoldError, Snapshot};
 
 /// The folder of closed days, within that of the archive.
 pub const SUMMARY_FOLDER: &str = "summary";
@@ -148,7 +149,7 @@ impl Fold {
         let is_unwritten = rebuilt_because.is_none() && meta_mark.is_none();
         let rebuilt_because = rebuilt_because.or_else(|| is_unwritten.then(never));
         let watermark = state.watermark;
-        let ids_stored = Role::ALL.map(|role| state.actors(role).known());
+        let ids_stored = Whose::ALL.map(|whose| state.known(whose));
         let shared = Arc::new(Shared::new(state, files));
         let board = Board::over(Arc::clone(&shared));
         let fold = Self {

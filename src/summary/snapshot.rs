@@ -13,15 +13,19 @@
 //! | at | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | CRC32C of all that follows |
-//! | 4 | 4 | format version, 1 |
+//! | 4 | 4 | format version, 2 |
 //! | 8 | 8 | `WAAGSNAP` |
 //! | 16 | 16 | identity of the data folder |
 //! | 32 | 8 | watermark: how many records are folded |
 //! | 40 | 4 | `actors_max` |
 //! | 44 | 4 | newest day + 1; 0 where there is none |
-//! | 48 | | for each role, by number: how many ids (4); each its length (1) and text, in the order of their numbers, from 1 |
+//! | 48 | 8 | the last record whose figures are not complete |
+//! | 56 | | for each role, by number, and then for fallback references: how many ids (4); each its length (1) and text, in the order of their numbers, from 1 |
 //! | | 4 | closed days; each its day (2), and of its file generation (4), length (8) and checksum of the footer (4) |
-//! | | 4 | open days; each its day (2), the generation it was reopened from (4), and for each role how many entries (4): actor number (4), length (2) and [`Counters`] of each |
+//! | | 4 | open days; each its day (2), the generation it was reopened from (4), and for each role, and references, how many entries (4): actor number (4), length (2) and [`Counters`] of each |
+//!
+//! Version 1, which is read, does not have the field at 48 (its figures are not complete up to its
+//! watermark), nor references.
 //!
 //! Its size is that of the open days: two or three, of 5 MB for 35 declarants and 10,000 IOSS numbers.
 
@@ -38,14 +42,18 @@ use crate::id::Watermark;
 use crate::summary::board::Shared;
 use crate::summary::day_files::{ClosedDay, file_path};
 use crate::summary::state::{OpenDay, RoleDay, State};
-use crate::summary::{ActorId, Counters, DayFileError, Role};
+use crate::summary::whose::{EntryId, KINDS, Whose};
+use crate::summary::{Counters, DayFileError};
 
 /// The folder, within that of the archive.
 pub const SNAPSHOT_FOLDER: &str = "snapshot";
 const NAME: &str = "summaries.waag";
 const MAGIC: [u8; 8] = *b"WAAGSNAP";
 /// The newest format that is read, and the one that is written.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const FIRST_VERSION: u32 = 1;
+/// The roles that version 1 had.
+const FIRST_KINDS: usize = 3;
 /// Three open days of 100,000 actors in each role, whose figures have 300 bytes each, have a quarter.
 const BYTES_MAX: u64 = 1 << 30;
 
@@ -103,8 +111,9 @@ pub struct Snapshot {
     pub(crate) watermark: u64,
     pub(crate) actors_max: u32,
     pub(crate) newest: Option<Day>,
-    /// By [`Role::index`], in the order of their numbers.
-    pub(crate) ids: [Vec<ActorId>; 3],
+    pub(crate) complete_after: u64,
+    /// By [`Whose::index`], in the order of their numbers.
+    pub(crate) ids: [Vec<String>; KINDS],
     pub(crate) closed: BTreeMap<Day, ClosedDay>,
     pub(crate) open: BTreeMap<Day, Open>,
 }
@@ -113,8 +122,8 @@ pub struct Snapshot {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Open {
     generation: u32,
-    /// By [`Role::index`]: number of the actor, and its figures.
-    roles: [Vec<(u32, Counters)>; 3],
+    /// By [`Whose::index`]: number of the id, and its figures.
+    kinds: [Vec<(u32, Counters)>; KINDS],
 }
 
 /// Where the snapshot of the archive in `folder` is.
@@ -186,7 +195,7 @@ impl Snapshot {
         if from.array() != Some(*identity) {
             return Err(damaged("it belongs to another data folder"));
         }
-        let snapshot = from.snapshot().filter(|_| from.0.is_empty());
+        let snapshot = from.snapshot(version).filter(|_| from.0.is_empty());
         snapshot.ok_or_else(|| damaged("it does not add up"))
     }
 
@@ -209,19 +218,20 @@ impl Snapshot {
         let mut state = State::new(self.actors_max);
         state.watermark = self.watermark;
         state.newest = self.newest;
-        for (actors, ids) in state.actors.iter_mut().zip(&self.ids) {
+        state.complete_after = self.complete_after;
+        for (whose, ids) in Whose::ALL.into_iter().zip(&self.ids) {
             for (id, number) in ids.iter().zip(1_u32..) {
-                if actors.number_or_add(id, u32::MAX) != number {
+                if state.take_id(whose, id)? != number {
                     return None;
                 }
             }
         }
         for (day, open) in &self.open {
             let mut to = OpenDay { generation: open.generation, ..OpenDay::default() };
-            for (role, entries) in Role::ALL.into_iter().zip(&open.roles) {
+            for (whose, entries) in Whose::ALL.into_iter().zip(&open.kinds) {
                 for (number, counters) in entries {
-                    state.actors(role).id(*number)?;
-                    to.role_mut(role).add(*number, counters.clone(), None);
+                    state.id(whose, *number)?;
+                    to.kind_mut(whose).add(*number, counters.clone(), None);
                 }
             }
             state.open.insert(*day, to);
@@ -237,9 +247,10 @@ struct Taken {
     watermark: u64,
     actors_max: u32,
     newest: Option<Day>,
-    ids: [Vec<ActorId>; 3],
+    complete_after: u64,
+    ids: [Vec<(u32, EntryId)>; KINDS],
     closed: Arc<BTreeMap<Day, ClosedDay>>,
-    open: Vec<(Day, u32, [Arc<RoleDay>; 3])>,
+    open: Vec<(Day, u32, [Arc<RoleDay>; KINDS])>,
 }
 
 impl Taken {
@@ -249,9 +260,10 @@ impl Taken {
             watermark: state.watermark,
             actors_max: state.actors_max,
             newest: state.newest,
-            ids: Role::ALL.map(|role| state.actors(role).ids().to_vec()),
+            complete_after: state.complete_after,
+            ids: Whose::ALL.map(|whose| state.ids_after(whose, 0)),
             closed: Arc::clone(&state.closed),
-            open: open.map(|(day, open)| (*day, open.generation, open.roles.clone())).collect(),
+            open: open.map(|(day, open)| (*day, open.generation, open.kinds.clone())).collect(),
         }
     }
 
@@ -263,11 +275,12 @@ impl Taken {
         to.extend(self.watermark.to_le_bytes());
         to.extend(self.actors_max.to_le_bytes());
         to.extend(self.newest.map_or(0, |day| u32::from(day.0) + 1).to_le_bytes());
+        to.extend(self.complete_after.to_le_bytes());
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
         for ids in &self.ids {
             to.extend(count(ids.len()));
-            for id in ids {
-                // At most 17.
+            for (_, id) in ids {
+                // At most `REFERENCE_ID_BYTES_MAX`, 158.
                 to.push(id.as_str().len() as u8);
                 to.extend(id.as_str().as_bytes());
             }
@@ -281,10 +294,10 @@ impl Taken {
         }
         to.extend(count(self.open.len()));
         let mut figures = Vec::new();
-        for (day, generation, roles) in &self.open {
+        for (day, generation, kinds) in &self.open {
             to.extend(day.0.to_le_bytes());
             to.extend(generation.to_le_bytes());
-            for role_day in roles {
+            for role_day in kinds {
                 to.extend(count(role_day.entries.len()));
                 for entry in &role_day.entries {
                     figures.clear();
@@ -357,18 +370,21 @@ impl Snapshots {
 }
 
 impl Fields<'_> {
-    fn snapshot(&mut self) -> Option<Snapshot> {
+    fn snapshot(&mut self, version: u32) -> Option<Snapshot> {
+        let is_first = version == FIRST_VERSION;
+        let kinds = if is_first { FIRST_KINDS } else { KINDS };
         let (watermark, actors_max, newest) = (self.u64()?, self.u32()?, self.u32()?);
         let newest = match newest.checked_sub(1) {
             Some(day) => Some(Day(u16::try_from(day).ok()?)),
             None => None,
         };
-        let mut ids: [Vec<ActorId>; 3] = Default::default();
-        for (role, ids) in Role::ALL.into_iter().zip(&mut ids) {
+        let complete_after = if is_first { watermark } else { self.u64()? };
+        let mut ids: [Vec<String>; KINDS] = Default::default();
+        for (whose, ids) in Whose::ALL.into_iter().zip(&mut ids).take(kinds) {
             for _ in 0..self.u32()? {
                 let length = usize::from(*self.take(1)?.first()?);
                 let text = std::str::from_utf8(self.take(length)?).ok()?;
-                ids.push(ActorId::parse(role, text)?);
+                ids.push(whose.is_id(text).then(|| text.to_owned())?);
             }
         }
         let mut closed = BTreeMap::new();
@@ -381,7 +397,7 @@ impl Fields<'_> {
         for _ in 0..self.u32()? {
             let day = Day(self.u16()?);
             let mut own = Open { generation: self.u32()?, ..Open::default() };
-            for entries in &mut own.roles {
+            for entries in own.kinds.iter_mut().take(kinds) {
                 for _ in 0..self.u32()? {
                     let number = self.u32()?;
                     let length = self.u16()?;
@@ -390,6 +406,6 @@ impl Fields<'_> {
             }
             open.insert(day, own);
         }
-        Some(Snapshot { watermark, actors_max, newest, ids, closed, open })
+        Some(Snapshot { watermark, actors_max, newest, complete_after, ids, closed, open })
     }
 }

@@ -7,13 +7,19 @@ use smallvec::SmallVec;
 
 use crate::catalog::Mark;
 use crate::day::Day;
-use crate::summary::actors::Actors;
+use crate::summary::actors::{Actors, OTHER_NUMBER};
 use crate::summary::day_files::ClosedDay;
+use crate::summary::references::References;
+use crate::summary::whose::{EntryId, KINDS, Whose};
 use crate::summary::{ActorId, Counters, Delta, Period, Role};
 
 /// So many entries of IOSS holders are looked up before the first of them is added to: they lie far
 /// apart in memory, and looked up together they are fetched together.
 const LOOK_AHEAD: usize = 32;
+
+const DECLARANT: Whose = Whose::Actor(Role::Declarant);
+const REPRESENTATIVE: Whose = Whose::Actor(Role::Representative);
+const IOSS_HOLDER: Whose = Whose::Actor(Role::IossHolder);
 
 /// Everything folded so far.
 #[derive(Debug)]
@@ -22,10 +28,14 @@ pub(crate) struct State {
     pub(crate) watermark: u64,
     /// The newest day of a batch.
     pub(crate) newest: Option<Day>,
-    /// How many ids of a role get figures of their own.
+    /// How many ids of a role, and how many fallback references, get figures of their own.
     pub(crate) actors_max: u32,
-    /// By [`Role::index`].
+    /// The last record that was folded by a version which had not all of the figures of this one: those
+    /// by fallback reference, and some [`Counters`]. 0 where all are there.
+    pub(crate) complete_after: u64,
+    /// By the role's place in [`Role::ALL`].
     pub(crate) actors: [Actors; 3],
+    pub(crate) references: References,
     /// Days whose entries are here and in the catalog. No day is both open and closed.
     pub(crate) open: BTreeMap<Day, OpenDay>,
     /// Days whose entries are in a file. Replaced, never changed, so that a reader can tell
@@ -38,13 +48,13 @@ pub(crate) struct State {
 pub(crate) struct OpenDay {
     /// Of the file it was reopened from; 0 where it never was closed.
     pub(crate) generation: u32,
-    /// By [`Role::index`]. While the day's file is being written they are shared with its writer:
+    /// By [`Whose::index`]. While the day's file is being written they are shared with its writer:
     /// a late batch then changes a copy. So closing a day costs no second copy of it, which may
     /// have 150 MB, and late batches come hardly ever.
-    pub(crate) roles: [Arc<RoleDay>; 3],
+    pub(crate) kinds: [Arc<RoleDay>; KINDS],
 }
 
-/// The entries of one role on one day.
+/// The entries of one role, or of references, on one day.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RoleDay {
     /// By actor number: 1 + the entry's place, or 0. An array, so that the many holders of IOSS
@@ -68,29 +78,30 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Dirty {
     pub(crate) day: Day,
-    pub(crate) role: Role,
+    pub(crate) whose: Whose,
     pub(crate) place: u32,
 }
 
 impl OpenDay {
-    /// The entries of `role`, to be changed.
-    pub(crate) fn role_mut(&mut self, role: Role) -> &mut RoleDay {
-        let [declarants, representatives, ioss_holders] = &mut self.roles;
-        Arc::make_mut(match role {
-            Role::Declarant => declarants,
-            Role::Representative => representatives,
-            Role::IossHolder => ioss_holders,
+    /// The entries of `whose`, to be changed.
+    pub(crate) fn kind_mut(&mut self, whose: Whose) -> &mut RoleDay {
+        let [declarants, representatives, ioss_holders, references] = &mut self.kinds;
+        Arc::make_mut(match whose {
+            Whose::Actor(Role::Declarant) => declarants,
+            Whose::Actor(Role::Representative) => representatives,
+            Whose::Actor(Role::IossHolder) => ioss_holders,
+            Whose::Reference => references,
         })
     }
 
     /// Of this day, `day`, the catalog holds no entry: marks all as changed, and appends those
     /// that were not to `dirty`.
     pub(crate) fn mark_all(&mut self, day: Day, dirty: &mut Vec<Dirty>) {
-        for role in Role::ALL {
-            for (place, entry) in (0..).zip(&mut self.role_mut(role).entries) {
+        for whose in Whose::ALL {
+            for (place, entry) in (0..).zip(&mut self.kind_mut(whose).entries) {
                 entry.mark = None;
                 if !std::mem::replace(&mut entry.dirty, true) {
-                    dirty.push(at(day, role, place));
+                    dirty.push(at(day, whose, place));
                 }
             }
         }
@@ -138,7 +149,9 @@ impl State {
             watermark: 0,
             newest: None,
             actors_max,
+            complete_after: 0,
             actors: [Actors::new(), Actors::new(), Actors::new()],
+            references: References::new(),
             open: BTreeMap::new(),
             closed: Arc::new(BTreeMap::new()),
         }
@@ -154,6 +167,51 @@ impl State {
         }
     }
 
+    /// The id of `whose` numbered `number`.
+    pub(crate) fn id(&self, whose: Whose, number: u32) -> Option<EntryId> {
+        match whose {
+            Whose::Actor(role) => self.actors(role).id(number).map(EntryId::Actor),
+            Whose::Reference => self.references.id(number).cloned().map(EntryId::Reference),
+        }
+    }
+
+    /// The number of the id `text` of `whose`, where it is known.
+    pub(crate) fn number(&self, whose: Whose, text: &str) -> Option<u32> {
+        match whose {
+            Whose::Actor(role) => self.actors(role).number(&ActorId::parse(role, text)?),
+            Whose::Reference => self.references.number(text),
+        }
+    }
+
+    /// How many ids of `whose` are known.
+    pub(crate) fn known(&self, whose: Whose) -> u32 {
+        match whose {
+            Whose::Actor(role) => self.actors(role).known(),
+            Whose::Reference => self.references.known(),
+        }
+    }
+
+    /// The ids of `whose` that are known, with their numbers, past the first `but` of them.
+    pub(crate) fn ids_after(&self, whose: Whose, but: u32) -> Vec<(u32, EntryId)> {
+        let numbers = (1..=self.known(whose)).skip(but as usize);
+        numbers.filter_map(|number| Some((number, self.id(whose, number)?))).collect()
+    }
+
+    /// Takes `text` as the next id of `whose`, as it was stored, and tells its number. `None` where it is
+    /// none, or is known already.
+    pub(crate) fn take_id(&mut self, whose: Whose, text: &str) -> Option<u32> {
+        if !whose.is_id(text) || self.number(whose, text).is_some() {
+            return None;
+        }
+        Some(match whose {
+            Whose::Actor(role) => {
+                let id = ActorId::parse(role, text)?;
+                self.actors.get_mut(whose.index())?.number_or_add(&id, u32::MAX)
+            }
+            Whose::Reference => self.references.add(text),
+        })
+    }
+
     /// Folds in one batch as record `watermark`; its day must not be closed. Entries that were
     /// clean are appended to `dirty`.
     pub(crate) fn fold(&mut self, delta: &Delta, watermark: u64, dirty: &mut Vec<Dirty>) {
@@ -165,12 +223,11 @@ impl State {
         let (day, actors_max) = (delta.day, self.actors_max);
         let open = self.open.entry(day).or_default();
         let [declarants, representatives, ioss_holders] = &mut self.actors;
-        let [declarant_day, representative_day, ioss_day] = &mut open.roles;
+        let [declarant_day, representative_day, ioss_day, _] = &mut open.kinds;
 
         let role_day = Arc::make_mut(declarant_day);
         let mut fold = Fold { actors: declarants, role_day, actors_max, watermark };
-        let entry =
-            fold.entry(&delta.declarant, |place| dirty.push(at(day, Role::Declarant, place)));
+        let entry = fold.entry(&delta.declarant, |place| dirty.push(at(day, DECLARANT, place)));
         if let Some(entry) = entry {
             entry.counters.merge(&delta.whole);
         }
@@ -178,7 +235,7 @@ impl State {
         if let Some(representative) = &delta.representative {
             let role_day = Arc::make_mut(representative_day);
             let mut fold = Fold { actors: representatives, role_day, actors_max, watermark };
-            let mark = |place| dirty.push(at(day, Role::Representative, place));
+            let mark = |place| dirty.push(at(day, REPRESENTATIVE, place));
             if let Some(entry) = fold.entry(representative, mark) {
                 entry.counters.merge(&delta.whole);
             }
@@ -191,7 +248,7 @@ impl State {
         for ahead in delta.by_ioss_number.chunks(LOOK_AHEAD) {
             places.clear();
             places.extend(ahead.iter().map(|share| {
-                fold.place(&share.holder, |place| dirty.push(at(day, Role::IossHolder, place)))
+                fold.place(&share.holder, |place| dirty.push(at(day, IOSS_HOLDER, place)))
             }));
             // `places` ends first, so that no share is taken and dropped.
             for (place, (share, reasons)) in places.iter().zip(shares.by_ref()) {
@@ -200,13 +257,38 @@ impl State {
                 }
             }
         }
+
+        if !delta.by_reference.is_empty() {
+            let number = self.actors(Role::Declarant).number(&delta.declarant);
+            let is_other = number.is_none_or(|number| number == OTHER_NUMBER);
+            self.fold_references(delta, is_other, dirty);
+        }
     }
 
-    /// The sum over the open days of `period`; empty where the actor has no entry there.
-    pub(crate) fn sum_open(&self, role: Role, id: &ActorId, period: Period) -> Counters {
+    /// Folds in what came with fallback references. Where its declarant `is_other`, so are they.
+    #[cold]
+    fn fold_references(&mut self, delta: &Delta, is_other: bool, dirty: &mut Vec<Dirty>) {
+        let declarant = if is_other { ActorId::other() } else { delta.declarant };
+        let open = self.open.entry(delta.day).or_default();
+        let entries = open.kind_mut(Whose::Reference);
+        for referred in &delta.by_reference {
+            let reference = &referred.reference;
+            let number = self.references.number_or_add(&declarant, reference, self.actors_max);
+            let place = entries.place(number);
+            if let Some(entry) = entries.entries.get_mut(place as usize) {
+                if !std::mem::replace(&mut entry.dirty, true) {
+                    dirty.push(at(delta.day, Whose::Reference, place));
+                }
+                entry.counters.add_referred(referred);
+            }
+        }
+    }
+
+    /// The sum over the open days of `period`; empty where `id` has no entry there.
+    pub(crate) fn sum_open(&self, whose: Whose, id: &str, period: Period) -> Counters {
         let mut sum = Counters::default();
-        let Some(number) = self.actors(role).number(id) else { return sum };
-        for (_, role_day) in self.open_days(role, period) {
+        let Some(number) = self.number(whose, id) else { return sum };
+        for (_, role_day) in self.open_days(whose, period) {
             if let Some(entry) = role_day.get(number) {
                 sum.merge(&entry.counters);
             }
@@ -214,16 +296,16 @@ impl State {
         sum
     }
 
-    /// The open days of `period`, in order, as far as `role` goes.
+    /// The open days of `period`, in order, as far as `whose` entries go.
     pub(crate) fn open_days(
         &self,
-        role: Role,
+        whose: Whose,
         period: Period,
     ) -> impl Iterator<Item = (Day, &RoleDay)> {
         self.open
             .iter()
             .filter(move |(day, _)| period.contains(**day))
-            .filter_map(move |(day, open)| Some((*day, open.roles.get(role.index())?.as_ref())))
+            .filter_map(move |(day, open)| Some((*day, open.kinds.get(whose.index())?.as_ref())))
     }
 }
 
@@ -258,6 +340,6 @@ impl Fold<'_> {
     }
 }
 
-fn at(day: Day, role: Role, place: u32) -> Dirty {
-    Dirty { day, role, place }
+fn at(day: Day, whose: Whose, place: u32) -> Dirty {
+    Dirty { day, whose, place }
 }

@@ -2,10 +2,13 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `a`, role, actor number u32 | an id known: its text. Numbers run from 1 without gaps |
+//! | `a`, role, actor number u32 | an id known: its text. Numbers run from 1 without gaps. Role 4 is that of fallback references |
 //! | `d`, day u16 | a day that is or was closed: 1 closed or 0 reopened, generation u32, length of its file u64, checksum of its footer u32 |
 //! | `e`, day u16, role, actor number u32 | an entry of an open day: [`Counters`] |
-//! | `m` | watermark u64, actors_max u32, newest day + 1 as u32 (0: none) |
+//! | `m` | watermark u64, actors_max u32, newest day + 1 as u32 (0: none); the last record whose figures are not complete u64 |
+//!
+//! In version 1 of the catalog there are no references, and `m` ends before its last field: figures are
+//! not complete up to its watermark.
 //!
 //! Numbers in keys are big-endian, so that keys sort by them; in values little-endian.
 
@@ -14,16 +17,17 @@ use std::sync::Arc;
 
 use crate::catalog::Mark;
 use crate::day::Day;
+use crate::summary::Counters;
 use crate::summary::actors::OTHER_NUMBER;
 use crate::summary::day_files::ClosedDay;
 use crate::summary::state::State;
-use crate::summary::{ActorId, Counters, Role};
+use crate::summary::whose::Whose;
 
 pub(crate) const META_KEY: &[u8] = b"m";
 
-pub(crate) fn actor_key(role: Role, number: u32) -> [u8; 6] {
+pub(crate) fn actor_key(whose: Whose, number: u32) -> [u8; 6] {
     let [a, b, c, d] = number.to_be_bytes();
-    [b'a', role as u8, a, b, c, d]
+    [b'a', whose.number(), a, b, c, d]
 }
 
 pub(crate) fn day_key(day: Day) -> [u8; 3] {
@@ -31,13 +35,20 @@ pub(crate) fn day_key(day: Day) -> [u8; 3] {
     [b'd', a, b]
 }
 
-pub(crate) fn entry_key(day: Day, role: Role, number: u32) -> [u8; 8] {
+pub(crate) fn entry_key(day: Day, whose: Whose, number: u32) -> [u8; 8] {
     let ([x, y], [a, b, c, d]) = (day.0.to_be_bytes(), number.to_be_bytes());
-    [b'e', x, y, role as u8, a, b, c, d]
+    [b'e', x, y, whose.number(), a, b, c, d]
 }
 
 /// The watermark and what else is not per entry.
 pub(crate) fn meta_value(state: &State) -> Vec<u8> {
+    let mut value = meta_of_figures(state);
+    value.extend_from_slice(&state.complete_after.to_le_bytes());
+    value
+}
+
+/// Of that, what two folds of the same records have in common, whichever versions folded them.
+pub(crate) fn meta_of_figures(state: &State) -> Vec<u8> {
     let newest = state.newest.map_or(0, |day| u32::from(day.0) + 1);
     let mut value = state.watermark.to_le_bytes().to_vec();
     value.extend_from_slice(&state.actors_max.to_le_bytes());
@@ -100,10 +111,9 @@ impl Loader {
     }
 
     fn take_actor(&mut self, role: u8, number: &[u8], id: &[u8]) -> Option<()> {
-        let role = Role::from_number(role)?;
-        let id = ActorId::parse(role, std::str::from_utf8(id).ok()?)?;
+        let whose = Whose::from_number(role)?;
         let number = u32::from_be_bytes(number.try_into().ok()?);
-        let given = self.state.actors.get_mut(role.index())?.number_or_add(&id, u32::MAX);
+        let given = self.state.take_id(whose, std::str::from_utf8(id).ok()?)?;
         (given == number && number != OTHER_NUMBER).then_some(())
     }
 
@@ -135,20 +145,25 @@ impl Loader {
         mark: Mark,
     ) -> Option<()> {
         let day = Day(u16::from_be_bytes(day));
-        let role = Role::from_number(role)?;
+        let whose = Whose::from_number(role)?;
         let number = u32::from_be_bytes(number.try_into().ok()?);
-        self.state.actors(role).id(number)?;
+        self.state.id(whose, number)?;
         let counters = Counters::decode(value)?;
         let open = self.state.open.entry(day).or_default();
-        open.role_mut(role).add(number, counters, Some(mark));
+        open.kind_mut(whose).add(number, counters, Some(mark));
         Some(())
     }
 
     fn take_meta(&mut self, value: &[u8], mark: Mark) -> Option<()> {
         let (watermark, rest) = value.split_first_chunk()?;
         let (actors_max, rest) = rest.split_first_chunk()?;
-        let newest = u32::from_le_bytes(rest.try_into().ok()?);
+        let (newest, rest) = rest.split_first_chunk()?;
+        let newest = u32::from_le_bytes(*newest);
         self.state.watermark = u64::from_le_bytes(*watermark);
+        self.state.complete_after = match rest {
+            [] => self.state.watermark,
+            rest => u64::from_le_bytes(rest.try_into().ok()?),
+        };
         self.state.actors_max = u32::from_le_bytes(*actors_max);
         self.state.newest = match newest.checked_sub(1) {
             Some(day) => Some(Day(u16::try_from(day).ok()?)),

@@ -15,6 +15,7 @@ use crate::id::Watermark;
 use crate::summary::actors::OTHER_NUMBER;
 use crate::summary::board::{Board, ClosedDays};
 use crate::summary::state::State;
+use crate::summary::whose::Whose;
 use crate::summary::{ActorId, Counters, Period, QueryError, Role};
 
 const ALWAYS: Period = Period { first: None, last: None };
@@ -80,8 +81,8 @@ impl Board {
                 continue;
             }
             let mut of_day: Vec<(ActorId, Counters)> = Vec::new();
-            self.day_file(*day, *file)?.scan(kept.role, None, |id, figures| {
-                of_day.push((id, Counters::decode(figures)?));
+            self.day_file(*day, *file)?.scan(Whose::Actor(kept.role), None, |id, figures| {
+                of_day.push((ActorId::parse(kept.role, id)?, Counters::decode(figures)?));
                 Some(std::ops::ControlFlow::Continue(()))
             })?;
             let places: Vec<usize> = self.read(|state| {
@@ -100,7 +101,7 @@ impl Board {
 
 fn with_open_days(state: &State, kept: &ClosedTotals) -> Totals {
     let mut sums = kept.sums.clone();
-    for (_, role_day) in state.open_days(kept.role, ALWAYS) {
+    for (_, role_day) in state.open_days(Whose::Actor(kept.role), ALWAYS) {
         for entry in &role_day.entries {
             add(&mut sums, kept.place(entry.number), &entry.counters);
         }

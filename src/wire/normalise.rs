@@ -49,6 +49,14 @@ pub fn normalise_id<'a>(id: &'a str, arena: &'a Bump) -> &'a str {
     id
 }
 
+/// A text that keeps its case in normal form, for look-ups.
+#[must_use]
+pub fn normalise_text<'a>(text: &'a str, arena: &'a Bump) -> &'a str {
+    let mut text = text;
+    Normaliser::new(arena).text(&mut text);
+    text
+}
+
 /// An LRN in normal form: trimmed.
 #[must_use]
 #[inline]

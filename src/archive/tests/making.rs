@@ -41,7 +41,8 @@ pub(super) struct GivenBatch {
 #[derive(Debug, Clone)]
 pub(super) enum GivenEntry {
     Declaration(Box<Expected>),
-    Replay(Ordinal, Outcome, String),
+    /// First ordinal and answer; IOSS number and fallback reference.
+    Replay(Ordinal, Outcome, [String; 2]),
 }
 
 /// What is to be read back of a declaration.
@@ -137,12 +138,14 @@ impl Maker {
             index: index as u32,
             lodger: &lodger(),
             ioss_number: view.ioss_number,
+            fallback_reference: view.fallback.reference,
             first_ordinal,
             replay_of,
             judged_at: AT,
         };
         writer.replay(day, &row)?;
-        Ok(GivenEntry::Replay(first_ordinal, replay_of, view.ioss_number.to_owned()))
+        let texts = [view.ioss_number, view.fallback.reference].map(str::to_owned);
+        Ok(GivenEntry::Replay(first_ordinal, replay_of, texts))
     }
 
     fn declaration(
@@ -208,7 +211,7 @@ impl Maker {
             line_values: items.map(|at| values.get(at).copied().flatten()).collect(),
             findings: found.list.iter().map(|finding| (*finding, value(finding))).collect(),
             digests,
-            facts: Facts::of(view, &judgement, values, found.list),
+            facts: Facts::of(view, &judgement, values, found.list, AT),
             check,
             law_day,
         })))
@@ -262,11 +265,11 @@ pub(super) fn assert_same(archive: &Archive, set: &Set, given: &[GivenBatch]) {
                     assert_eq!(found.ordinal.0, given.first_ordinal + index as u64);
                     same_declaration(&found, expected);
                 }
-                (Entry::Replay(found), GivenEntry::Replay(first, outcome, ioss)) => {
+                (Entry::Replay(found), GivenEntry::Replay(first, outcome, texts)) => {
                     assert_eq!((found.index as usize, found.record), (index, batch.record));
                     assert_eq!(found.ordinal.0, given.first_ordinal + index as u64);
                     assert_eq!((found.first_ordinal, found.replay_of), (*first, *outcome));
-                    assert_eq!(found.ioss_number, ioss);
+                    assert_eq!([found.ioss_number, found.fallback_reference], *texts);
                     assert_eq!(
                         (found.declarant, found.representative),
                         (lodger().declarant, "nobody")
@@ -290,8 +293,9 @@ fn same_declaration(found: &DeclarationEntry<'_>, expected: &Expected) {
     assert_eq!((found.check, found.law_day), (expected.check, expected.law_day));
     assert_eq!((found.lodger, found.law), (lodger(), 3));
     same_findings(found.findings, &expected.findings);
-    let DeclarationEntry { declaration, judgement, line_values, findings, .. } = found;
-    assert_eq!(Facts::of(declaration, judgement, line_values, findings.list), expected.facts);
+    let DeclarationEntry { declaration, judgement, line_values, findings, judged_at, .. } = found;
+    let facts = Facts::of(declaration, judgement, line_values, findings.list, *judged_at);
+    assert_eq!(facts, expected.facts);
 }
 
 /// What is found under each ordinal is what was given.

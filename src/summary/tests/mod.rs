@@ -3,6 +3,7 @@
 
 mod damage;
 mod model;
+mod older;
 mod reading;
 mod snapshot;
 mod totals;

@@ -11,6 +11,7 @@ use super::*;
 struct Lodged {
     outcome: Outcome,
     number: Option<u32>,
+    reference: Option<u32>,
     facts: Facts,
     reasons: Vec<Reason>,
 }
@@ -44,11 +45,15 @@ fn any_lodged() -> impl Strategy<Value = Lodged> {
     let reasons = prop::sample::select(Reason::ALL);
     let amounts = (0..20_000_u64, 0..9_u64, 0..50_000_000_u64, 1..6_u32, 0..6_u32);
     let chapters = prop::collection::btree_map(0..100_u8, 1..9_u16, 0..7);
-    let parts = (0..3_u32, 0..3_u32, any::<[bool; 3]>(), chapters);
+    const DELAYS_FOUND: [Delay; 5] =
+        [Delay::Hour, Delay::Hours4, Delay::Hours24, Delay::Hours72, Delay::Days7];
+    let fallback = (prop::option::of(0..4_u32), prop::sample::select(&DELAYS_FOUND[..]));
+    let parts = (0..3_u32, 0..3_u32, any::<[bool; 3]>(), chapters, fallback);
     let reasons = prop::collection::vec(reasons, 0..4);
     (outcome, prop::option::of(0..6_u32), amounts, parts, reasons).prop_map(
         |(outcome, number, (value, duty, mass, lines, f48), parts, reasons)| {
-            let (part, other_part, [gift, free_transport, ioss_hit], chapters) = parts;
+            let (part, other_part, [gift, free_transport, ioss_hit], chapters, fallback) = parts;
+            let (reference, delay) = fallback;
             // What comes of findings comes with findings.
             let found = !reasons.is_empty();
             let if_found = |number: u32| if found { number } else { 0 };
@@ -70,8 +75,10 @@ fn any_lodged() -> impl Strategy<Value = Lodged> {
                 gift,
                 free_transport,
                 ioss_hit: ioss_hit && found,
+                // One has a moment that is none.
+                delay: reference.filter(|n| *n > 0).map(|_| delay),
             };
-            Lodged { outcome, number, facts, reasons }
+            Lodged { outcome, number, reference, facts, reasons }
         },
     )
 }
@@ -102,7 +109,17 @@ type Figures = BTreeMap<String, u64>;
 struct Model {
     figures: BTreeMap<(Role, String, Day), Figures>,
     known: BTreeSet<(Role, String)>,
+    /// By declarant, reference and day.
+    referred: BTreeMap<(String, String, Day), Figures>,
+    /// Those that are known, `(other)` of each declarant included.
+    references: BTreeSet<(String, String)>,
     actors_max: Option<usize>,
+}
+
+fn reference(n: u32) -> FallbackReference {
+    // Two of the same beginning, and one that is not ASCII.
+    let text = ["outage", "outage 2", "\u{e9}t\u{e9}", "O"][n as usize];
+    FallbackReference::parse(text).unwrap()
 }
 
 impl Model {
@@ -119,7 +136,31 @@ impl Model {
                 }
                 figures.retain(|_, figure| *figure != 0);
             }
+            let Some(n) = lodged.reference else { continue };
+            let declarant = self.admit(Role::Declarant, eori(declarant).to_string());
+            let reference = self.admit_reference(&declarant, reference(n).as_str());
+            let figures = self.referred.entry((declarant, reference, on)).or_default();
+            for (name, more) in
+                contribution(lodged).into_iter().filter(|(name, _)| is_referred(name))
+            {
+                *figures.entry(name).or_default() += more;
+            }
+            figures.retain(|_, figure| *figure != 0);
         }
+    }
+
+    fn admit_reference(&mut self, declarant: &str, reference: &str) -> String {
+        if declarant == OTHER {
+            return OTHER.to_owned();
+        }
+        let key = (declarant.to_owned(), reference.to_owned());
+        let has_room = self.references.len() < self.actors_max.unwrap_or(100_000);
+        if self.references.contains(&key) || has_room {
+            self.references.insert(key);
+            return reference.to_owned();
+        }
+        self.references.insert((declarant.to_owned(), OTHER.to_owned()));
+        OTHER.to_owned()
     }
 
     fn admit(&mut self, role: Role, id: String) -> String {
@@ -132,6 +173,12 @@ impl Model {
             "(other)".to_owned()
         }
     }
+}
+
+fn is_referred(name: &str) -> bool {
+    let plain =
+        ["accepted", "rejected", "replayed", "conflicts", "accepted_lines", "intrinsic_value"];
+    plain.contains(&name) || name.starts_with("delay ")
 }
 
 fn contribution(lodged: &Lodged) -> Vec<(String, u64)> {
@@ -168,6 +215,7 @@ fn contribution(lodged: &Lodged) -> Vec<(String, u64)> {
         ("restricted_lines", f.restricted_lines.into()),
     ]);
     let mut all: Vec<_> = all.into_iter().map(|(name, more)| (name.to_owned(), more)).collect();
+    all.extend(f.delay.map(|delay| (format!("delay {}", delay as usize), 1)));
     if lodged.outcome == Outcome::Accepted {
         let euros = f.intrinsic_value.div_ceil(100).clamp(1, 155);
         all.push((format!("bucket {}", (euros - 1) / 5), 1));
@@ -213,6 +261,7 @@ fn named(c: &Counters) -> Figures {
     .into();
     let buckets = c.value_histogram.iter().enumerate();
     all.extend(buckets.map(|(n, count)| (format!("bucket {n}"), *count)));
+    all.extend(c.delays.iter().enumerate().map(|(n, count)| (format!("delay {n}"), *count)));
     for count in c.reasons() {
         all.push((format!("{} declarations", count.reason), count.declarations));
         all.push((format!("{} findings", count.reason), count.findings));
@@ -229,6 +278,9 @@ fn event(step: &Step) -> Option<Event> {
             for lodged in declarations {
                 let findings: Vec<_> = lodged.reasons.iter().map(|r| finding(*r)).collect();
                 delta.add(lodged.outcome, &lodged.facts, &findings, lodged.number.map(ioss));
+                if let Some(n) = lodged.reference {
+                    delta.refer(lodged.outcome, &lodged.facts, &reference(n));
+                }
             }
             Some(Event::Batch(delta))
         }
@@ -350,10 +402,50 @@ proptest! {
             prop_assert_eq!(listed, expected);
         }
 
+        // Each declarant's references by day and together, in pages of 2.
+        let mut declarants: BTreeMap<String, BTreeMap<String, Figures>> = BTreeMap::new();
+        for ((declarant, reference, on), figures) in &model.referred {
+            let only = Period { first: Some(*on), last: Some(*on) };
+            let found = references(&kept, declarant, Some(reference), only);
+            prop_assert_eq!(found, BTreeMap::from([(reference.clone(), figures.clone())]));
+            let of_declarant = declarants.entry(declarant.clone()).or_default();
+            let all = of_declarant.entry(reference.clone()).or_default();
+            for (name, figure) in figures {
+                *all.entry(name.clone()).or_default() += figure;
+            }
+        }
+        for (declarant, expected) in declarants {
+            prop_assert_eq!(references(&kept, &declarant, None, Period::default()), expected);
+        }
+
         // Bit for bit what a fold gives that neither stopped nor closed anything.
         let mut straight = Kept::with(&journal);
         prop_assert_eq!(kept.digest(), straight.digest());
         kept.fold().verify_day_files().unwrap();
+    }
+}
+
+/// All of a declarant's, by reference.
+fn references(
+    kept: &Kept,
+    declarant: &str,
+    reference: Option<&String>,
+    period: Period,
+) -> BTreeMap<String, Figures> {
+    let declarant = ActorId::parse(Role::Declarant, declarant).unwrap();
+    let (reference, after) = (reference.cloned(), None);
+    let mut query = ReconciliationsQuery { declarant, reference, period, after, page_size: 2 };
+    let mut all = BTreeMap::new();
+    loop {
+        let page = kept.board().reconciliations(&query).unwrap().0.unwrap();
+        assert!(page.of.len() <= 2 && page.of.is_sorted_by(|a, b| a.reference < b.reference));
+        for one in page.of {
+            assert!(!one.counters.is_empty());
+            let before = all.insert(one.reference.clone(), named(&one.counters));
+            assert_eq!(before, None, "{} comes twice", one.reference);
+        }
+        let Some(next) = page.next else { return all };
+        query.after = Some(next);
     }
 }
 
