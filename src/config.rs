@@ -72,7 +72,8 @@ pub struct Config {
     pub batch_id_characters_max: usize,
     /// An answer stays below this: 4 MiB is the limit of most clients.
     pub answer_bytes_max: ByteSize,
-    /// Actors of a role that are counted apart; later ones fold into `(other)`.
+    /// Actors of a role that are counted apart; later ones fold into `(other)`. So many fallback references
+    /// as well, of all declarants together; later ones fold into `(other)` of their declarant.
     pub actors_max: u32,
     /// Threads that judge. 0: one for each processor.
     pub workers: usize,

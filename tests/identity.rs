@@ -239,6 +239,12 @@ impl Client {
         came(ComplianceClient::new(self.channel().await).list_actor_summaries(request).await)
     }
 
+    async fn reconciliations(&self, declarant: &str) -> Came {
+        let declarant = declarant.to_owned();
+        let request = v1::ListReconciliationsRequest { declarant, ..Default::default() };
+        came(ComplianceClient::new(self.channel().await).list_reconciliations(request).await)
+    }
+
     async fn watch(&self, ids: &[&str]) -> Came {
         let actor_ids = ids.iter().map(|&id| id.to_owned()).collect();
         let role = v1::ActorRole::Declarant.into();
@@ -307,6 +313,8 @@ async fn everything(client: &Client, lrn: &str, mrns: [&str; 2]) -> Vec<(&'stati
     note("watch own", client.watch(&[OWN]).await);
     note("watch both", client.watch(&[OWN, OTHER]).await);
     note("watch all", client.watch(&[]).await);
+    note("reconciliations own", client.reconciliations(OWN).await);
+    note("reconciliations other", client.reconciliations(OTHER).await);
     note("reasons", client.reasons().await);
     note("reflection", client.reflection().await);
     note("health", client.health().await);
@@ -349,15 +357,19 @@ async fn each_role_does_what_it_may_and_nothing_else() {
     let operator = secured.client(&server, "operator");
     let supervisor = with_token(&supervisor);
     //                                            lodge refer. MRN summary list watch rest
-    assert_codes("declarant", &everything(&own, "A", mrns).await, ".xx .xx .? .xxx x .xx ...");
-    assert_codes("analyst", &everything(&analyst, "B", mrns).await, "xxx xxx xx ..?? . ... ...");
+    assert_codes("declarant", &everything(&own, "A", mrns).await, ".xx .xx .? .xxx x .xx .x ...");
+    assert_codes("analyst", &everything(&analyst, "B", mrns).await, "xxx xxx xx ..?? . ... .. ...");
     assert_codes(
         "supervisor",
         &everything(&supervisor, "C", mrns).await,
-        "xxx ... .. xxxx x xxx ...",
+        "xxx ... .. xxxx x xxx xx ...",
     );
-    assert_codes("operator", &everything(&operator, "D", mrns).await, "xxx xxx xx xxxx x xxx ...");
-    let nobody = "uuu uuu uu uuuu u uuu uu.";
+    assert_codes(
+        "operator",
+        &everything(&operator, "D", mrns).await,
+        "xxx xxx xx xxxx x xxx xx ...",
+    );
+    let nobody = "uuu uuu uu uuuu u uuu uu uu.";
     let stranger = secured.client(&server, "stranger");
     assert_codes("a stranger", &everything(&stranger, "E", mrns).await, nobody);
     let anonymous = Client::of(&server, &secured.authority.pem, None, None);
@@ -410,6 +422,8 @@ fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     has("supervisor", "read declaration", "NL810000004/FIRST", false);
     has("supervisor", "read declaration", &format!("{} of NL810000004", mrns[1]), false);
     has("analyst", "read summary", "NL810000004", false);
+    has("analyst", "read reconciliations", "NL810000004", false);
+    has("own", "read reconciliations", "NL810000004", true);
     has("analyst", "watch summaries", "every one", false);
     has("analyst", "lodge", "NL810000003", true);
     has("operator", "read summary", "NL810000003", true);

@@ -8,7 +8,7 @@ use crate::id::Watermark;
 use crate::summary::board::{Board, ClosedDays, in_period};
 use crate::summary::references::{ids_of, reference_id};
 use crate::summary::state::State;
-use crate::summary::whose::{EntryId, Whose};
+use crate::summary::whose::Whose;
 use crate::summary::{ActorId, Counters, Period, QueryError, Role};
 
 /// Figures by reference, by the text of the reference.
@@ -76,10 +76,8 @@ impl Wanted {
         let mut ids = BTreeSet::new();
         for (_, entries) in state.open_days(Whose::Reference, period) {
             for entry in &entries.entries {
-                let Some(EntryId::Reference(id)) = state.id(Whose::Reference, entry.number) else {
-                    continue;
-                };
-                if self.has(&id) && ids.insert(id) && ids.len() > self.most {
+                let Some(id) = state.references.id(entry.number) else { continue };
+                if self.has(id) && ids.insert(Arc::clone(id)) && ids.len() > self.most {
                     ids.pop_last();
                 }
             }
