@@ -167,7 +167,7 @@ async fn they_are_told_by_reference_and_period_and_page() {
         table.contains("NOOD-7            6         2         1        2          1     2"),
         "{table}"
     );
-    assert!(table.contains("up to 72 hours                             1\n"), "{table}");
+    assert!(table.contains("up to 72 hours                            1\n"), "{table}");
     for (args, text) in [
         (
             ["--declarant", DECLARANT, "--reference", "NOOD"],

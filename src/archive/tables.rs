@@ -128,3 +128,44 @@ table! {
 /// The folders of all tables.
 pub(crate) const TABLES: [&str; 5] =
     [Batches::NAME, Declarations::NAME, GoodsItems::NAME, Findings::NAME, Replays::NAME];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use std::sync::Arc;
+
+    use arrow_array::RecordBatch;
+    use arrow_schema::Schema;
+
+    use super::*;
+    use crate::archive::column::Columns as _;
+    use crate::archive::entry;
+    use crate::id::Ordinal;
+
+    /// A replay, in a file that has its first so many columns.
+    fn read(columns: usize) -> Result<String, String> {
+        let mut row = Replays::new();
+        row.record.push(1);
+        row.index.push(2);
+        row.declarant.push("NL810000003");
+        row.representative.push("");
+        row.ioss_number.push("");
+        row.first_ordinal.push(3);
+        row.replay_of.push("ACCEPTED");
+        row.judged_at.push(4);
+        row.fallback_reference.push("outage");
+        let fields: Vec<_> = Replays::columns().iter().map(|column| column.field()).collect();
+        let arrays = row.take().unwrap()[..columns].to_vec();
+        let schema = Arc::new(Schema::new(fields[..columns].to_vec()));
+        let read = ReplayColumns::of(&RecordBatch::try_new(schema, arrays).unwrap())?;
+        let replay = entry::replay((&read, 0), Ordinal(5))?;
+        Ok(replay.fallback_reference.to_owned())
+    }
+
+    #[test]
+    fn a_replay_of_before_there_was_a_column_for_it_has_no_reference() {
+        assert_eq!(read(9).as_deref(), Ok("outage"));
+        assert_eq!(read(8).as_deref(), Ok(""));
+        assert!(read(7).unwrap_err().contains("judged_at"));
+    }
+}

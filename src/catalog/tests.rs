@@ -60,6 +60,17 @@ fn what_was_written_comes_back() {
 }
 
 #[test]
+fn one_of_version_1_is_read() {
+    let older = |db: &sled::Db| {
+        let mut header = db.get(HEADER_KEY).unwrap().unwrap().to_vec();
+        header.truncate(header.len() - CRC_BYTES);
+        header[..2].copy_from_slice(&1_u16.to_le_bytes());
+        db.insert(HEADER_KEY, with_crc(HEADER_KEY, &header)).unwrap();
+    };
+    assert_eq!(tampered(older).unwrap().len(), 3);
+}
+
+#[test]
 fn what_is_wrong_is_noticed() {
     let wrong_value = |db: &sled::Db| {
         let mut stored = db.get(b"one").unwrap().unwrap().to_vec();
@@ -77,7 +88,7 @@ fn what_is_wrong_is_noticed() {
     };
     let no_header = |db: &sled::Db| drop(db.remove(HEADER_KEY).unwrap());
     let newer = |db: &sled::Db| {
-        let header = [&2_u16.to_le_bytes()[..], &[0; 32]].concat();
+        let header = [&3_u16.to_le_bytes()[..], &[0; 32]].concat();
         db.insert(HEADER_KEY, with_crc(HEADER_KEY, &header)).unwrap();
     };
     for (tamper, why) in [
@@ -87,7 +98,7 @@ fn what_is_wrong_is_noticed() {
         (&added, "4 entries are not the 3"),
         (&swapped, "checksum"),
         (&no_header, "no header"),
-        (&newer, "version 2"),
+        (&newer, "version 3"),
     ] {
         let reason = tampered(tamper).unwrap_err();
         assert!(reason.contains(why), "{reason}");

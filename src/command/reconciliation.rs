@@ -278,7 +278,7 @@ mod tests {
         for part in [
             "Declarant NL810000003, all days, at watermark 1,234\n",
             "NOOD-7        1,007     1,000         4        2          1     3  2,000  12,345.67\n",
-            "up to 72 hours                             2\n",
+            "up to 72 hours                            2\n",
             "1 references. Late:",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");

@@ -288,8 +288,8 @@ impl Kept {
 /// What a catalog that an older version began does not have.
 fn lacking(after: Watermark) -> String {
     format!(
-        ", as far as the version before folded the first {} of them: figures by fallback reference and \
-         delays count from there on; `waag rebuild` makes those before",
+        ", as far as the version before folded the first {} of them: figures by fallback reference, delays, and \
+         goods by code, description and origin count from there on; `waag rebuild` makes those before",
         after.0
     )
 }

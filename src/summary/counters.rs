@@ -140,6 +140,22 @@ counters! {
     conflicts,
     /// Goods items in them.
     conflict_lines,
+    /// Accepted declarations with an HS code. (From here on since version 2.)
+    hs6_declarations,
+    /// How many different codes each of them has, added up.
+    distinct_hs6,
+    /// Accepted lines with an HS code.
+    hs6_lines,
+    /// Those of them whose code is one for other goods: it ends in 90 or 99.
+    other_hs6_lines,
+    /// Accepted lines with a description.
+    described_lines,
+    /// Those of them whose description names several goods.
+    several_goods_lines,
+    /// Accepted lines with a country of origin.
+    origin_lines,
+    /// Those of them that originate in another country than the exporter's.
+    origin_differs_lines,
 }
 
 impl Counters {
@@ -228,6 +244,14 @@ impl Counters {
         grow(&mut self.below_eur_5_per_kg_lines, facts.below_eur_5_per_kg_lines.into());
         grow(&mut self.implausible_mass_lines, facts.implausible_mass_lines.into());
         grow(&mut self.gifts, facts.gift.into());
+        grow(&mut self.hs6_declarations, (facts.distinct_hs6 > 0).into());
+        grow(&mut self.distinct_hs6, facts.distinct_hs6.into());
+        grow(&mut self.hs6_lines, facts.hs6_lines.into());
+        grow(&mut self.other_hs6_lines, facts.other_hs6_lines.into());
+        grow(&mut self.described_lines, facts.described_lines.into());
+        grow(&mut self.several_goods_lines, facts.several_goods_lines.into());
+        grow(&mut self.origin_lines, facts.origin_lines.into());
+        grow(&mut self.origin_differs_lines, facts.origin_differs_lines.into());
         let non_ioss = facts.f48_lines == 0;
         grow(&mut self.non_ioss, non_ioss.into());
         grow(&mut self.non_ioss_free_transport, (non_ioss && facts.free_transport).into());
@@ -299,7 +323,7 @@ impl Counters {
         }
     }
 
-    fn add_reason(&mut self, reason: Reason, declarations: u64, findings: u64) {
+    pub(super) fn add_reason(&mut self, reason: Reason, declarations: u64, findings: u64) {
         match self.reasons.binary_search_by_key(&reason, |count| count.reason) {
             Ok(place) => {
                 if let Some(count) = self.reasons.get_mut(place) {

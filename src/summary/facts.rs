@@ -5,6 +5,7 @@
 
 use smallvec::SmallVec;
 
+use super::goods::{distinct, hs6, names_several_goods};
 use crate::day::Moment;
 use crate::id::EurCents;
 use crate::rules::Judgement;
@@ -30,6 +31,9 @@ pub(crate) type ChapterLines = SmallVec<[(u8, u16); 4]>;
 /// What one declaration contributes. Which part of it counts depends on the outcome (see
 /// [`super::Counters`]), which is not final when this is made. Indicator numbers (`I-09`) are
 /// those of DOMAIN section 5.
+///
+/// What counts for accepted declarations alone is counted in 16 bits and stops at their end: such a
+/// declaration has at most 9,999 goods items, the most that a rule set may allow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
     /// Euro cents, as compared with the threshold.
@@ -43,15 +47,29 @@ pub struct Facts {
     /// Goods items.
     pub(crate) lines: u32,
     /// Lines whose value could be converted to euro.
-    pub(crate) valued_lines: u32,
+    pub(crate) valued_lines: u16,
     /// I-09: lines with a whole amount above 0 in the invoice currency.
-    pub(crate) round_lines: u32,
+    pub(crate) round_lines: u16,
     /// I-11: lines below EUR 1.
-    pub(crate) below_eur_1_lines: u32,
+    pub(crate) below_eur_1_lines: u16,
     /// I-11: lines below EUR 5 a kilogram.
-    pub(crate) below_eur_5_per_kg_lines: u32,
+    pub(crate) below_eur_5_per_kg_lines: u16,
     /// I-27: lines of implausible mass.
-    pub(crate) implausible_mass_lines: u32,
+    pub(crate) implausible_mass_lines: u16,
+    /// I-12: how many different HS codes the lines have.
+    pub(crate) distinct_hs6: u16,
+    /// Lines with an HS code.
+    pub(crate) hs6_lines: u16,
+    /// I-15: lines whose HS code is one for other goods.
+    pub(crate) other_hs6_lines: u16,
+    /// Lines with a description.
+    pub(crate) described_lines: u16,
+    /// I-12: lines whose description names several goods.
+    pub(crate) several_goods_lines: u16,
+    /// Lines with a country of origin.
+    pub(crate) origin_lines: u16,
+    /// I-23: lines that originate in another country than the exporter's.
+    pub(crate) origin_differs_lines: u16,
     /// Lines under procedure F48 (sale through the import one-stop shop).
     pub(crate) f48_lines: u32,
     /// I-13: lines with a vague description.
@@ -96,8 +114,10 @@ impl Facts {
         for (place, item) in declaration.goods_items.iter().enumerate() {
             let value = line_values.get(place).copied().flatten();
             facts.add_line(item, value, previous_mass_mg);
+            facts.add_goods(item, declaration.exporter.country);
             previous_mass_mg = Some(item.gross_mass_mg);
         }
+        facts.distinct_hs6 = distinct(&declaration.goods_items);
         if !findings.is_empty() {
             facts.add_findings(declaration, findings);
         }
@@ -115,21 +135,38 @@ impl Facts {
         self.lines += 1;
         self.gross_mass_mg = self.gross_mass_mg.saturating_add(mass_mg);
         if let Some(EurCents(cents)) = value {
-            self.valued_lines += 1;
-            self.below_eur_1_lines += u32::from(cents < NOMINAL_CENTS);
+            count_if(&mut self.valued_lines, true);
+            count_if(&mut self.below_eur_1_lines, cents < NOMINAL_CENTS);
             let nominal_for_weight = cents.saturating_mul(MG_PER_CENT_NOMINAL) < mass_mg;
-            self.below_eur_5_per_kg_lines += u32::from(nominal_for_weight);
+            count_if(&mut self.below_eur_5_per_kg_lines, nominal_for_weight);
         }
         let hundredths = item.intrinsic_value.hundredths;
-        self.round_lines += u32::from(hundredths > 0 && hundredths.is_multiple_of(100));
+        count_if(&mut self.round_lines, hundredths > 0 && hundredths.is_multiple_of(100));
         // A line of 0 packages is packed with another one: its mass is in one package at least.
         let packages = u64::from(item.packages.max(1));
         let implausible = mass_mg <= MASS_IMPLAUSIBLY_LOW_MG
             || previous_mass_mg == Some(mass_mg)
             || mass_mg > PACKAGE_IMPLAUSIBLY_HEAVY_MG.saturating_mul(packages);
-        self.implausible_mass_lines += u32::from(implausible);
+        count_if(&mut self.implausible_mass_lines, implausible);
         self.f48_lines += u32::from(item.additional_procedures.contains(&"F48"));
         self.gift |= item.additional_procedures.contains(&"C08");
+    }
+
+    /// What the goods are said to be, and where from.
+    #[inline]
+    fn add_goods(&mut self, item: &GoodsItem<'_>, exporter_country: &str) {
+        if let Some(code) = hs6(item.hs6) {
+            count_if(&mut self.hs6_lines, true);
+            count_if(&mut self.other_hs6_lines, matches!(code % 100, 90 | 99));
+        }
+        if !item.description.is_empty() {
+            count_if(&mut self.described_lines, true);
+            count_if(&mut self.several_goods_lines, names_several_goods(item.description));
+        }
+        if !item.country_of_origin.is_empty() {
+            count_if(&mut self.origin_lines, true);
+            count_if(&mut self.origin_differs_lines, item.country_of_origin != exporter_country);
+        }
     }
 
     fn add_findings(&mut self, declaration: &Declaration<'_>, findings: &[Finding]) {
@@ -161,6 +198,11 @@ impl Facts {
             Err(place) => chapters.insert(place, (chapter, 1)),
         }
     }
+}
+
+#[inline]
+fn count_if(counter: &mut u16, holds: bool) {
+    *counter = counter.saturating_add(holds.into());
 }
 
 /// The HS chapter, 0 to 99: the first two digits of the code.
@@ -231,8 +273,32 @@ mod tests {
             let found =
                 (facts.round_lines, facts.below_eur_1_lines, facts.below_eur_5_per_kg_lines);
             assert_eq!(found, (round, below_1, below_5_per_kg), "{hundredths} {cents:?} {mass_mg}");
-            assert_eq!(facts.valued_lines, u32::from(cents.is_some()));
+            assert_eq!(facts.valued_lines, u16::from(cents.is_some()));
         }
+    }
+
+    #[test]
+    fn goods_are_counted_by_code_description_and_origin() {
+        let line = |hs6, description, country_of_origin| GoodsItem {
+            hs6,
+            description,
+            country_of_origin,
+            ..item(1, 5_000, 1)
+        };
+        let items = vec![
+            line("610990", "Shirt", "CN"),
+            line("610910", "shirt and trousers", "VN"),
+            line("610990", "", ""),
+            line("950699", "Ball+pump", "CN"),
+            // No code, and one line more of those with a description.
+            line("61", "Sand", "CN"),
+        ];
+        let exporter = crate::wire::view::Party { country: "CN", ..Default::default() };
+        let declaration = Declaration { goods_items: items, exporter, ..Declaration::default() };
+        let facts = Facts::of(&declaration, &Judgement::default(), &[None; 5], &[], Moment(0));
+        assert_eq!((facts.distinct_hs6, facts.hs6_lines, facts.other_hs6_lines), (3, 4, 3));
+        assert_eq!((facts.described_lines, facts.several_goods_lines), (4, 2));
+        assert_eq!((facts.origin_lines, facts.origin_differs_lines), (4, 1));
     }
 
     #[test]

@@ -5,13 +5,21 @@
 //! | `rejection_rate` | I-01 | lines of rejected declarations | lines of judged declarations | Wilson |
 //! | `replay_rate` | I-04 | replays | declarations received, replays included | Wilson |
 //! | `conflict_rate` | I-05 | conflicts | declarations received, replays included | Wilson |
+//! | `fallback_within_24h_rate` | I-06, emergency procedure | judged declarations that arrived at most 24 hours after their fallback lodgement | judged declarations with a moment of fallback lodgement, not after their arrival | Wilson |
 //! | `threshold_bunching` | I-07 | 4 × accepted declarations in (145, 150] EUR | those in (125, 145] EUR | none: no proportion |
 //! | `round_price_rate` | I-09, own share | accepted lines whose amount is whole in the invoice currency | accepted lines | Wilson |
 //! | `value_below_eur_1_rate` | I-11 | accepted lines below EUR 1 | accepted lines with a value in euro | Wilson |
 //! | `value_below_eur_5_per_kg_rate` | I-11 | accepted lines below EUR 5 a kilogram | accepted lines with a value in euro | Wilson |
+//! | `hs6_per_consignment` | I-12 | different HS codes of each accepted declaration, added up | accepted declarations with an HS code | none: no proportion |
+//! | `several_goods_rate` | I-12 | accepted lines whose description has a comma, a plus sign or "and" between spaces | accepted lines with a description | Wilson |
 //! | `vague_description_rate` | I-13 | judged lines with DESCRIPTION_STOP_WORD or DESCRIPTION_FORMAT | judged lines | Wilson |
 //! | `hs_mismatch_rate` | I-14 | judged lines with HS_DESCRIPTION_MISMATCH | judged lines | Wilson |
+//! | `other_hs_code_rate` | I-15 | accepted lines whose HS code ends in 90 or 99 | accepted lines with an HS code | Wilson |
 //! | `ioss_number_hit_rate` | I-21 | F48 lines of judged declarations with IOSS_NUMBER_MALFORMED or IOSS_NUMBER_DENIED | F48 lines of judged declarations | Wilson |
+//! | `origin_differs_rate` | I-23 | accepted lines that originate in another country than the exporter's | accepted lines with a country of origin | Wilson |
+//! | `dispatch_from_eu_rate` | I-23 | judged declarations with DISPATCH_FROM_EU | judged declarations | Wilson |
+//! | `sanctions_detour_rate` | I-23 | judged declarations with SANCTIONS_DETOUR | judged declarations | Wilson |
+//! | `sanctioned_country_rate` | I-23 | judged declarations with SANCTIONED_COUNTRY | judged declarations | Wilson |
 //! | `restricted_goods_rate` | I-24 | judged lines with GOODS_RESTRICTED or GOODS_RESTRICTION_POSSIBLE | judged lines | Wilson |
 //! | `restricted_goods_rate:61` | I-24, by HS chapter | judged lines of the chapter with such a finding | judged lines | Wilson |
 //! | `gift_rate` | I-25, share of C08 | accepted declarations with a line under C08 | accepted declarations | Wilson |
@@ -22,9 +30,11 @@
 //! corrected; what the rules object to over judged ones (accepted, rejected, conflict), since much
 //! of it rejects. Replays are in no denominator but that of I-04 and I-05. I-01 by reason is in the
 //! summary's reasons. Where there is nothing to divide by, there is no such indicator: a rate of
-//! nothing says nothing, and no rate is not a rate of 0. All are signals for a conversation, not verdicts.
+//! nothing says nothing, and no rate is not a rate of 0. (So there is none of codes, descriptions and origins over days
+//! that were folded before these were counted.) All are signals for a conversation, not verdicts.
 
-use crate::summary::Counters;
+use crate::rules::finding::Reason;
+use crate::summary::{Counters, late};
 
 /// One indicator with its formula's inputs.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,10 +73,18 @@ pub fn indicators(counters: &Counters) -> Vec<Indicator> {
     let judged = c.judged_lines();
     let received = c.received();
     let (bunched, before) = bunching(counters);
+    let lodged_before = c.delays.into_iter().fold(0, u64::saturating_add);
+    let with_reason =
+        |name, reason| Indicator::proportion(name, declarations(c, reason), c.judged());
     let mut all = vec![
         Indicator::proportion("rejection_rate", c.rejected_lines, judged),
         Indicator::proportion("replay_rate", c.replayed, received),
         Indicator::proportion("conflict_rate", c.conflicts, received),
+        Indicator::proportion(
+            "fallback_within_24h_rate",
+            lodged_before.saturating_sub(late(&c.delays)),
+            lodged_before,
+        ),
         Indicator::ratio("threshold_bunching", bunched, before),
         Indicator::proportion("round_price_rate", c.round_lines, c.accepted_lines),
         Indicator::proportion("value_below_eur_1_rate", c.below_eur_1_lines, c.valued_lines),
@@ -75,9 +93,16 @@ pub fn indicators(counters: &Counters) -> Vec<Indicator> {
             c.below_eur_5_per_kg_lines,
             c.valued_lines,
         ),
+        Indicator::ratio("hs6_per_consignment", c.distinct_hs6, c.hs6_declarations),
+        Indicator::proportion("several_goods_rate", c.several_goods_lines, c.described_lines),
         Indicator::proportion("vague_description_rate", c.vague_lines, judged),
         Indicator::proportion("hs_mismatch_rate", c.mismatch_lines, judged),
+        Indicator::proportion("other_hs_code_rate", c.other_hs6_lines, c.hs6_lines),
         Indicator::proportion("ioss_number_hit_rate", c.ioss_hit_lines, c.f48_lines),
+        Indicator::proportion("origin_differs_rate", c.origin_differs_lines, c.origin_lines),
+        with_reason("dispatch_from_eu_rate", Reason::DispatchFromEu),
+        with_reason("sanctions_detour_rate", Reason::SanctionsDetour),
+        with_reason("sanctioned_country_rate", Reason::SanctionedCountry),
         Indicator::proportion("restricted_goods_rate", c.restricted_lines, judged),
     ];
     for (chapter, lines) in c.restricted_chapters() {
@@ -90,6 +115,12 @@ pub fn indicators(counters: &Counters) -> Vec<Indicator> {
         Indicator::proportion("zero_transport_cost_rate", c.non_ioss_free_transport, c.non_ioss),
     ]);
     all.into_iter().flatten().collect()
+}
+
+/// Judged declarations with `reason`.
+fn declarations(counters: &Counters, reason: Reason) -> u64 {
+    let reasons = counters.reasons().iter();
+    reasons.filter(|count| count.reason == reason).map(|count| count.declarations).sum()
 }
 
 /// I-07: 4 × n(145, 150] and n(125, 145], so that their quotient is about 1 where values do not
@@ -162,8 +193,24 @@ mod tests {
             replayed: 40,
             conflicts: 2,
             conflict_lines: 5,
+            hs6_declarations: 9,
+            distinct_hs6: 12,
+            hs6_lines: 18,
+            other_hs6_lines: 6,
+            described_lines: 17,
+            several_goods_lines: 4,
+            origin_lines: 16,
+            origin_differs_lines: 5,
+            delays: [1, 2, 3, 1, 1, 1],
             ..Counters::default()
         };
+        for (reason, declarations) in [
+            (Reason::DispatchFromEu, 3),
+            (Reason::SanctionsDetour, 2),
+            (Reason::SanctionedCountry, 1),
+        ] {
+            counters.add_reason(reason, declarations, 2 * declarations);
+        }
         for (bucket, count) in [(24, 100), (25, 1), (26, 2), (27, 3), (28, 4), (29, 5), (30, 50)] {
             counters.value_histogram[bucket] = count;
         }
@@ -175,13 +222,21 @@ mod tests {
             ("rejection_rate", 11, 36, true),
             ("replay_rate", 40, 55, true),
             ("conflict_rate", 2, 55, true),
+            ("fallback_within_24h_rate", 6, 9, true),
             ("threshold_bunching", 20, 10, false),
             ("round_price_rate", 1, 20, true),
             ("value_below_eur_1_rate", 2, 19, true),
             ("value_below_eur_5_per_kg_rate", 3, 19, true),
+            ("hs6_per_consignment", 12, 9, false),
+            ("several_goods_rate", 4, 17, true),
             ("vague_description_rate", 8, 36, true),
             ("hs_mismatch_rate", 9, 36, true),
+            ("other_hs_code_rate", 6, 18, true),
             ("ioss_number_hit_rate", 7, 12, true),
+            ("origin_differs_rate", 5, 16, true),
+            ("dispatch_from_eu_rate", 3, 15, true),
+            ("sanctions_detour_rate", 2, 15, true),
+            ("sanctioned_country_rate", 1, 15, true),
             ("restricted_goods_rate", 10, 36, true),
             ("restricted_goods_rate:09", 3, 36, true),
             ("restricted_goods_rate:61", 7, 36, true),
@@ -192,7 +247,7 @@ mod tests {
         let expected: Vec<_> =
             expected.map(|(name, k, n, interval)| (name.to_owned(), k, n, interval)).into();
         assert_eq!(found, expected);
-        let bunching = &indicators(&counters)[3];
+        let bunching = &indicators(&counters)[4];
         assert!(close(bunching.value, 2.0, 1e-12));
     }
 

@@ -38,6 +38,7 @@ mod delta;
 mod error;
 mod facts;
 mod fold;
+mod goods;
 mod indicators;
 mod opening;
 mod page_token;

@@ -178,7 +178,7 @@ fn a_snapshot_of_version_1_is_read_and_one_of_now_keeps_where_figures_begin() {
     let read = || Snapshot::read(&LocalDisk::new(), &archive, &IDENTITY).unwrap().unwrap();
     assert_eq!(read().complete_after, 8);
     assert_eq!(read().state().unwrap().complete_after, 8);
-    assert_eq!(read().ids[3].len(), 2, "of the declarants of records 9 to 12");
+    assert_eq!(read().ids[3].len(), 3, "of the declarants of records 9 to 12");
 
     let mut bytes = vec![0; 4];
     bytes.extend(1_u32.to_le_bytes());

@@ -165,10 +165,10 @@ fn every_bit_and_the_length_are_covered_and_a_newer_one_is_refused_by_name() {
         bytes[..4].copy_from_slice(&check.to_le_bytes());
         read(&bytes).unwrap_err().to_string()
     };
-    assert!(with(4, 2).contains("format version 2"));
+    assert!(with(4, 3).contains("format version 3"));
     assert!(with(8, b'X').contains("no snapshot"));
     assert!(with(16, 9).contains("another data folder"));
-    assert!(with(48, 9).contains("does not add up"));
+    assert!(with(56, 9).contains("does not add up"));
 }
 
 #[test]
