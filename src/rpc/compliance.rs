@@ -140,7 +140,7 @@ impl Compliance for ComplianceService {
         let period = period(&asked)?;
         let caller = self.guard.caller(&extensions)?;
         let target = format!("{} {id}", name_of(role));
-        let allowed = caller.who().may_read_summary(role, &id.to_string());
+        let allowed = caller.who().may_read_summary(role, id.as_str());
         self.guard.reads(&caller, READ, target, allowed).await?;
         let place = self.reader.place()?;
         self.reach(at_least, &metadata).await?;

@@ -58,7 +58,7 @@ pub(super) fn may_watch(
 ) -> Result<(), Denied> {
     match named {
         None => who.may_read_all_summaries(),
-        Some(ids) => ids.iter().try_for_each(|id| who.may_read_summary(role, &id.to_string())),
+        Some(ids) => ids.iter().try_for_each(|id| who.may_read_summary(role, id.as_str())),
     }
 }
 

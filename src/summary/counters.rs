@@ -544,11 +544,8 @@ mod tests {
         // As many counters and buckets as it had, at their largest.
         assert_eq!(
             bytes[..=(23 + 31) * 10],
-            [
-                &[1][..],
-                &vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1].repeat(23 + 31)
-            ]
-            .concat()
+            [&[1][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1].repeat(23 + 31)]
+                .concat()
         );
         assert_eq!(Counters::decode(&bytes), Some(counters));
         assert_eq!(Counters::decode_accepted_lines(&bytes), Some(u64::MAX));
