@@ -261,3 +261,80 @@ async fn an_export_is_whole_or_told_not_to_be() {
     fails(&again, "damaged");
     assert!(!again.join("export.json").exists());
 }
+
+/// What stands in a CSV file of a value that [`rows`] read from a Parquet file.
+fn as_csv(column: &str, value: &Value) -> String {
+    let moment = |at: i64| format!("{:.3}", jiff::Timestamp::from_millisecond(at).unwrap());
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(days) if column == "lodged_day" => {
+            moment(days.as_i64().unwrap() * 86_400_000)[..10].to_owned()
+        }
+        Value::Number(at) if column.ends_with("_at") => moment(at.as_i64().unwrap()),
+        other => other.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn csv_says_what_parquet_says() {
+    let (outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let mut odd = declaration("ODD");
+    odd.goods_items[0].description = "Cups, \"blue\";\r\nand é".into();
+    let declarations = vec![
+        declaration("GOOD"),
+        odd,
+        with_value("DEAR", 15_001),
+        gift("GIFT"),
+        fallback("LATE", 30),
+    ];
+    lodge(&server, batch("first", declarations.clone())).await;
+    lodge(&server, batch("again", declarations)).await;
+    assert_eq!(server.stop().await, 0);
+
+    let (parquet, csv) = (outer.path().join("parquet"), outer.path().join("csv"));
+    let told = export(&data, &parquet, &["--memory-max", "256MiB"]);
+    let told_csv = export(&data, &csv, &["--memory-max", "256MiB", "--format", "csv"]);
+    assert_eq!((&told["format"], &told_csv["format"]), (&json!("parquet"), &json!("csv")));
+    for (place, table) in
+        ["batches", "declarations", "goods_items", "findings", "replays"].into_iter().enumerate()
+    {
+        let expected = rows(&parquet, table);
+        let files = reading::files(&csv, table);
+        let mut found = Vec::new();
+        for (_, path) in &files {
+            assert_eq!(path.extension().unwrap(), "csv");
+            let mut reader = csv::Reader::from_path(path).unwrap();
+            let names = reader.headers().unwrap().clone();
+            found.extend(reader.records().map(|record| (names.clone(), record.unwrap())));
+        }
+        assert!(!expected.is_empty() && expected.len() == found.len(), "{table}");
+        for (row, (names, record)) in expected.iter().zip(&found) {
+            assert_eq!(names.len(), row.len(), "{table}");
+            for (name, field) in names.iter().zip(record) {
+                assert_eq!(field, as_csv(name, &row[name]), "{table} {name}");
+            }
+        }
+        let bytes: u64 = files.iter().map(|(_, path)| path.metadata().unwrap().len()).sum();
+        assert_eq!(told_csv["tables"][place]["bytes"], bytes, "{table}");
+    }
+
+    let some = outer.path().join("some");
+    let only = ["--table", "replays", "--table", "batches", "--memory-max", "256MiB"];
+    let told = export(&data, &some, &only);
+    let names = |told: &Value| -> Vec<Value> {
+        told["tables"].as_array().unwrap().iter().map(|table| table["table"].clone()).collect()
+    };
+    assert_eq!(names(&told), ["batches", "replays"]);
+    let mut there: Vec<_> = std::fs::read_dir(&some)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    there.sort();
+    assert_eq!(there, ["batches", "export.json", "replays"]);
+    let wrong = waag(&["export", "--to", "x", "--table", "lines"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let log = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(log.contains("lines") && log.contains("goods_items"), "{log}");
+}

@@ -215,6 +215,7 @@ mod checked_file;
 mod checking;
 mod column;
 mod copying;
+mod csv_file;
 mod cursor;
 mod encoder;
 mod entry;
@@ -239,6 +240,7 @@ mod tests;
 mod writer;
 
 pub use checking::Checked;
+pub use csv_file::write_csv;
 pub use entry::{BatchEntry, DeclarationEntry, Entry, ReplayEntry};
 pub use error::ArchiveError;
 pub use find::{Found, FoundDeclaration};
@@ -249,6 +251,7 @@ pub use scan::Records;
 pub use set::{FileEntry, OtherRecord, Part, Set};
 pub use set_writer::SetWriter;
 pub use store::{Archive, DaysDropped, Opened, Options};
+pub use tables::TABLES;
 pub use takes_rows::TakesRows;
 pub use writer::{ArchiveWriter, TableTotals};
 

@@ -126,7 +126,7 @@ table! {
 }
 
 /// The folders of all tables.
-pub(crate) const TABLES: [&str; 5] =
+pub const TABLES: [&str; 5] =
     [Batches::NAME, Declarations::NAME, GoodsItems::NAME, Findings::NAME, Replays::NAME];
 
 #[cfg(test)]

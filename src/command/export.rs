@@ -1,17 +1,19 @@
-//! `waag export`: the archive's tables as Parquet files, for tools of analysts.
+//! `waag export`: the archive's tables as Parquet or CSV files, for tools of analysts.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::show::{Table, thousands};
 use super::verify::FolderArgs;
 use super::{Failure, output};
+use crate::archive::TABLES;
 use crate::day::Day;
-use crate::ingest::export::{Export, WHOLE, export};
+use crate::ingest::export::{Export, Format, WHOLE, Wanted, export};
 
-/// Write all that was lodged as Parquet files, for DuckDB, Polars, pandas and the like
+/// Write all that was lodged as Parquet or CSV files, for DuckDB, Polars, pandas and the like
 ///
 /// Five tables, each a folder of files by day of arrival (day=2026-11-22): batches, declarations
 /// (accepted, rejected and conflicting ones, with their answers), goods_items, findings and
@@ -28,6 +30,7 @@ use crate::ingest::export::{Export, WHOLE, export};
 ///
 ///   waag export --to 2026
 ///   waag export --data-dir /srv/waag --to november --days 2026-11-01..2026-11-30
+///   waag export --to found --table findings --format csv
 ///   duckdb -c "SELECT declarant, outcome, count(*) FROM 'november/declarations/*/*.parquet'
 ///              GROUP BY ALL ORDER BY ALL"
 #[derive(Debug, Args)]
@@ -43,6 +46,37 @@ pub struct ExportArgs {
     /// Days of arrival, first and last included; either may be left out, and one day may stand alone
     #[arg(long, value_name = "A..B", value_parser = days)]
     days: Option<(Day, Day)>,
+
+    /// A table, instead of all; may be given again
+    #[arg(long = "table", value_name = "TABLE", value_parser = PossibleValuesParser::new(TABLES))]
+    tables: Vec<String>,
+
+    /// What the files are. CSV has the day of arrival as a column, lists as JSON, NULL as nothing
+    #[arg(long, value_enum, default_value_t)]
+    format: FileFormat,
+}
+
+/// What the files are.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum FileFormat {
+    #[default]
+    Parquet,
+    Csv,
+}
+
+impl ExportArgs {
+    fn wanted(&self) -> Wanted {
+        let is_wanted =
+            |table: &&str| self.tables.is_empty() || self.tables.iter().any(|own| own == table);
+        Wanted {
+            days: self.days.unwrap_or((Day(0), Day(u16::MAX))),
+            tables: TABLES.into_iter().filter(is_wanted).collect(),
+            format: match self.format {
+                FileFormat::Parquet => Format::Parquet,
+                FileFormat::Csv => Format::Csv,
+            },
+        }
+    }
 }
 
 /// Reads `2026-11-01..2026-11-30` for clap.
@@ -70,11 +104,10 @@ pub fn run(args: &ExportArgs) -> Result<(), Failure> {
     let config = args.folder.config()?;
     let bar = progress();
     let shown = bar.clone();
-    let days = args.days.unwrap_or((Day(0), Day(u16::MAX)));
     let exported = export(
         &config,
         &args.to,
-        days,
+        &args.wanted(),
         Box::new(move |progress| shown.set_position(progress.declarations)),
     );
     bar.finish_and_clear();

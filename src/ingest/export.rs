@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::archivist::Archivist;
 use super::data_folder::DataFolder;
 use super::engine::folders;
+use super::export_tables::finish_tables;
 use super::laws::Laws;
 use super::options;
 use super::prepare::{Bounds, Preparer};
@@ -32,11 +33,35 @@ use crate::wire::digest::Keys;
 /// The file that only a whole export has.
 pub const WHOLE: &str = "export.json";
 
+/// The files of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// As in the archive.
+    #[default]
+    Parquet,
+    /// A row of names, then rows of texts: see [`crate::archive::write_csv`].
+    Csv,
+}
+
+/// What is to be exported.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// What arrived on the first to the last of these days.
+    pub days: (Day, Day),
+    /// The tables: some of [`crate::archive::TABLES`].
+    pub tables: Vec<&'static str>,
+    /// Of their files.
+    pub format: Format,
+}
+
 /// What was exported; also what [`WHOLE`] says.
 #[derive(Debug, Serialize)]
 pub struct Export {
     /// Version of tables and columns.
     pub archive_format: u32,
+    /// Of the files.
+    pub format: Format,
     /// Records of the journal that were read: a summary at this watermark has the same figures.
     pub records: u64,
     /// The first day on which something exported arrived.
@@ -48,7 +73,7 @@ pub struct Export {
     /// Names and streets of private persons stand in clear.
     pub personal_data: bool,
     /// What was written, table by table.
-    pub tables: [TableTotals; 5],
+    pub tables: Vec<TableTotals>,
 }
 
 /// Why there is no export.
@@ -79,17 +104,20 @@ pub enum ExportError {
     },
 }
 
-/// Writes the archive of the data folder of `config` to the folder `to`, of the days from the first
-/// to the last of `days`.
+/// Writes what is `wanted` of the archive of the data folder of `config` to the folder `to`.
+///
+/// All tables are written as they are archived, and those that are not wanted removed, before files are
+/// made CSV one by one: so the disk holds at most one file twice.
 ///
 /// # Errors
 /// See [`ExportError`].
 pub fn export(
     config: &Config,
     to: &Path,
-    days: (Day, Day),
+    wanted: &Wanted,
     mut progress: Box<dyn FnMut(&Progress) + Send>,
 ) -> Result<Export, ExportError> {
+    let days = wanted.days;
     let opened = DataFolder::of(config)?;
     make_empty(to, &config.data_dir)?;
     let secrets = &opened.secrets;
@@ -137,15 +165,17 @@ pub fn export(
     .map_err(StartError::from)?;
     let records = Watermark(seen.records);
     export.end_range(records).map_err(StartError::from)?;
+    let tables = finish_tables(to, export.totals(), wanted)?;
     let day = |day: Day| day.to_string();
     let told = Export {
         archive_format: FORMAT_VERSION,
+        format: wanted.format,
         records: records.0,
         first_day: export.days().map(|(first, _)| day(first)),
         last_day: export.days().map(|(_, last)| day(last)),
         dropped_through: archive.dropped().map(|(_, dropped)| day(dropped)),
         personal_data: are_clear,
-        tables: export.totals().clone(),
+        tables,
     };
     mark_whole(to, &told).map_err(io(to.join(WHOLE).display()))?;
     Ok(told)

@@ -41,6 +41,7 @@ pub mod budget;
 pub mod clock;
 pub mod engine;
 pub mod export;
+mod export_tables;
 pub mod inspect;
 pub mod laws;
 pub mod lookup;
