@@ -42,6 +42,8 @@ pub struct Config {
     /// Where `GET /metrics` is answered: loopback only, unless `insecure_listen_anywhere` says otherwise.
     /// None: nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Where the analysts' page is (see [`crate::web`]). None: nowhere.
+    pub web: Option<WebConfig>,
     /// Declarants that have metrics of their own: the first that the journal names. Later ones stand
     /// together as `(other)`. Each has up to 50 series, 4.4 KB of text at most.
     pub metrics_actors_max: u32,
@@ -159,6 +161,19 @@ pub struct LimitConfig {
     pub bytes_per_s: Option<ByteSize>,
 }
 
+/// Where the analysts' page is. On loopback, or with TLS and identity, as the gRPC services are; it has the
+/// certificate of `[tls]` too.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebConfig {
+    /// The address, as `127.0.0.1:8080`.
+    pub listen: SocketAddr,
+    /// Names by which browsers know this server, besides loopback and `listen`: a request with another `Host`
+    /// is refused.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+}
+
 /// Where traces of batches go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -209,6 +224,7 @@ impl Default for Config {
             clients: None,
             limits: Vec::new(),
             metrics: None,
+            web: None,
             metrics_actors_max: 200,
             log_format: log::Format::Text,
             traces: None,

@@ -60,6 +60,7 @@
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
 //! | [`telemetry`] | figures for Prometheus, and the log |
 //! | [`backup`] | a copy of a data folder in use, and a data folder made of it |
+//! | [`web`] | the analysts' page, in a browser |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
 //! | [`generate`] | realistic batches with known answers |
 //! | [`client`] | lodging from another program: batches in flight, answers in order, sent again when lost |
@@ -98,4 +99,5 @@ pub mod secrets;
 pub mod send;
 pub mod summary;
 pub mod telemetry;
+pub mod web;
 pub mod wire;

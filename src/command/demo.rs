@@ -8,6 +8,7 @@ pub mod local;
 pub mod summaries;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -47,9 +48,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// Keep the temporary data folder and say where it is
+    /// Keep the server running afterwards, with its page for a browser, until Ctrl-C; and the temporary
+    /// data folder, and say where both are
     #[arg(long)]
     pub keep: bool,
+
+    /// Where that page is; a free port of 127.0.0.1 if left out
+    #[arg(long, value_name = "ADDRESS", requires = "keep", value_parser = loopback)]
+    pub web: Option<SocketAddr>,
 
     /// Connections to send through; all batches of an actor go through the same one
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -58,6 +64,16 @@ pub struct DemoArgs {
     /// Print one JSON object on one line, and nothing else to standard output
     #[arg(long)]
     pub json: bool,
+}
+
+/// Reads an address for clap.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| format!("{text:?} is no address: write it as 127.0.0.1:8080"))?;
+    if address.ip().is_loopback() {
+        return Ok(address);
+    }
+    Err(format!("{address} is not on loopback: a demo lets anyone read"))
 }
 
 impl DemoArgs {

@@ -8,7 +8,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Failure;
-use crate::config::{ByteSize, Config};
+use crate::config::{ByteSize, Config, WebConfig};
 use crate::disk::LocalDisk;
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::Engine;
@@ -18,6 +18,7 @@ use crate::rpc::closed::Closed;
 use crate::rpc::server;
 use crate::rules::law::Law;
 use crate::telemetry::{Scrape, Telemetry, listener, log};
+use crate::web::{self, Desk};
 
 /// Flags of `waag serve`. Each wins over the setting of the same name.
 #[derive(Debug, Args)]
@@ -31,6 +32,9 @@ pub struct ServeArgs {
     /// Where `GET /metrics` is answered, as 127.0.0.1:9464; without it, nowhere
     #[arg(long, value_name = "ADDRESS", help_heading = "Settings")]
     pub metrics: Option<SocketAddr>,
+    /// Where the analysts' page is, for a browser, as 127.0.0.1:8080; without it, nowhere
+    #[arg(long, value_name = "ADDRESS", help_heading = "Settings")]
+    pub web: Option<SocketAddr>,
     /// Memory that table, queues and buffers are sized from, as 3GiB
     #[arg(long, value_name = "SIZE", help_heading = "Settings")]
     pub memory_max: Option<ByteSize>,
@@ -65,6 +69,10 @@ impl ServeArgs {
         }
         if let Some(metrics) = self.metrics {
             config.metrics = Some(metrics);
+        }
+        if let Some(listen) = self.web {
+            let hosts = config.web.take().map(|web| web.hosts).unwrap_or_default();
+            config.web = Some(WebConfig { listen, hosts });
         }
         if let Some(memory_max) = self.memory_max {
             config.memory_max = memory_max;
@@ -107,6 +115,18 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
         )
         .into());
     }
+    if let Some(WebConfig { listen, .. }) = config.web
+        && !listen.ip().is_loopback()
+        && !is_closed
+        && !config.insecure_listen_anywhere
+    {
+        return Err(format!(
+            "web is {listen}: without TLS and identity whoever reaches it reads how each actor declares, so \
+             it is on loopback only; set both [tls] and clients in the settings, or \
+             insecure_listen_anywhere = true, which overrules this"
+        )
+        .into());
+    }
     // A wrong file is told before a long recovery.
     let access = Access::read(&config)?;
     let clock = match &args.clock {
@@ -133,6 +153,7 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     let telemetry = Telemetry::default();
     let scrape = Arc::new(Scrape::new(telemetry.clone(), config.metrics_actors_max));
     let _metrics = runtime.block_on(metrics(&config, &scrape))?;
+    let page = runtime.block_on(page(&config, &access, &scrape))?;
     if let Some(traces) = &config.traces {
         let _entered = runtime.enter();
         telemetry.trace_to(traces)?;
@@ -154,7 +175,9 @@ pub fn run(args: &ServeArgs) -> Result<(), Failure> {
     );
     let of = Arc::clone(&engine);
     scrape.recovered(engine.board().clone(), move || of.figures());
-    let reason = runtime.block_on(serve(&config, &engine, (recovering, access), hangup))?;
+    let desk = page.as_ref().map(|(_, desk)| Arc::clone(desk));
+    let serving = serve(&config, &engine, (recovering, access), desk, hangup);
+    let reason = runtime.block_on(serving)?;
     engine.stop();
     telemetry.end_traces();
     match reason {
@@ -180,11 +203,27 @@ async fn metrics(
     Ok(Some(listening))
 }
 
+/// Listens for those who look at the page, where the settings say so.
+async fn page(
+    config: &Config,
+    access: &Access,
+    scrape: &Arc<Scrape>,
+) -> Result<Option<(web::listener::Listening, Arc<Desk>)>, Failure> {
+    let Some(web) = &config.web else { return Ok(None) };
+    let desk = Arc::new(Desk::new(Arc::clone(scrape), &web.hosts));
+    let listening = web::listener::listen(web.listen, access.tls(), Arc::clone(&desk)).await;
+    let listening = listening
+        .map_err(|error| format!("cannot listen for the page on {}: {error}", web.listen))?;
+    tracing::info!(url = listening.url(), "page");
+    Ok(Some((listening, desk)))
+}
+
 /// Serves until told to stop; the reason, if it was a fault.
 async fn serve(
     config: &Config,
     engine: &Arc<Engine>,
     (recovering, access): (Closed, Access),
+    desk: Option<Arc<Desk>>,
     mut hangup: Signal,
 ) -> Result<Option<String>, Failure> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -200,6 +239,9 @@ async fn serve(
             return Err(error.into());
         }
     };
+    if let Some(desk) = desk {
+        desk.serves(running.services());
+    }
     tracing::info!(address = %running.address, "listening");
     let reason = loop {
         tokio::select! {

@@ -4,8 +4,10 @@
 //! |---|---|---|---|---|
 //! | lodge batches (`SubmitBatch`, `SubmitBatches`) | those of its EORIs | | | |
 //! | read a declaration (`GetDeclaration`) | those of its EORIs | | all | |
-//! | read a summary (`GetActorSummary`, `WatchActorSummaries` of named actors) | of its EORIs, as declarant or representative | all | | |
-//! | read all summaries (`ListActorSummaries`, `WatchActorSummaries`) | | all | | |
+//! | read a summary (`GetActorSummary`, `GetIndicatorHistory` without peers, `WatchActorSummaries` of named actors) | of its EORIs, as declarant or representative | all | | |
+//! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`) | | all | | |
+//! | read how the server does (on the page, see [`crate::web`]) | | yes | | yes |
+//! | read what each indicator counts (`ListIndicators`) | yes | yes | yes | yes |
 //! | read the reasons (`ListReasons`) and the contract (reflection) | yes | yes | yes | yes |
 //!
 //! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
@@ -149,5 +151,16 @@ impl Who {
             return Ok(());
         }
         self.denied("may not read the summaries of all actors", "role analyst")
+    }
+
+    /// May read how the server does.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_system(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) || self.has(Role::Operator) {
+            return Ok(());
+        }
+        self.denied("may not read how the server does", "role analyst or operator")
     }
 }

@@ -45,6 +45,12 @@ impl Access {
         Ok(Self { tls, register })
     }
 
+    /// TLS, where the settings have it.
+    #[must_use]
+    pub fn tls(&self) -> Option<Tls> {
+        self.tls.clone()
+    }
+
     /// Reads the files again whenever one changes; a file of no use changes nothing, and is told.
     pub(super) async fn keep_up(self, audit: Log) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);

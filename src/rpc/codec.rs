@@ -95,9 +95,11 @@ macro_rules! through_prost {
 
 through_prost! {
     in: GetDeclarationRequest, ListReasonsRequest, GetActorSummaryRequest,
-        ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest;
+        ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest,
+        GetIndicatorHistoryRequest, ListIndicatorsRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
         ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
+        GetIndicatorHistoryResponse, ListIndicatorsResponse,
 }
 
 /// The codec of every server of `waag.v1`: encodes `T`, decodes `U`.

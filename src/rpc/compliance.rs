@@ -27,6 +27,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::guard::Guard;
+use super::history;
 use super::ledger::holding;
 use super::reads::{Reader, assert_reading, come_back, with_retry};
 use super::reconciliations;
@@ -42,7 +43,7 @@ use crate::summary::{
 };
 
 /// What the audit log calls reading summaries, and watching them.
-const READ: &str = "read summary";
+pub(super) const READ: &str = "read summary";
 const WATCH: &str = "watch summaries";
 /// And figures by fallback reference.
 const RECONCILE: &str = "read reconciliations";
@@ -85,8 +86,8 @@ impl ComplianceOptions {
 /// The `Compliance` service over a [`Board`].
 #[derive(Debug)]
 pub struct ComplianceService {
-    reader: Reader,
-    guard: Guard,
+    pub(super) reader: Reader,
+    pub(super) guard: Guard,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
@@ -103,8 +104,14 @@ impl ComplianceService {
         }
     }
 
+    /// The newest day that anyone declared on.
+    pub(crate) async fn newest_day(&self) -> Result<Option<Day>, Status> {
+        let place = self.reader.place()?;
+        Ok(self.reader.read_from(place, None, Board::newest_day).await?.0)
+    }
+
     /// Waits until the fold has reached `at_least`.
-    async fn reach(&self, at_least: u64, metadata: &MetadataMap) -> Result<(), Status> {
+    pub(super) async fn reach(&self, at_least: u64, metadata: &MetadataMap) -> Result<(), Status> {
         let board = &self.reader.board;
         if board.watermark().0 >= at_least {
             return Ok(());
@@ -136,7 +143,8 @@ impl Compliance for ComplianceService {
     ) -> Result<Response<v1::GetActorSummaryResponse>, Status> {
         let (metadata, mut extensions, request) = request.into_parts();
         let at_least = request.at_least_watermark;
-        let (role, id, asked) = actor_query(request)?;
+        let (role, id) = actor(request.actor)?;
+        let asked = request.period.unwrap_or_default();
         let period = period(&asked)?;
         let caller = self.guard.caller(&extensions)?;
         let target = format!("{} {id}", name_of(role));
@@ -201,6 +209,21 @@ impl Compliance for ComplianceService {
         Ok(holding(v1::ListReconciliationsResponse { watermark, ..found }, held))
     }
 
+    async fn get_indicator_history(
+        &self,
+        request: Request<v1::GetIndicatorHistoryRequest>,
+    ) -> Result<Response<v1::GetIndicatorHistoryResponse>, Status> {
+        self.history(request).await
+    }
+
+    async fn list_indicators(
+        &self,
+        request: Request<v1::ListIndicatorsRequest>,
+    ) -> Result<Response<v1::ListIndicatorsResponse>, Status> {
+        self.guard.caller(request.extensions())?;
+        Ok(Response::new(history::described()))
+    }
+
     type WatchActorSummariesStream =
         ReceiverStream<Result<v1::WatchActorSummariesResponse, Status>>;
 
@@ -248,7 +271,15 @@ impl Compliance for ComplianceService {
     }
 }
 
-fn unknown(role: Role, id: &ActorId, watermark: Watermark) -> Status {
+/// Whose figures are asked for.
+pub(super) fn actor(actor: Option<v1::Actor>) -> Result<(Role, ActorId), Status> {
+    let actor = actor.unwrap_or_default();
+    let role = role("actor.role", actor.role)?;
+    Ok((role, actor_id("actor.id", role, &actor.id)?))
+}
+
+/// NOT_FOUND for an actor whom the summaries do not know.
+pub(super) fn unknown(role: Role, id: &ActorId, watermark: Watermark) -> Status {
     Status::not_found(format!(
         "no declaration among the first {} records of the journal names {} {id}, or it came past the \
          bound on actors and is summed under (other)",
@@ -258,14 +289,6 @@ fn unknown(role: Role, id: &ActorId, watermark: Watermark) -> Status {
 }
 
 /// What is asked, without the rest of the message, which may be much longer: it may have to wait.
-fn actor_query(request: v1::GetActorSummaryRequest) -> Result<(Role, ActorId, v1::Period), Status> {
-    let actor = request.actor.unwrap_or_default();
-    let role = role("actor.role", actor.role)?;
-    let id = actor_id("actor.id", role, &actor.id)?;
-    Ok((role, id, request.period.unwrap_or_default()))
-}
-
-/// As [`actor_query`].
 fn list_query(request: v1::ListActorSummariesRequest) -> Result<(ListQuery, v1::Period), Status> {
     let asked = request.period.unwrap_or_default();
     let order = match v1::ActorOrder::try_from(request.order) {
@@ -302,7 +325,7 @@ fn role(field: &str, number: i32) -> Result<Role, Status> {
     })
 }
 
-fn name_of(role: Role) -> &'static str {
+pub(super) fn name_of(role: Role) -> &'static str {
     match role {
         Role::Declarant => "declarant",
         Role::Representative => "representative",
@@ -429,7 +452,7 @@ fn reasons(counters: &Counters) -> Vec<v1::ReasonCount> {
     reasons.into_iter().map(message).collect()
 }
 
-fn indicator(indicator: crate::summary::Indicator) -> v1::Indicator {
+pub(super) fn indicator(indicator: crate::summary::Indicator) -> v1::Indicator {
     let (lower, upper) = indicator.interval.unzip();
     v1::Indicator {
         name: indicator.name,

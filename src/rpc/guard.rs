@@ -23,6 +23,7 @@ use crate::audit::log::Log;
 use crate::audit::{Event, UNKNOWN};
 use crate::day::Day;
 use crate::identity::register::Register;
+use crate::identity::subject::Subject;
 use crate::identity::{Denied, Who};
 use crate::ingest::engine::{Engine, declarant};
 use crate::ingest::refusal::{Refusal, RefusalKind};
@@ -87,6 +88,21 @@ impl Guard {
         let nobody = Caller { who: Who::Anyone, from: None };
         let caller = extensions.get::<Caller>().cloned().unwrap_or(nobody);
         self.still(&caller)
+    }
+
+    /// Who asks from `from` over plain HTTP, by the token among `headers`.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED where it is not known, which is recorded soon.
+    pub(crate) async fn http_caller(
+        &self,
+        from: SocketAddr,
+        headers: &http::HeaderMap,
+    ) -> Result<Caller, Status> {
+        match &self.0 {
+            None => Ok(Caller { who: Who::Anyone, from: Some(from) }),
+            Some(post) => post.identify(Some(from), None, headers).await,
+        }
     }
 
     /// The same caller as it is known now.
@@ -184,11 +200,10 @@ impl Post {
 
     async fn identify(
         &self,
-        peer: Option<&Peer>,
+        from: Option<SocketAddr>,
+        certificate: Option<&Arc<Subject>>,
         headers: &http::HeaderMap,
     ) -> Result<Caller, Status> {
-        let from = peer.map(|peer| peer.address);
-        let certificate = peer.and_then(|peer| peer.certificate.as_ref());
         let mut given = headers.get_all(AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
         let (authorization, another) = (given.next(), given.next());
         let found = match another {
@@ -196,12 +211,7 @@ impl Post {
             None => self.register.who(certificate, authorization, self.today()).await,
         };
         match found {
-            Ok(who) => {
-                if let Some(peer) = peer {
-                    peer.is_known.store(true, Ordering::Relaxed);
-                }
-                Ok(Caller { who, from })
-            }
+            Ok(who) => Ok(Caller { who, from }),
             Err(denied) => {
                 let nobody = Caller { who: Who::Anyone, from };
                 let shown = certificate.map(|subject| format!("certificate {subject}"));
@@ -305,8 +315,13 @@ where
         let other = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, other);
         Box::pin(async move {
-            match post.identify(peer.as_ref(), request.headers()).await {
+            let from = peer.as_ref().map(|peer| peer.address);
+            let certificate = peer.as_ref().and_then(|peer| peer.certificate.as_ref());
+            match post.identify(from, certificate, request.headers()).await {
                 Ok(caller) => {
+                    if let Some(peer) = &peer {
+                        peer.is_known.store(true, Ordering::Relaxed);
+                    }
                     request.extensions_mut().insert(caller);
                     Ok(until_it_ends(inner.call(request).await?))
                 }

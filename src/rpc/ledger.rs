@@ -74,7 +74,7 @@ impl Ledger {
 
 /// What an answer holds until it has left; that of a read stands among the answer's extensions.
 #[derive(Clone)]
-pub(super) struct Held(
+pub(crate) struct Held(
     #[expect(dead_code, reason = "dropping it is what it is for")] Arc<dyn Any + Send + Sync>,
 );
 
@@ -89,6 +89,11 @@ pub(super) fn holding<T>(message: T, held: Held) -> tonic::Response<T> {
     let mut answer = tonic::Response::new(message);
     answer.extensions_mut().insert(held);
     answer
+}
+
+/// `bytes` that keep what is `held` until the transport has written them.
+pub(crate) fn until_left(bytes: Bytes, held: Held) -> Bytes {
+    Bytes::from_owner(Leaving { bytes, _held: held })
 }
 
 /// A frame's bytes with what is given back when the transport has written them.
@@ -148,7 +153,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for HoldingBody<B> {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
         let Some(held) = this.held() else { return Poll::Ready(frame) };
-        let hold = |bytes| Bytes::from_owner(Leaving { bytes, _held: held });
+        let hold = |bytes| until_left(bytes, held);
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
     }
 

@@ -6,7 +6,7 @@
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
 //!   answers, or makes no calls, is disconnected.
-//! - [`lodgement`], [`compliance`]: the two services. `reads` and `watch` are parts of the second.
+//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history` and `watch` are parts of the second.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - `health`: what is served. [`closed`]: the listener while nothing is.
@@ -28,6 +28,7 @@ pub mod tls;
 mod addresses;
 mod farewell;
 mod health;
+mod history;
 mod reads;
 mod reconciliations;
 mod traffic;

@@ -66,6 +66,14 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
+/// What the server answers from: for the page, which asks in this process.
+#[derive(Debug, Clone)]
+pub struct Services {
+    pub(crate) compliance: Arc<ComplianceService>,
+    pub(crate) lodgement: Arc<LodgementService>,
+    pub(crate) guard: Guard,
+}
+
 /// A server that listens, and is told to stop through [`Running::stop`].
 #[derive(Debug)]
 pub struct Running {
@@ -82,6 +90,7 @@ pub struct Running {
     board: Board,
     audit: Log,
     tls: Option<Tls>,
+    services: Services,
 }
 
 /// Starts to listen, and to serve.
@@ -138,11 +147,17 @@ pub async fn serve(
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );
-    let compliance = ComplianceService::new(
+    let compliance = Arc::new(ComplianceService::new(
         engine.board().clone(),
         guard.clone(),
         &ComplianceOptions::of(config),
-    );
+    ));
+    let lodgement = Arc::new(lodgement);
+    let services = Services {
+        compliance: Arc::clone(&compliance),
+        lodgement: Arc::clone(&lodgement),
+        guard: guard.clone(),
+    };
     // It is 1 MiB at most.
     let header_bytes_max = u32::try_from(config.header_bytes_max.0).unwrap_or(u32::MAX);
     // One stream may fill the connection's window: there is often just one.
@@ -158,8 +173,10 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
-        .add_service(LodgementServer::new(lodgement).max_decoding_message_size(engine.bytes_max()))
-        .add_service(ComplianceServer::new(compliance));
+        .add_service(
+            LodgementServer::from_arc(lodgement).max_decoding_message_size(engine.bytes_max()),
+        )
+        .add_service(ComplianceServer::from_arc(compliance));
     let (mut until, accepting) = (is_stopping.clone(), is_stopping);
     let shutdown = async move {
         let _ = until.wait_for(|is_stopping| *is_stopping).await;
@@ -205,10 +222,17 @@ pub async fn serve(
         board,
         audit,
         tls,
+        services,
     })
 }
 
 impl Running {
+    /// What it answers from.
+    #[must_use]
+    pub fn services(&self) -> Services {
+        self.services.clone()
+    }
+
     /// Records what was changed while it runs.
     pub async fn record(&self, action: &str, target: String) {
         let recorded = self.audit.record(Event::of_server(action, target));

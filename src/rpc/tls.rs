@@ -121,6 +121,22 @@ impl Tls {
         let subject = certificate.and_then(|it| Subject::of_certificate(it).ok());
         Ok((Box::new(stream), subject.map(Arc::new)))
     }
+
+    /// The same for a browser, which speaks HTTP/1.1 here. Who it is, its token says.
+    ///
+    /// # Errors
+    /// See [`Self::shake_hands`].
+    pub(crate) async fn shake_hands_for_page(
+        &self,
+        stream: TcpStream,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        // Some pointers and short lists: small beside a handshake.
+        let mut config = ServerConfig::clone(&self.0.current.load());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let accepted = TlsAcceptor::from(Arc::new(config)).accept(stream);
+        let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, accepted).await;
+        shaken.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))?
+    }
 }
 
 fn stamps(config: &TlsConfig) -> Vec<Stamp> {

@@ -162,6 +162,14 @@ impl Board {
         Watermark(self.shared.progress.borrow().watermark)
     }
 
+    /// The newest day that anyone declared on; none before the first. It may have to wait for the fold.
+    ///
+    /// # Errors
+    /// [`QueryError::Stopped`].
+    pub fn newest_day(&self) -> Result<Option<Day>, QueryError> {
+        self.read(|state| state.newest)
+    }
+
     /// Waits until at least `at_least` records are folded in; `false` where that does not happen
     /// by `deadline`, or never will since the fold stopped.
     pub async fn wait_for(&self, at_least: Watermark, deadline: Instant) -> bool {

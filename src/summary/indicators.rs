@@ -1,30 +1,7 @@
 //! Indicators: what is worked out from the counters when a summary is read.
 //!
-//! | name | DOMAIN 5 | numerator | denominator | interval |
-//! |---|---|---|---|---|
-//! | `rejection_rate` | I-01 | lines of rejected declarations | lines of judged declarations | Wilson |
-//! | `replay_rate` | I-04 | replays | declarations received, replays included | Wilson |
-//! | `conflict_rate` | I-05 | conflicts | declarations received, replays included | Wilson |
-//! | `fallback_within_24h_rate` | I-06, emergency procedure | judged declarations that arrived at most 24 hours after their fallback lodgement | judged declarations with a moment of fallback lodgement, not after their arrival | Wilson |
-//! | `threshold_bunching` | I-07 | 4 × accepted declarations in (145, 150] EUR | those in (125, 145] EUR | none: no proportion |
-//! | `round_price_rate` | I-09, own share | accepted lines whose amount is whole in the invoice currency | accepted lines | Wilson |
-//! | `value_below_eur_1_rate` | I-11 | accepted lines below EUR 1 | accepted lines with a value in euro | Wilson |
-//! | `value_below_eur_5_per_kg_rate` | I-11 | accepted lines below EUR 5 a kilogram | accepted lines with a value in euro | Wilson |
-//! | `hs6_per_consignment` | I-12 | different HS codes of each accepted declaration, added up | accepted declarations with an HS code | none: no proportion |
-//! | `several_goods_rate` | I-12 | accepted lines whose description has a comma, a plus sign or "and" between spaces | accepted lines with a description | Wilson |
-//! | `vague_description_rate` | I-13 | judged lines with DESCRIPTION_STOP_WORD or DESCRIPTION_FORMAT | judged lines | Wilson |
-//! | `hs_mismatch_rate` | I-14 | judged lines with HS_DESCRIPTION_MISMATCH | judged lines | Wilson |
-//! | `other_hs_code_rate` | I-15 | accepted lines whose HS code ends in 90 or 99 | accepted lines with an HS code | Wilson |
-//! | `ioss_number_hit_rate` | I-21 | F48 lines of judged declarations with IOSS_NUMBER_MALFORMED or IOSS_NUMBER_DENIED | F48 lines of judged declarations | Wilson |
-//! | `origin_differs_rate` | I-23 | accepted lines that originate in another country than the exporter's | accepted lines with a country of origin | Wilson |
-//! | `dispatch_from_eu_rate` | I-23 | judged declarations with DISPATCH_FROM_EU | judged declarations | Wilson |
-//! | `sanctions_detour_rate` | I-23 | judged declarations with SANCTIONS_DETOUR | judged declarations | Wilson |
-//! | `sanctioned_country_rate` | I-23 | judged declarations with SANCTIONED_COUNTRY | judged declarations | Wilson |
-//! | `restricted_goods_rate` | I-24 | judged lines with GOODS_RESTRICTED or GOODS_RESTRICTION_POSSIBLE | judged lines | Wilson |
-//! | `restricted_goods_rate:61` | I-24, by HS chapter | judged lines of the chapter with such a finding | judged lines | Wilson |
-//! | `gift_rate` | I-25, share of C08 | accepted declarations with a line under C08 | accepted declarations | Wilson |
-//! | `implausible_mass_rate` | I-27, within a declaration | accepted lines of at most 0.001 kg, of the mass of the line before, or above 31.5 kg a package | accepted lines | Wilson |
-//! | `zero_transport_cost_rate` | I-28 | accepted declarations without F48 whose transport costs are missing or 0 | accepted declarations without F48 | Wilson |
+//! [`TABLE`] has them all: what each counts, out of what, and where it comes from. The same texts go to
+//! whoever reads a figure, so that nobody has to guess what is behind it.
 //!
 //! What a declarant states is counted over accepted declarations, since a rejected one comes again
 //! corrected; what the rules object to over judged ones (accepted, rejected, conflict), since much
@@ -51,70 +28,339 @@ pub struct Indicator {
     pub interval: Option<(f64, f64)>,
 }
 
-impl Indicator {
-    /// `None` where there is nothing to divide by.
-    fn ratio(name: &str, numerator: u64, denominator: u64) -> Option<Self> {
-        let value = numerator as f64 / denominator as f64;
-        let name = name.to_owned();
-        (denominator > 0).then_some(Self { name, numerator, denominator, value, interval: None })
-    }
+/// What an indicator counts, in words.
+#[derive(Debug, Clone, Copy)]
+pub struct Description {
+    /// As `rejection_rate`.
+    pub name: &'static str,
+    /// For a heading.
+    pub title: &'static str,
+    /// What is counted.
+    pub numerator: &'static str,
+    /// Out of what.
+    pub denominator: &'static str,
+    /// How the value follows from the two.
+    pub formula: &'static str,
+    /// Its number in the catalogue of indicators (DOMAIN 5).
+    pub source: &'static str,
+    /// Where it begins to be worth a conversation: a starting value of the catalogue, compared with the
+    /// interval's lower end, or with a ratio whose denominator is 500 or more.
+    pub notable_above: Option<f64>,
+    /// A share from 0 to 1, with an interval; otherwise a ratio without one.
+    pub is_proportion: bool,
+}
 
-    fn proportion(name: &str, numerator: u64, denominator: u64) -> Option<Self> {
-        let interval = wilson_95(numerator, denominator);
-        Some(Self { interval, ..Self::ratio(name, numerator, denominator)? })
+struct Row {
+    description: Description,
+    of: fn(&Counters) -> (u64, u64),
+}
+
+/// A row: name, title, source, from where on it is notable; numerator; denominator; both from the counters.
+macro_rules! share {
+    ($name:literal, $title:literal, $source:literal, $notable_above:expr, $numerator:literal, $denominator:literal, $of:expr) => {
+        Row {
+            description: Description {
+                name: $name,
+                title: $title,
+                numerator: $numerator,
+                denominator: $denominator,
+                formula: "numerator / denominator",
+                source: $source,
+                notable_above: $notable_above,
+                is_proportion: true,
+            },
+            of: $of,
+        }
+    };
+}
+
+/// By HS chapter too, under its name, a colon and the chapter.
+const BY_CHAPTER: &str = "restricted_goods_rate";
+
+/// All indicators, in the order in which summaries have them.
+static TABLE: [Row; 22] = [
+    share!(
+        "rejection_rate",
+        "Rejection rate",
+        "I-01",
+        Some(0.02),
+        "Lines of rejected declarations",
+        "Lines of judged declarations",
+        |c| (c.rejected_lines, c.judged_lines())
+    ),
+    share!(
+        "replay_rate",
+        "Replay rate",
+        "I-04",
+        Some(0.01),
+        "Replays",
+        "Declarations received, replays included",
+        |c| (c.replayed, c.received())
+    ),
+    share!(
+        "conflict_rate",
+        "Conflict rate",
+        "I-05",
+        Some(0.000_1),
+        "Conflicts: other content under an accepted LRN",
+        "Declarations received, replays included",
+        |c| (c.conflicts, c.received())
+    ),
+    share!(
+        "fallback_within_24h_rate",
+        "Fallback lodgements within 24 hours",
+        "I-06, emergency procedure",
+        None,
+        "Judged declarations that arrived at most 24 hours after their fallback lodgement",
+        "Judged declarations with a moment of fallback lodgement, not after their arrival",
+        within_24h
+    ),
+    Row {
+        description: Description {
+            name: "threshold_bunching",
+            title: "Bunching below EUR 150",
+            numerator: "4 x accepted declarations in (145, 150] EUR",
+            denominator: "Accepted declarations in (125, 145] EUR",
+            formula: "n(145, 150] / (n(125, 145] / 4): about 1 where values do not bunch below the threshold",
+            source: "I-07",
+            notable_above: Some(1.5),
+            is_proportion: false,
+        },
+        of: bunching,
+    },
+    share!(
+        "round_price_rate",
+        "Round prices",
+        "I-09, own share",
+        None,
+        "Accepted lines whose amount is whole in the invoice currency",
+        "Accepted lines",
+        |c| (c.round_lines, c.accepted_lines)
+    ),
+    share!(
+        "value_below_eur_1_rate",
+        "Nominal values: below EUR 1",
+        "I-11",
+        Some(0.05),
+        "Accepted lines below EUR 1",
+        "Accepted lines with a value in euro",
+        |c| (c.below_eur_1_lines, c.valued_lines)
+    ),
+    share!(
+        "value_below_eur_5_per_kg_rate",
+        "Nominal values: below EUR 5 a kilogram",
+        "I-11",
+        Some(0.05),
+        "Accepted lines below EUR 5 a kilogram",
+        "Accepted lines with a value in euro",
+        |c| (c.below_eur_5_per_kg_lines, c.valued_lines)
+    ),
+    Row {
+        description: Description {
+            name: "hs6_per_consignment",
+            title: "HS codes per consignment",
+            numerator: "Different HS codes of each accepted declaration, added up",
+            denominator: "Accepted declarations with an HS code",
+            formula: "numerator / denominator",
+            source: "I-12",
+            notable_above: None,
+            is_proportion: false,
+        },
+        of: |c| (c.distinct_hs6, c.hs6_declarations),
+    },
+    share!(
+        "several_goods_rate",
+        "Several goods in one description",
+        "I-12",
+        None,
+        "Accepted lines whose description has a comma, a plus sign or \"and\" between spaces",
+        "Accepted lines with a description",
+        |c| (c.several_goods_lines, c.described_lines)
+    ),
+    share!(
+        "vague_description_rate",
+        "Vague descriptions",
+        "I-13",
+        Some(0.01),
+        "Judged lines with DESCRIPTION_STOP_WORD or DESCRIPTION_FORMAT",
+        "Judged lines",
+        |c| (c.vague_lines, c.judged_lines())
+    ),
+    share!(
+        "hs_mismatch_rate",
+        "Description does not fit the HS code",
+        "I-14",
+        Some(0.03),
+        "Judged lines with HS_DESCRIPTION_MISMATCH",
+        "Judged lines",
+        |c| (c.mismatch_lines, c.judged_lines())
+    ),
+    share!(
+        "other_hs_code_rate",
+        "HS codes of other goods",
+        "I-15",
+        None,
+        "Accepted lines whose HS code ends in 90 or 99",
+        "Accepted lines with an HS code",
+        |c| (c.other_hs6_lines, c.hs6_lines)
+    ),
+    share!(
+        "ioss_number_hit_rate",
+        "IOSS number malformed or denied",
+        "I-21",
+        Some(0.0),
+        "F48 lines of judged declarations with IOSS_NUMBER_MALFORMED or IOSS_NUMBER_DENIED",
+        "F48 lines of judged declarations",
+        |c| (c.ioss_hit_lines, c.f48_lines)
+    ),
+    share!(
+        "origin_differs_rate",
+        "Origin is not the country of dispatch",
+        "I-23",
+        None,
+        "Accepted lines that originate in another country than the exporter's",
+        "Accepted lines with a country of origin",
+        |c| (c.origin_differs_lines, c.origin_lines)
+    ),
+    share!(
+        "dispatch_from_eu_rate",
+        "Dispatched from within the EU",
+        "I-23",
+        None,
+        "Judged declarations with DISPATCH_FROM_EU",
+        "Judged declarations",
+        |c| (declarations(c, Reason::DispatchFromEu), c.judged())
+    ),
+    share!(
+        "sanctions_detour_rate",
+        "Detour of sanctioned goods",
+        "I-23",
+        None,
+        "Judged declarations with SANCTIONS_DETOUR",
+        "Judged declarations",
+        |c| (declarations(c, Reason::SanctionsDetour), c.judged())
+    ),
+    share!(
+        "sanctioned_country_rate",
+        "Sanctioned country",
+        "I-23",
+        None,
+        "Judged declarations with SANCTIONED_COUNTRY",
+        "Judged declarations",
+        |c| (declarations(c, Reason::SanctionedCountry), c.judged())
+    ),
+    share!(
+        "restricted_goods_rate",
+        "Prohibited or restricted goods",
+        "I-24",
+        Some(0.001),
+        "Judged lines with GOODS_RESTRICTED or GOODS_RESTRICTION_POSSIBLE",
+        "Judged lines",
+        |c| (c.restricted_lines, c.judged_lines())
+    ),
+    share!(
+        "gift_rate",
+        "Gifts",
+        "I-25, share of C08",
+        None,
+        "Accepted declarations with a line under C08",
+        "Accepted declarations",
+        |c| (c.gifts, c.accepted)
+    ),
+    share!(
+        "implausible_mass_rate",
+        "Implausible mass",
+        "I-27, within a declaration",
+        Some(0.02),
+        "Accepted lines of at most 0.001 kg, of the mass of the line before, or above 31.5 kg a package",
+        "Accepted lines",
+        |c| (c.implausible_mass_lines, c.accepted_lines)
+    ),
+    share!(
+        "zero_transport_cost_rate",
+        "No transport costs",
+        "I-28",
+        Some(0.1),
+        "Accepted declarations without F48 whose transport costs are missing or 0",
+        "Accepted declarations without F48",
+        |c| (c.non_ioss_free_transport, c.non_ioss)
+    ),
+];
+
+/// What all indicators count, in the order in which summaries have them.
+pub fn descriptions() -> impl Iterator<Item = &'static Description> {
+    TABLE.iter().map(|row| &row.description)
+}
+
+/// Whether there is an indicator of this name, that of an HS chapter included.
+#[must_use]
+pub fn is_indicator(name: &str) -> bool {
+    let is_chapter = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    match name.split_once(':') {
+        Some((name, chapter)) => name == BY_CHAPTER && is_chapter(chapter),
+        None => descriptions().any(|description| description.name == name),
     }
 }
 
-/// The indicators of the table above, in its order: those that have a denominator, and of the
+/// One indicator, still to be worked out of somebody's counters.
+#[derive(Clone, Copy)]
+pub(crate) struct Measure {
+    row: &'static Row,
+    chapter: Option<u8>,
+}
+
+impl Measure {
+    /// Those that `counters` may have: all of the table, and of the chapters those with any lines.
+    pub(crate) fn all_of(counters: &Counters) -> Vec<Self> {
+        let mut all = Vec::with_capacity(TABLE.len() + counters.restricted_chapters().len());
+        for row in &TABLE {
+            all.push(Self { row, chapter: None });
+            if row.description.name == BY_CHAPTER {
+                let chapters = counters.restricted_chapters().iter();
+                all.extend(chapters.map(|(chapter, _)| Self { row, chapter: Some(*chapter) }));
+            }
+        }
+        all
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let name = self.row.description.name;
+        self.chapter.map_or(name.to_owned(), |chapter| format!("{name}:{chapter:02}"))
+    }
+
+    /// Numerator and denominator.
+    pub(crate) fn parts(&self, counters: &Counters) -> (u64, u64) {
+        let (all, denominator) = (self.row.of)(counters);
+        let Some(wanted) = self.chapter else { return (all, denominator) };
+        let chapters = counters.restricted_chapters();
+        let of_chapter = chapters.iter().find(|(chapter, _)| *chapter == wanted);
+        (of_chapter.map_or(0, |(_, lines)| *lines), denominator)
+    }
+
+    /// `None` where there is nothing to divide by.
+    pub(crate) fn indicator(&self, counters: &Counters) -> Option<Indicator> {
+        let (numerator, denominator) = self.parts(counters);
+        if denominator == 0 {
+            return None;
+        }
+        let value = numerator as f64 / denominator as f64;
+        let interval = wilson_95(numerator, denominator);
+        let interval = interval.filter(|_| self.row.description.is_proportion);
+        Some(Indicator { name: self.name(), numerator, denominator, value, interval })
+    }
+}
+
+/// The indicators of the table, in its order: those that have a denominator, and of the
 /// chapters those that have any lines.
 #[must_use]
 pub fn indicators(counters: &Counters) -> Vec<Indicator> {
-    let c = counters;
-    let judged = c.judged_lines();
-    let received = c.received();
-    let (bunched, before) = bunching(counters);
-    let lodged_before = c.delays.into_iter().fold(0, u64::saturating_add);
-    let with_reason =
-        |name, reason| Indicator::proportion(name, declarations(c, reason), c.judged());
-    let mut all = vec![
-        Indicator::proportion("rejection_rate", c.rejected_lines, judged),
-        Indicator::proportion("replay_rate", c.replayed, received),
-        Indicator::proportion("conflict_rate", c.conflicts, received),
-        Indicator::proportion(
-            "fallback_within_24h_rate",
-            lodged_before.saturating_sub(late(&c.delays)),
-            lodged_before,
-        ),
-        Indicator::ratio("threshold_bunching", bunched, before),
-        Indicator::proportion("round_price_rate", c.round_lines, c.accepted_lines),
-        Indicator::proportion("value_below_eur_1_rate", c.below_eur_1_lines, c.valued_lines),
-        Indicator::proportion(
-            "value_below_eur_5_per_kg_rate",
-            c.below_eur_5_per_kg_lines,
-            c.valued_lines,
-        ),
-        Indicator::ratio("hs6_per_consignment", c.distinct_hs6, c.hs6_declarations),
-        Indicator::proportion("several_goods_rate", c.several_goods_lines, c.described_lines),
-        Indicator::proportion("vague_description_rate", c.vague_lines, judged),
-        Indicator::proportion("hs_mismatch_rate", c.mismatch_lines, judged),
-        Indicator::proportion("other_hs_code_rate", c.other_hs6_lines, c.hs6_lines),
-        Indicator::proportion("ioss_number_hit_rate", c.ioss_hit_lines, c.f48_lines),
-        Indicator::proportion("origin_differs_rate", c.origin_differs_lines, c.origin_lines),
-        with_reason("dispatch_from_eu_rate", Reason::DispatchFromEu),
-        with_reason("sanctions_detour_rate", Reason::SanctionsDetour),
-        with_reason("sanctioned_country_rate", Reason::SanctionedCountry),
-        Indicator::proportion("restricted_goods_rate", c.restricted_lines, judged),
-    ];
-    for (chapter, lines) in c.restricted_chapters() {
-        let name = format!("restricted_goods_rate:{chapter:02}");
-        all.push(Indicator::proportion(&name, *lines, judged));
-    }
-    all.extend([
-        Indicator::proportion("gift_rate", c.gifts, c.accepted),
-        Indicator::proportion("implausible_mass_rate", c.implausible_mass_lines, c.accepted_lines),
-        Indicator::proportion("zero_transport_cost_rate", c.non_ioss_free_transport, c.non_ioss),
-    ]);
-    all.into_iter().flatten().collect()
+    Measure::all_of(counters).iter().filter_map(|measure| measure.indicator(counters)).collect()
+}
+
+/// I-06: fallback lodgements that were not late, and all of them.
+fn within_24h(counters: &Counters) -> (u64, u64) {
+    let all = counters.delays.into_iter().fold(0, u64::saturating_add);
+    (all.saturating_sub(late(&counters.delays)), all)
 }
 
 /// Judged declarations with `reason`.
@@ -249,6 +495,31 @@ mod tests {
         assert_eq!(found, expected);
         let bunching = &indicators(&counters)[4];
         assert!(close(bunching.value, 2.0, 1e-12));
+    }
+
+    #[test]
+    fn every_indicator_is_described_and_known_by_name() {
+        let described: Vec<_> = descriptions().collect();
+        let mut names: Vec<_> = described.iter().map(|it| it.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), described.len());
+        for it in described {
+            assert!(is_indicator(it.name), "{}", it.name);
+            let texts = [it.title, it.numerator, it.denominator, it.formula];
+            assert!(texts.iter().all(|text| text.len() > 4), "{it:?}");
+            assert!(it.source.starts_with("I-"), "{it:?}");
+        }
+        assert!(is_indicator("restricted_goods_rate:61"));
+        for wrong in [
+            "",
+            "rejection_rat",
+            "gift_rate:61",
+            "restricted_goods_rate:6",
+            "restricted_goods_rate:",
+        ] {
+            assert!(!is_indicator(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -39,6 +39,7 @@ mod error;
 mod facts;
 mod fold;
 mod goods;
+mod history;
 mod indicators;
 mod opening;
 mod page_token;
@@ -64,7 +65,11 @@ pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
 pub use fold::Fold;
-pub use indicators::{Indicator, indicators, wilson_95};
+pub use history::{
+    HISTORY_DAYS_MAX, HISTORY_PEER_DAYS_MAX, History, HistoryDay, HistoryQuery,
+    PEER_DENOMINATOR_MIN, PeerFigure,
+};
+pub use indicators::{Description, Indicator, descriptions, indicators, is_indicator, wilson_95};
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use page_token::{read_reference_token, read_token, write_reference_token, write_token};
 pub use reconciliation::{Reconciliation, Reconciliations, ReconciliationsQuery};

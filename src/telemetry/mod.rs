@@ -32,8 +32,10 @@ mod process;
 mod recording;
 mod scrape;
 mod traces;
+mod vitals;
 
 pub use figures::{Figures, InFlight, IndexFigures, JournalFigures};
+pub(crate) use recording::code_name;
 pub use recording::{OpenConnection, Service, Telemetry};
 pub use scrape::Scrape;
 pub use traces::{Stage, Trace, TraceParent, Traced, TracesError};

@@ -63,7 +63,7 @@ const CODES: [Code; 17] = [
 ];
 
 /// The name of a code, as gRPC writes it.
-fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -49,14 +49,23 @@ impl Scrape {
     /// # Errors
     /// Never, as far as is known: the encoder writes to memory.
     pub fn text(&self) -> Result<String, fmt::Error> {
+        self.read().text()
+    }
+
+    /// The figures that show how the server does, as JSON. Blocks as [`Self::text`] does.
+    #[must_use]
+    pub fn json(&self) -> serde_json::Value {
+        self.read().json()
+    }
+
+    fn read(&self) -> Exposition {
         let recovered = self.recovered.get();
-        let exposition = Exposition {
+        Exposition {
             recording: self.telemetry.read(),
             process: Process::read(self.began),
             figures: recovered.map(|recovered| (recovered.figures)()),
             totals: recovered.and_then(|recovered| self.totals(&recovered.board)),
-        };
-        exposition.text()
+        }
     }
 
     /// Where a closed day cannot be read all else is told all the same.

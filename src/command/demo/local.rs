@@ -1,6 +1,7 @@
 //! The other side of `waag demo`: a server of its own, on a free port, in a folder of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::generate::progress;
 use super::super::{Failure, output, runtime};
@@ -10,8 +11,14 @@ use crate::day::Moment;
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::Engine;
 use crate::ingest::options;
-use crate::rpc::server;
+use crate::rpc::server::{self, Running};
 use crate::rules::law::Law;
+use crate::telemetry::Scrape;
+use crate::web::Desk;
+use crate::web::listener::{self, Listening};
+
+/// More declarants than a demo has.
+const ACTORS_MAX: u32 = 1_000;
 
 /// Runs the demo and prints its report.
 ///
@@ -28,11 +35,6 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     };
     let report = drive_own_server(args, &config)?;
     folder.leave();
-    if args.json {
-        output(|mut out| report.write_json(&mut out))?;
-    } else {
-        output(|mut out| report.write_table(&mut out))?;
-    }
     if report.is_clean() {
         return Ok(());
     }
@@ -48,16 +50,56 @@ fn drive_own_server(args: &DemoArgs, config: &Config) -> Result<DemoReport, Fail
     let (engine, _) = Engine::start(config, law, Clock::starting_at(start))?;
     let runtime = runtime()?;
     let driven = runtime.block_on(async {
-        let running = server::listen(config, std::sync::Arc::clone(&engine)).await?;
+        let running = server::listen(config, Arc::clone(&engine)).await?;
+        let page = page(args, &engine, &running).await?;
         let url = format!("http://{}", running.address);
         let bar = progress(args.lines).with_message("lodging");
         let driven = drive(&url, &args.drive_options(), &bar).await;
         bar.finish_and_clear();
+        let told = match &driven {
+            Ok(report) => tell(args, report),
+            Err(_) => Ok(()),
+        };
+        if let (Some(page), Ok(_), Ok(())) = (&page, &driven, &told) {
+            tracing::info!(url = page.url(), "the server goes on, for a browser, until Ctrl-C");
+            let _ = tokio::signal::ctrl_c().await;
+        }
         running.stop().await;
+        told?;
         Ok::<_, Failure>(driven?)
     });
     engine.stop();
     driven
+}
+
+/// Prints what came of it.
+fn tell(args: &DemoArgs, report: &DemoReport) -> Result<(), Failure> {
+    if args.json {
+        output(|mut out| report.write_json(&mut out))
+    } else {
+        output(|mut out| report.write_table(&mut out))
+    }
+}
+
+/// The page of a demo that is kept: from the beginning on, so that lodging can be seen.
+async fn page(
+    args: &DemoArgs,
+    engine: &Arc<Engine>,
+    running: &Running,
+) -> Result<Option<Listening>, Failure> {
+    if !args.keep {
+        return Ok(None);
+    }
+    let scrape = Scrape::new(engine.telemetry().clone(), ACTORS_MAX);
+    let of = Arc::clone(engine);
+    scrape.recovered(engine.board().clone(), move || of.figures());
+    let desk = Arc::new(Desk::new(Arc::new(scrape), &[]));
+    desk.serves(running.services());
+    let address = args.web.unwrap_or_else(|| ([127, 0, 0, 1], 0).into());
+    let page = listener::listen(address, None, desk).await;
+    let page = page.map_err(|error| format!("cannot listen for the page on {address}: {error}"))?;
+    tracing::info!(url = page.url(), "page");
+    Ok(Some(page))
 }
 
 /// Where the demo's server keeps its data.

@@ -1,0 +1,232 @@
+//! From paths and parameters to calls of the services, in this process, and back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use serde::Serialize;
+use tonic::{Code, Status};
+
+use super::Desk;
+use super::listener::Place;
+use super::page::{self, Answer};
+use super::parameters::Parameters;
+use crate::proto::server::compliance_server::Compliance;
+use crate::proto::server::lodgement_server::Lodgement;
+use crate::proto::v1;
+use crate::rpc::guard::Caller;
+use crate::rpc::ledger::{Held, until_left};
+use crate::rpc::server::Services;
+
+const JSON: &str = "application/json";
+
+/// What the audit log calls reading how the server does; only refusals are recorded.
+const SYSTEM: &str = "read system";
+
+/// Answers what is asked under `/api/`.
+pub(super) async fn answer(
+    path: &str,
+    request: &Request<Incoming>,
+    from: SocketAddr,
+    desk: &Arc<Desk>,
+    place: Place,
+) -> Answer {
+    let answered = match desk.services.get() {
+        Some(services) => ask(path, request, from, (desk, services), place).await,
+        None => Err(Status::unavailable(
+            "the server is taking up what is on its disk, and answers after that",
+        )),
+    };
+    answered.unwrap_or_else(|status| refused(&status))
+}
+
+async fn ask(
+    path: &str,
+    request: &Request<Incoming>,
+    from: SocketAddr,
+    (desk, services): (&Arc<Desk>, &Services),
+    place: Place,
+) -> Result<Answer, Status> {
+    let caller = services.guard.http_caller(from, request.headers()).await?;
+    let asked = Parameters::read(request.uri().query()).map_err(Status::invalid_argument)?;
+    let Services { compliance, lodgement, .. } = services;
+    match path {
+        "session" => session(services, &caller).await,
+        "actors" => {
+            let answer = compliance.list_actor_summaries(of(&caller, actors(&asked)?)).await?;
+            let (_, mut page, more) = answer.into_parts();
+            for summary in &mut page.summaries {
+                // What a table does not show is half of an answer, and comes with the one actor.
+                summary.reasons = Vec::new();
+                summary.value_histogram = Vec::new();
+            }
+            told(page, more).await
+        }
+        "actor" => {
+            let asked = v1::GetActorSummaryRequest {
+                actor: Some(actor(&asked)?),
+                period: Some(period(&asked)),
+                at_least_watermark: number(&asked, "at_least_watermark")?,
+            };
+            message(compliance.get_actor_summary(of(&caller, asked)).await?).await
+        }
+        "history" => {
+            let asked = v1::GetIndicatorHistoryRequest {
+                actor: Some(actor(&asked)?),
+                period: Some(period(&asked)),
+                indicators: asked.all("indicator"),
+                at_least_watermark: number(&asked, "at_least_watermark")?,
+                peers: asked.one("peers") == "true",
+            };
+            message(compliance.get_indicator_history(of(&caller, asked)).await?).await
+        }
+        "indicators" => {
+            let asked = v1::ListIndicatorsRequest {};
+            message(compliance.list_indicators(of(&caller, asked)).await?).await
+        }
+        "reasons" => {
+            let asked = v1::ListReasonsRequest { on: asked.one("on").to_owned() };
+            message(lodgement.list_reasons(of(&caller, asked)).await?).await
+        }
+        "system" => system(desk, services, &caller, place).await,
+        _ => Err(Status::not_found(format!("there is nothing at /api/{path}"))),
+    }
+}
+
+/// A call of `caller`.
+fn of<T>(caller: &Caller, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.extensions_mut().insert(caller.clone());
+    request
+}
+
+fn actors(asked: &Parameters) -> Result<v1::ListActorSummariesRequest, Status> {
+    let order = match asked.one("order") {
+        "id" => v1::ActorOrder::Id,
+        "" | "lines" => v1::ActorOrder::Lines,
+        other => {
+            let told = format!("order is {other:?}: it is lines or id");
+            return Err(Status::invalid_argument(told));
+        }
+    };
+    Ok(v1::ListActorSummariesRequest {
+        role: role(asked)?.into(),
+        period: Some(period(asked)),
+        at_least_watermark: number(asked, "at_least_watermark")?,
+        page_size: number(asked, "page_size")?,
+        page_token: asked.one("page_token").to_owned(),
+        order: order.into(),
+    })
+}
+
+fn role(asked: &Parameters) -> Result<v1::ActorRole, Status> {
+    match asked.one("role") {
+        "declarant" | "" => Ok(v1::ActorRole::Declarant),
+        "representative" => Ok(v1::ActorRole::Representative),
+        "ioss-holder" => Ok(v1::ActorRole::IossHolder),
+        other => Err(Status::invalid_argument(format!(
+            "role is {other:?}: it is declarant, representative or ioss-holder"
+        ))),
+    }
+}
+
+fn actor(asked: &Parameters) -> Result<v1::Actor, Status> {
+    Ok(v1::Actor { role: role(asked)?.into(), id: asked.one("id").to_owned() })
+}
+
+fn period(asked: &Parameters) -> v1::Period {
+    let day = |name| asked.one(name).to_owned();
+    v1::Period { first_day: day("first_day"), last_day: day("last_day") }
+}
+
+fn number<T: std::str::FromStr + Default>(asked: &Parameters, name: &str) -> Result<T, Status> {
+    asked.number(name).map_err(Status::invalid_argument)
+}
+
+/// Who asks, and what there is to ask for.
+async fn session(services: &Services, caller: &Caller) -> Result<Answer, Status> {
+    let newest = services.compliance.newest_day().await?;
+    json(&serde_json::json!({
+        "needsToken": !services.guard.is_open(),
+        "who": caller.who().name(),
+        "readsAll": caller.who().may_read_all_summaries().is_ok(),
+        "readsSystem": caller.who().may_read_system().is_ok(),
+        "newestDay": newest.map(|day| day.to_string()),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
+/// How the server does. It tells of no actor, so that it is not recorded: a page asks every two seconds.
+async fn system(
+    desk: &Arc<Desk>,
+    services: &Services,
+    caller: &Caller,
+    place: Place,
+) -> Result<Answer, Status> {
+    if let Err(denied) = caller.who().may_read_system() {
+        return Err(services.guard.denies(caller, SYSTEM, "", &denied));
+    }
+    let scrape = Arc::clone(&desk.scrape);
+    // Files are read, and locks waited for.
+    let read = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        scrape.json()
+    });
+    json(&read.await.map_err(|_| Status::internal("the figures could not be read"))?)
+}
+
+async fn message<T: Serialize + Send + 'static>(
+    answer: tonic::Response<T>,
+) -> Result<Answer, Status> {
+    let (_, message, more) = answer.into_parts();
+    told(message, more).await
+}
+
+/// `message` as JSON; what a read holds is kept until it has left.
+async fn told<T: Serialize + Send + 'static>(
+    message: T,
+    mut more: tonic::Extensions,
+) -> Result<Answer, Status> {
+    let held = more.remove::<Held>();
+    // A page of 1,000 actors takes some ms: too long for a thread of the runtime.
+    let written = tokio::task::spawn_blocking(move || serde_json::to_vec(&message)).await;
+    let Ok(Ok(text)) = written else {
+        return Err(Status::internal("the answer could not be written down"));
+    };
+    let bytes = match held {
+        Some(held) => until_left(text.into(), held),
+        None => text.into(),
+    };
+    Ok(page::answer(StatusCode::OK, JSON, bytes))
+}
+
+/// A short answer.
+fn json(value: &serde_json::Value) -> Result<Answer, Status> {
+    Ok(page::answer(StatusCode::OK, JSON, Bytes::from(value.to_string())))
+}
+
+fn refused(status: &Status) -> Answer {
+    let code = status.code();
+    let http = match code {
+        Code::InvalidArgument | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    let told = serde_json::json!({
+        "code": crate::telemetry::code_name(code),
+        "message": status.message(),
+    });
+    let mut answer = page::answer(http, JSON, Bytes::from(told.to_string()));
+    if http == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        answer.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+    }
+    answer
+}

@@ -1,0 +1,118 @@
+// Which page is shown, in which language, and for whom.
+
+import { Refusal, ask, token } from "./server.js";
+import { LANGUAGES, change, current, t } from "./words.js";
+import { actor } from "./actor.js";
+import { actors } from "./actors.js";
+import { h, message } from "./parts.js";
+import { system } from "./system.js";
+
+const PAGES = { actors, actor, system };
+const main = document.getElementById("main");
+let shown = new AbortController();
+
+/** What the address asks for. */
+function route() {
+  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
+  const asked = new URLSearchParams(query);
+  const page = PAGES[path] ? path : "actors";
+  const role = ["representative", "ioss-holder"].includes(asked.get("role")) ? asked.get("role") : "declarant";
+  const now = { page, role, id: asked.get("id") ?? "", first: asked.get("first") ?? "", last: asked.get("last") ?? "" };
+  const link = (changes) => {
+    const to = { ...now, ...changes };
+    const query = new URLSearchParams(Object.entries(to).filter(([name, value]) => name !== "page" && value));
+    return `#/${to.page}?${query}`;
+  };
+  return { ...now, link, go: (changes) => { location.hash = link(changes); } };
+}
+
+export const actorLink = (from, id) => from.link({ page: "actor", id });
+
+const daysBefore = (day, days) => new Date(Date.parse(day) - days * 86_400_000).toISOString().slice(0, 10);
+
+/** Days to count: some periods at a touch, or any two days. */
+export function periodPicker(of, session) {
+  const first = h("input", { type: "date", name: "first", value: of.first });
+  const last = h("input", { type: "date", name: "last", value: of.last });
+  const newest = session.newestDay;
+  const spans = newest ? [7, 28, 90].map((days) => ({ first: daysBefore(newest, days - 1), last: newest, title: t("lastDays", { n: days }) })) : [];
+  const offered = [{ first: "", last: "", title: t("allDays") }, ...spans];
+  return h("form", { class: "period", onsubmit: (event) => { event.preventDefault(); of.go({ first: first.value, last: last.value }); } },
+    h("fieldset", {}, h("legend", {}, t("period")),
+      h("span", { class: "spans" }, offered.map((span) => h("button", {
+        type: "button", "aria-pressed": String(span.first === of.first && span.last === of.last),
+        onclick: () => of.go({ first: span.first, last: span.last }),
+      }, span.title))),
+      h("label", {}, t("from"), first), h("label", {}, t("to"), last), h("button", {}, t("show"))));
+}
+
+function frame(at, session) {
+  document.documentElement.lang = current();
+  document.title = [at.page === "actor" ? at.id : t(at.page), "Waag"].join(" · ");
+  document.getElementById("skip").textContent = t("skip");
+  const nav = document.getElementById("nav");
+  nav.setAttribute("aria-label", t("pages"));
+  const here = (page) => (page === at.page || (page === "actors" && at.page === "actor") ? "page" : null);
+  nav.replaceChildren(...["actors", "system"].map((page) => h("a", { href: at.link({ page, id: "" }), "aria-current": here(page) }, t(page))));
+  const language = h("select", { "aria-label": t("language"), onchange: (event) => { change(event.target.value); show(); } },
+    Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code, selected: code === current() }, name)));
+  const who = session?.needsToken && [h("span", { class: "who" }, session.who),
+    h("button", { type: "button", onclick: () => { token.clear(); show(); } }, t("signOut"))];
+  document.getElementById("right").replaceChildren(...[who, language].flat().filter(Boolean));
+  document.getElementById("foot").textContent = session ? `Waag ${session.version}` : "Waag";
+}
+
+function askForToken(why) {
+  const field = h("input", { type: "password", id: "token", autocomplete: "off", spellcheck: "false", required: true, size: 40 });
+  main.replaceChildren(h("h1", {}, t("tokenTitle")),
+    why ? message("wrong", t("wrongToken"), why) : "",
+    h("p", { id: "token-text" }, t("tokenText")),
+    h("form", { class: "sign-in", onsubmit: (event) => { event.preventDefault(); token.set(field.value); show(); } },
+      h("label", { for: "token" }, t("token")), field, h("button", {}, t("signIn"))));
+  field.focus();
+}
+
+const KNOWN = ["GONE", "UNAVAILABLE", "PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"];
+
+function refuse(error, at) {
+  if (error.code === "UNAUTHENTICATED") {
+    const had = token.get();
+    token.clear();
+    return askForToken(had ? error.message : null);
+  }
+  const title = KNOWN.includes(error.code) ? t(error.code) : t("otherError");
+  const text = error.code === "GONE" ? t("goneText") : error.message;
+  main.replaceChildren(h("h1", {}, at.page === "actor" ? at.id : t(at.page)),
+    message("wrong", title, text, h("button", { type: "button", onclick: show }, t("retry"))));
+  if (["GONE", "UNAVAILABLE"].includes(error.code)) {
+    const signal = shown.signal;
+    setTimeout(() => { if (!signal.aborted) show(); }, 3_000);
+  }
+}
+
+async function show() {
+  shown.abort();
+  shown = new AbortController();
+  const { signal } = shown;
+  const at = route();
+  frame(at);
+  main.setAttribute("aria-busy", "true");
+  if (!main.querySelector("h1")) main.replaceChildren(h("h1", {}, t(at.page === "system" ? "system" : "actors")), h("p", {}, t("waiting")));
+  try {
+    const session = await ask("session", {}, signal);
+    frame(at, session);
+    await PAGES[at.page](main, at, session, signal);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    refuse(error instanceof Refusal ? error : new Refusal("PAGE", String(error)), at);
+  }
+  main.removeAttribute("aria-busy");
+}
+
+window.addEventListener("hashchange", async () => {
+  await show();
+  // Whoever followed a link goes on at the page that it led to.
+  main.focus({ preventScroll: true });
+  window.scrollTo(0, 0);
+});
+show();

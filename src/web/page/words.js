@@ -1,0 +1,149 @@
+// Dutch and English, and how numbers and days are written in each.
+
+const WORDS = {
+  en: {
+    skip: "Skip to content", pages: "Pages", actors: "Actors", system: "System", language: "Language", signOut: "Forget token",
+    declarant: "Declarant", representative: "Representative", "ioss-holder": "IOSS holder",
+    declarants: "Declarants", representatives: "Representatives", "ioss-holders": "IOSS holders",
+    role: "Role", period: "Period", from: "From", to: "To and including", show: "Show", allDays: "All days",
+    lastDays: "Last {n} days", filter: "Filter", filterHint: "Part of an id", open: "Open {id}",
+    accepted: "Accepted", rejected: "Rejected", replayed: "Replays", conflicts: "Conflicts", lines: "Lines",
+    value: "Value", duty: "Duty", mass: "Gross mass", rejectedShare: "Rejected", notable: "Notable",
+    declarations: "Declarations", findings: "Findings", sort: "Sort by {column}", none: "None",
+    shown: "{a} to {b} of {n}", previous: "Previous", next: "Next",
+    loadMore: "Read more actors", partly: "The {n} largest are read; sorting and filter go over these.",
+    nobody: "Nobody declared in this period.", noMatch: "No actor matches.",
+    watermark: "Exactly the first {n} records of the journal.", waiting: "Reading…",
+    signals: "Indicators are signals for a conversation or an audit, not verdicts.",
+    notableNote: "An indicator is called notable where even the lower end of its 95 % interval is above its starting value.",
+    indicators: "Indicators", indicator: "Indicator", numerator: "Numerator", denominator: "Denominator",
+    interval: "95 % interval", formula: "Formula", source: "Source", peerMedian: "Median of peers", peers: "Peers",
+    notableAbove: "notable above {v}", day: "Day", history: "Day by day", choose: "Indicator shown",
+    trendTitle: "{name} by day", trendAbout: "{n} days, from {a} to {b}. Own value: first {first}, last {last}, lowest {low}, highest {high}.",
+    own: "Own value", band: "95 % interval", peerNote: "Median over the other actors of the role that have a denominator of at least 30 that day; the actor itself is left out.",
+    noPeers: "Peers are compared over 100 days at most: choose a shorter period.", asTable: "As a table", noHistory: "No day of this period has this indicator.",
+    histogram: "Consignments by value", histogramAbout: "Accepted declarations in steps of EUR 5. (125, 145]: {before}; (145, 150]: {bunched}; above 150: {above}.",
+    bunchingTold: "Bunching B = n(145, 150] / (n(125, 145] / 4) = {b}. About 1 where values do not bunch below the threshold.",
+    bunchingNone: "Bunching B cannot be told: nothing in (125, 145].", bunched: "(145, 150]", before: "(125, 145]", elsewhere: "Other values",
+    consignmentValue: "Consignment value, EUR", above: "above 150", values: "Value, EUR", count: "Count", reasons: "Reasons", reason: "Reason", text: "Text", legalBasis: "Legal basis", severity: "Severity",
+    SEVERITY_REJECT: "rejects", SEVERITY_FLAG: "flags", noReasons: "Nothing was found.", unknownReason: "not in the rules of today", back: "All actors", print: "Print",
+    systemTitle: "How the server does", every: "Read again every 2 seconds.", pause: "Pause", resume: "Go on",
+    throughput: "Lines a second", throughputAbout: "Judged lines a second over the last two minutes: now {now}, most {most}.",
+    serving: "Serving", notServing: "not serving", recovering: "recovering", up: "Up since {t}", answer: "Answer to a batch, mean", p99: "99 in 100 below",
+    batches: "Batches answered", refusedBatches: "Batches refused", connections: "Connections", turnedAway: "turned away {n}", journal: "Journal", sealing: "Sealing", memory: "Memory", disk: "Disk",
+    durable: "Last durable record", sealed: "Last sealed record", unsealed: "Waits to be sealed", ofMost: "of {n}", index: "Index, places in use", runs: "Runs on disk", keys: "{n} keys",
+    resident: "In use", memoryMax: "Sized for", diskFree: "Free", diskReserve: "reserve {n}", inWork: "Batches in work", groupWrite: "Write of a group, mean", clock: "Clock behind by",
+    outcomes: "Outcomes", outcome: "Outcome", perSecond: "A second", share: "Share",
+    tokenTitle: "Who are you?", tokenText: "This server knows its clients. Paste a token of an analyst; it is kept until this tab is closed.", token: "Token", signIn: "Continue",
+    wrongToken: "The token is not taken", GONE: "The server cannot be reached", goneText: "It may be stopping, or the way to it is cut. The page tries again.",
+    UNAVAILABLE: "Not now", PERMISSION_DENIED: "Not allowed", NOT_FOUND: "Not found", INVALID_ARGUMENT: "Not understood", RESOURCE_EXHAUSTED: "Too much at once", otherError: "Something is wrong", retry: "Try again",
+    loaded: "{n} actors read.", sortedBy: "Sorted by {column}, {order}.", ascending: "ascending", descending: "descending", seconds: "s",
+  },
+  nl: {
+    skip: "Naar de inhoud", pages: "Pagina's", actors: "Actoren", system: "Systeem", language: "Taal", signOut: "Token vergeten",
+    declarant: "Aangever", representative: "Vertegenwoordiger", "ioss-holder": "IOSS-houder",
+    declarants: "Aangevers", representatives: "Vertegenwoordigers", "ioss-holders": "IOSS-houders",
+    role: "Rol", period: "Periode", from: "Van", to: "Tot en met", show: "Tonen", allDays: "Alle dagen",
+    lastDays: "Laatste {n} dagen", filter: "Filter", filterHint: "Deel van een nummer", open: "{id} openen",
+    accepted: "Aanvaard", rejected: "Afgewezen", replayed: "Herhalingen", conflicts: "Conflicten", lines: "Regels",
+    value: "Waarde", duty: "Rechten", mass: "Brutomassa", rejectedShare: "Afgewezen", notable: "Opvallend",
+    declarations: "Aangiften", findings: "Bevindingen", sort: "Sorteren op {column}", none: "Geen",
+    shown: "{a} tot {b} van {n}", previous: "Vorige", next: "Volgende",
+    loadMore: "Meer actoren lezen", partly: "De {n} grootste zijn gelezen; sorteren en filter gaan daarover.",
+    nobody: "In deze periode heeft niemand aangegeven.", noMatch: "Geen actor voldoet.",
+    watermark: "Precies de eerste {n} records van het journaal.", waiting: "Lezen…",
+    signals: "Indicatoren zijn signalen voor een gesprek of een controle, geen oordelen.",
+    notableNote: "Een indicator heet opvallend als zelfs de ondergrens van het 95%-interval boven zijn startwaarde ligt.",
+    indicators: "Indicatoren", indicator: "Indicator", numerator: "Teller", denominator: "Noemer",
+    interval: "95%-interval", formula: "Formule", source: "Bron", peerMedian: "Mediaan van anderen", peers: "Anderen",
+    notableAbove: "opvallend boven {v}", day: "Dag", history: "Dag voor dag", choose: "Getoonde indicator",
+    trendTitle: "{name} per dag", trendAbout: "{n} dagen, van {a} tot en met {b}. Eigen waarde: eerste {first}, laatste {last}, laagste {low}, hoogste {high}.",
+    own: "Eigen waarde", band: "95%-interval", peerNote: "Mediaan over de andere actoren van de rol met die dag een noemer van ten minste 30; de actor zelf telt niet mee.",
+    noPeers: "Vergelijken met anderen gaat over hoogstens 100 dagen: kies een kortere periode.", asTable: "Als tabel", noHistory: "Geen dag in deze periode heeft deze indicator.",
+    histogram: "Zendingen naar waarde", histogramAbout: "Aanvaarde aangiften in stappen van EUR 5. (125, 145]: {before}; (145, 150]: {bunched}; boven 150: {above}.",
+    bunchingTold: "Ophoping B = n(145, 150] / (n(125, 145] / 4) = {b}. Ongeveer 1 als waarden zich niet ophopen onder de grens.",
+    bunchingNone: "Ophoping B is niet te bepalen: niets in (125, 145].", bunched: "(145, 150]", before: "(125, 145]", elsewhere: "Andere waarden",
+    consignmentValue: "Waarde van de zending, EUR", above: "boven 150", values: "Waarde, EUR", count: "Aantal", reasons: "Redenen", reason: "Reden", text: "Tekst", legalBasis: "Rechtsgrond", severity: "Gevolg",
+    SEVERITY_REJECT: "wijst af", SEVERITY_FLAG: "signaleert", noReasons: "Er is niets gevonden.", unknownReason: "niet in de regels van vandaag", back: "Alle actoren", print: "Afdrukken",
+    systemTitle: "Hoe het met de server gaat", every: "Elke 2 seconden opnieuw gelezen.", pause: "Pauzeren", resume: "Verder",
+    throughput: "Regels per seconde", throughputAbout: "Beoordeelde regels per seconde in de laatste twee minuten: nu {now}, hoogste {most}.",
+    serving: "In dienst", notServing: "niet in dienst", recovering: "herstelt", up: "Gestart {t}", answer: "Antwoord op een batch, gemiddeld", p99: "99 van 100 onder",
+    batches: "Batches beantwoord", refusedBatches: "Batches geweigerd", connections: "Verbindingen", turnedAway: "{n} weggestuurd", journal: "Journaal", sealing: "Verzegelen", memory: "Geheugen", disk: "Schijf",
+    durable: "Laatste duurzame record", sealed: "Laatste verzegelde record", unsealed: "Wacht op verzegelen", ofMost: "van {n}", index: "Index, plaatsen in gebruik", runs: "Runs op schijf", keys: "{n} sleutels",
+    resident: "In gebruik", memoryMax: "Ingericht op", diskFree: "Vrij", diskReserve: "reserve {n}", inWork: "Batches in behandeling", groupWrite: "Schrijven van een groep, gemiddeld", clock: "Klok loopt achter",
+    outcomes: "Uitkomsten", outcome: "Uitkomst", perSecond: "Per seconde", share: "Aandeel",
+    tokenTitle: "Wie bent u?", tokenText: "Deze server kent zijn cliënten. Plak een token van een analist; het wordt bewaard tot dit tabblad sluit.", token: "Token", signIn: "Verder",
+    wrongToken: "Het token wordt niet aanvaard", GONE: "De server is niet bereikbaar", goneText: "Misschien stopt hij, of is de weg erheen verbroken. De pagina probeert het opnieuw.",
+    UNAVAILABLE: "Nu niet", PERMISSION_DENIED: "Niet toegestaan", NOT_FOUND: "Niet gevonden", INVALID_ARGUMENT: "Niet begrepen", RESOURCE_EXHAUSTED: "Te veel tegelijk", otherError: "Er is iets mis", retry: "Opnieuw proberen",
+    loaded: "{n} actoren gelezen.", sortedBy: "Gesorteerd op {column}, {order}.", ascending: "oplopend", descending: "aflopend", seconds: "s",
+    "title:rejection_rate": "Afgewezen regels", "title:replay_rate": "Herhalingen", "title:conflict_rate": "Conflicten",
+    "title:threshold_bunching": "Ophoping onder EUR 150", "title:round_price_rate": "Ronde prijzen",
+    "title:value_below_eur_1_rate": "Symbolische waarden: onder EUR 1", "title:value_below_eur_5_per_kg_rate": "Symbolische waarden: onder EUR 5 per kilogram",
+    "title:vague_description_rate": "Vage omschrijvingen", "title:hs_mismatch_rate": "Omschrijving past niet bij de GS-code",
+    "title:ioss_number_hit_rate": "IOSS-nummer onjuist of geweigerd", "title:restricted_goods_rate": "Verboden of beperkte goederen",
+    "title:gift_rate": "Geschenken", "title:implausible_mass_rate": "Onwaarschijnlijke massa", "title:zero_transport_cost_rate": "Geen vervoerskosten",
+  },
+};
+
+const KEY = "waag.language";
+const asked = () => (navigator.languages ?? [navigator.language]).map((it) => it.slice(0, 2)).find((it) => WORDS[it]);
+
+export const LANGUAGES = { nl: "Nederlands", en: "English" };
+let language = WORDS[localStorage.getItem(KEY)] ? localStorage.getItem(KEY) : (asked() ?? "en");
+let writes;
+
+function begin() {
+  const locale = language === "nl" ? "nl-NL" : "en-GB";
+  const number = (options) => new Intl.NumberFormat(locale, options);
+  writes = {
+    whole: number({ maximumFractionDigits: 0 }),
+    decimal: number({ maximumFractionDigits: 2, minimumFractionDigits: 2 }),
+    short: number({ notation: "compact", maximumSignificantDigits: 3 }),
+    percent: number({ style: "percent", maximumFractionDigits: 2 }),
+    euro: number({ style: "currency", currency: "EUR", maximumFractionDigits: 0 }),
+    day: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }),
+    dayShort: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" }),
+    moment: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }),
+  };
+}
+begin();
+
+export const current = () => language;
+export function change(to) {
+  language = to;
+  localStorage.setItem(KEY, to);
+  begin();
+}
+
+/** A text, with what stands in braces in it filled in. */
+export const t = (key, values) => (WORDS[language][key] ?? WORDS.en[key] ?? key)
+  .replace(/\{(\w+)\}/g, (_, name) => values?.[name] ?? "");
+/** A text, or nothing. */
+export const known = (key) => WORDS[language][key] ?? WORDS.en[key];
+
+export const whole = (number) => writes.whole.format(number);
+export const decimal = (number) => writes.decimal.format(number);
+export const short = (number) => writes.short.format(number);
+export const percent = (share) => writes.percent.format(share);
+export const euro = (cents) => writes.euro.format(Number(cents) / 100);
+const date = (text) => new Date(`${text}T00:00:00Z`);
+export const day = (text) => writes.day.format(date(text));
+export const dayShort = (text) => writes.dayShort.format(date(text));
+export const moment = (date) => writes.moment.format(date);
+export function bytes(number) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let place = 0;
+  let shown = number;
+  while (shown >= 1024 && place < units.length - 1) [shown, place] = [shown / 1024, place + 1];
+  return `${place === 0 || shown >= 100 ? whole(shown) : decimal(shown)} ${units[place]}`;
+}
+
+/** An indicator's title: in the language, or as the server has it. */
+export function titleOf(name, description) {
+  const [base, chapter] = name.split(":");
+  const title = known(`title:${base}`) ?? description?.title ?? base;
+  return chapter ? `${title}: HS ${chapter}` : title;
+}
+
+/** A value of an indicator: a share in per cent, a ratio as it is. */
+export const valueOf = (value, isShare) => (isShare ? percent(value) : decimal(value));
