@@ -1,9 +1,12 @@
 //! `waag summary`: how actors declare, read from a running server.
 
+mod history;
+
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::connecting::{ConnectArgs, ConnectArgsError};
 use super::show::{Table, euros, thousands, unless_broken_pipe};
@@ -24,6 +27,7 @@ use crate::proto::v1::{
 ///   waag summary
 ///   waag summary --actor NL830000003 --period 2026-11-01..2026-11-30
 ///   waag summary --role ioss-holder --json
+///   waag summary --actor NL830000003 --history threshold_bunching
 ///   waag summary --from "$URL" --authority ca.pem --token-file token
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
@@ -44,7 +48,15 @@ pub struct SummaryArgs {
     #[arg(long, value_name = "A..B", value_parser = period)]
     pub period: Option<Period>,
 
-    /// Print protobuf JSON, one summary to a line
+    /// Day by day, beside the median of the other actors of the role: an indicator by name, as
+    /// rejection_rate, or how many declarations of each outcome if none is named
+    ///
+    /// Peers are those with a denominator of at least 30 that day; the actor itself is left out.
+    /// Without --period it goes over the last 100 days.
+    #[arg(long, value_name = "NAME", num_args = 0..=1, requires = "actor")]
+    pub history: Option<Option<String>>,
+
+    /// Print protobuf JSON, one summary to a line (or one history)
     #[arg(long)]
     pub json: bool,
 
@@ -161,6 +173,15 @@ pub async fn run(args: &SummaryArgs) -> Result<(), SummaryError> {
     let mut client = ComplianceClient::new(connection);
     let mut out = BufWriter::new(io::stdout().lock());
     let written = match &args.actor {
+        Some(id) if args.history.is_some() => {
+            let name = args.history.clone().flatten();
+            let history = history::get(&mut client, args, id, name.as_deref()).await?;
+            if args.json {
+                write_json(&history, &mut out)
+            } else {
+                history::write(&history, name.as_deref(), &mut out)
+            }
+        }
         Some(id) => {
             let summary = get(&mut client, args, id).await?;
             if args.json { write_json(&summary, &mut out) } else { write_full(&summary, &mut out) }
@@ -236,8 +257,8 @@ async fn list(
     }
 }
 
-fn write_json(summary: &ActorSummary, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, summary)?;
+fn write_json(message: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, message)?;
     writeln!(out)
 }
 
@@ -470,6 +491,7 @@ mod tests {
             role: Role::Declarant,
             actor: None,
             period: None,
+            history: None,
             json: false,
             at_least_watermark: 0,
             connection: ConnectArgs::default(),

@@ -121,7 +121,7 @@ export async function actor(main, route, session, signal) {
   const peers = session.readsAll && withPeers(route, session);
   const [all, texts, found, history] = await Promise.all([
     descriptions(signal), reasons(signal), ask("actor", of, signal), ask("history", { ...of, peers: peers ? "true" : "" }, signal)]);
-  const it = complete(found);
+  const it = complete(found.summary);
   const count = (field) => whole(it[field] ?? 0);
   const controls = h("div", { class: "controls" }, periodPicker(route, session),
     h("button", { type: "button", class: "print", onclick: () => window.print() }, t("print")));

@@ -82,6 +82,10 @@ const WORDS = {
     "title:vague_description_rate": "Vage omschrijvingen", "title:hs_mismatch_rate": "Omschrijving past niet bij de GS-code",
     "title:ioss_number_hit_rate": "IOSS-nummer onjuist of geweigerd", "title:restricted_goods_rate": "Verboden of beperkte goederen",
     "title:gift_rate": "Geschenken", "title:implausible_mass_rate": "Onwaarschijnlijke massa", "title:zero_transport_cost_rate": "Geen vervoerskosten",
+    "title:fallback_within_24h_rate": "Noodprocedure: binnen 24 uur", "title:hs6_per_consignment": "GS-codes per zending",
+    "title:several_goods_rate": "Meer goederen in één omschrijving", "title:other_hs_code_rate": "GS-codes voor overige goederen",
+    "title:origin_differs_rate": "Oorsprong is niet het land van verzending", "title:dispatch_from_eu_rate": "Verzonden vanuit de EU",
+    "title:sanctions_detour_rate": "Omweg van goederen onder sancties", "title:sanctioned_country_rate": "Land onder sancties",
   },
 };
 

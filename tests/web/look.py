@@ -1,0 +1,139 @@
+"""Looks at every page of a server that runs: python look.py BROWSER URL FOLDER"""
+
+import sys
+
+from axe_core_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+BROWSER, URL, FOLDER = sys.argv[1:]
+WIDTHS = [1440, 390]
+HEADINGS = {
+    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does"},
+    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat"},
+}
+SERIOUS = {"serious", "critical"}
+wrong = []
+
+
+def check(holds, what):
+    if not holds:
+        wrong.append(what)
+        print(f"WRONG: {what}")
+
+
+def listen(page, told):
+    page.on("console", lambda m: told.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda e: told.append(str(e)))
+    page.on("request", lambda r: None if r.url.startswith(URL) else told.append(f"asks elsewhere: {r.url}"))
+
+
+def look(page, name, width):
+    """What holds for every page."""
+    check(page.locator("main").count() == 1 and page.locator("header nav").count() == 1, f"{name}: landmarks")
+    check(page.locator("h1").count() == 1, f"{name}: {page.locator('h1').count()} headings of the first level")
+    levels = page.eval_on_selector_all("h1,h2,h3,h4", "all => all.map(h => Number(h.tagName[1]))")
+    check(all(b - a <= 1 for a, b in zip(levels, levels[1:])), f"{name}: levels of headings {levels}")
+    over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    check(over <= 0, f"{name}: scrolls sideways by {over} px")
+    bare = page.eval_on_selector_all("table", "all => all.filter(t => !t.caption || t.querySelector('th:not([scope])')).length")
+    check(bare == 0, f"{name}: {bare} tables without caption or scope")
+    mute = page.eval_on_selector_all("svg", "all => all.filter(s => !s.querySelector(':scope > title') || !s.querySelector(':scope > desc')).length")
+    check(mute == 0, f"{name}: {mute} pictures without words")
+    found = Axe().run(page)
+    for violation in found["violations"]:
+        if violation["impact"] in SERIOUS:
+            check(False, f"{name}: {violation['id']}: {violation['help']}: {[n['html'][:120] for n in violation['nodes'][:3]]}")
+        else:
+            print(f"{name}: {violation['impact']}: {violation['id']}: {violation['help']}")
+    page.screenshot(path=f"{FOLDER}/{name}.png", full_page=True)
+
+
+def settled(page, heading):
+    expect(page.locator("h1")).to_contain_text(heading)
+    expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
+
+
+def visit(browser, width, language, dark=False):
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, locale={"nl": "nl-NL", "en": "en-GB"}[language],
+        color_scheme="dark" if dark else "light")
+    page, told = context.new_page(), []
+    listen(page, told)
+    words, mark = HEADINGS[language], f"{language}-{width}{'-dark' if dark else ''}"
+    page.goto(URL)
+    settled(page, words["actors"])
+    check(page.locator("html").get_attribute("lang") == language, f"{mark}: the language of the browser")
+    rows = page.locator("table.actors tbody tr")
+    expect(rows.nth(10)).to_be_visible()
+    look(page, f"actors-{mark}", width)
+
+    # With the keyboard alone: past what stands above, to the first actor, and into it.
+    page.keyboard.press("Tab")
+    check(page.evaluate("document.activeElement.id") == "skip", f"{mark}: the first stop is not the skip link")
+    page.keyboard.press("Enter")
+    first = rows.first.locator("a").inner_text()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == first:
+            break
+    seen = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    check(seen != "none", f"{mark}: where the focus is cannot be seen")
+    page.keyboard.press("Enter")
+    settled(page, first)
+    check(page.evaluate("document.activeElement.id") == "main", f"{mark}: the focus does not go to the page")
+    expect(page.locator("svg.trend")).to_be_visible()
+    check(page.locator("svg.trend .dot").count() >= 1, f"{mark}: a trend without points")
+    check(page.locator("svg.histogram .bar.bunched").count() == 1, f"{mark}: the bar of (145, 150]")
+    check(page.locator("table.indicators tbody tr").count() >= 8, f"{mark}: indicators")
+    check(page.locator(".watermark").count() == 1, f"{mark}: the watermark")
+    page.locator("select").last.select_option("rejection_rate")
+    expect(page.locator("svg.trend > title")).not_to_be_empty()
+    check(page.locator("svg.trend .peers").count() >= 1, f"{mark}: no line of the peers")
+    look(page, f"actor-{mark}", width)
+
+    # Sorting and filtering.
+    page.goto(f"{URL}#/actors?role=ioss-holder")
+    settled(page, words["ioss"])
+    page.locator("[data-sort=value]").click()
+    check(page.locator("th[aria-sort]").count() == 1, f"{mark}: which column is sorted is not told")
+    page.locator("[data-move=next]").click()
+    page.locator("input[type=search]").fill("no such")
+    expect(page.locator(".empty")).to_be_visible()
+    page.locator("input[type=search]").fill("")
+    look(page, f"ioss-{mark}", width)
+
+    page.locator("header nav a").last.click()
+    settled(page, words["system"])
+    page.wait_for_timeout(4_500)
+    expect(page.locator("svg.spark path.own")).to_have_count(1)
+    look(page, f"system-{mark}", width)
+
+    # What is wrong is told; after that the way back is open.
+    page.goto(f"{URL}#/actor?role=declarant&id=NL999999999")
+    expect(page.locator(".message.wrong")).to_be_visible()
+    told[:] = [text for text in told if "404" not in text]
+    look(page, f"unknown-{mark}", width)
+    told[:] = [text for text in told if "404" not in text]
+    check(not told, f"{mark}: the console says {told}")
+
+    # The other language at a touch.
+    other = "nl" if language == "en" else "en"
+    page.goto(f"{URL}#/actors")
+    settled(page, words["actors"])
+    page.locator("header select").select_option(other)
+    settled(page, HEADINGS[other]["actors"])
+    check(page.locator("html").get_attribute("lang") == other, f"{mark}: the other language")
+    context.close()
+
+
+with sync_playwright() as playwright:
+    browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    for language in ["en", "nl"]:
+        for width in WIDTHS:
+            visit(browser, width, language)
+    visit(browser, 1440, "en", dark=True)
+    browser.close()
+
+if wrong:
+    sys.exit(f"{len(wrong)} things are wrong")
+print(f"every page is as it must be; pictures are in {FOLDER}")
