@@ -51,6 +51,11 @@ fn json(address: &str, path: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
+/// A message as whoever reads it gets it: serde_json reads some numbers a last digit off.
+fn told<T: serde::Serialize>(message: &T) -> Value {
+    serde_json::from_str(&serde_json::to_string(message).unwrap()).unwrap()
+}
+
 fn actor() -> Option<v1::Actor> {
     Some(v1::Actor { role: 1, id: OWN.into() })
 }
@@ -68,10 +73,8 @@ async fn each_figure_is_that_of_the_service() {
 
     let expected = summary(&server, OWN, mark).await;
     let found = json(&at, &format!("/api/actor?role=declarant&id={OWN}"));
-    let found: v1::GetActorSummaryResponse = serde_json::from_value(found).unwrap();
-    let found = found.summary.unwrap();
-    assert_eq!(found, expected);
-    assert_eq!(found.accepted, 40);
+    assert_eq!(found["summary"], told(&expected));
+    assert_eq!(expected.accepted, 40);
 
     let mut client = server.compliance().await;
     let request = v1::ListActorSummariesRequest { role: 1, ..Default::default() };
@@ -81,8 +84,7 @@ async fn each_figure_is_that_of_the_service() {
         summary.value_histogram.clear();
     }
     let found = json(&at, "/api/actors?role=declarant");
-    let found: v1::ListActorSummariesResponse = serde_json::from_value(found).unwrap();
-    assert_eq!((found.summaries.len(), &found), (2, &expected));
+    assert_eq!((expected.summaries.len(), found), (2, told(&expected)));
     let first = json(&at, "/api/actors?role=declarant&page_size=1&order=id");
     let token = first["nextPageToken"].as_str().unwrap();
     let next = json(&at, &format!("/api/actors?page_size=1&order=id&page_token={token}"));
@@ -96,8 +98,8 @@ async fn each_figure_is_that_of_the_service() {
     };
     let expected = client.get_indicator_history(request).await.unwrap().into_inner();
     let path = "/api/history?id=nl810000004&indicator=rejection_rate&peers=true";
-    let found: v1::GetIndicatorHistoryResponse = serde_json::from_value(json(&at, path)).unwrap();
-    assert_eq!(found, expected);
+    assert_eq!(json(&at, path), told(&expected));
+    let found = expected;
     assert_eq!((found.days.len(), found.days[0].day.as_str()), (1, "2026-11-05"));
     assert_eq!((found.days[0].indicators[0].value, found.days[0].peers[0].peers), (0.5, 1));
     assert_eq!(found.days[0].peers[0].median, Some(0.0));

@@ -1,11 +1,14 @@
-"""Looks at every page of a server that runs: python look.py BROWSER URL FOLDER"""
+"""Looks at every page of a server that runs: python look.py BROWSER URL FOLDER [TOKEN]
+
+With a token the server is one that knows its clients: the way in is looked at.
+"""
 
 import sys
 
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-BROWSER, URL, FOLDER = sys.argv[1:]
+BROWSER, URL, FOLDER, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
     "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does"},
@@ -71,7 +74,7 @@ def visit(browser, width, language, dark=False):
     page.keyboard.press("Tab")
     check(page.evaluate("document.activeElement.id") == "skip", f"{mark}: the first stop is not the skip link")
     page.keyboard.press("Enter")
-    first = rows.first.locator("a").inner_text()
+    first = rows.first.locator("a").first.inner_text()
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == first:
@@ -90,6 +93,15 @@ def visit(browser, width, language, dark=False):
     expect(page.locator("svg.trend > title")).not_to_be_empty()
     check(page.locator("svg.trend .peers").count() >= 1, f"{mark}: no line of the peers")
     look(page, f"actor-{mark}", width)
+
+    # The one that bunches most: by whose bars it can be seen.
+    page.goto(f"{URL}#/actors?role=declarant")
+    settled(page, words["actors"])
+    page.locator("[data-sort=bunching]").click()
+    rows.first.locator("a").first.click()
+    expect(page.locator("svg.histogram .expected")).to_have_count(1)
+    expect(page.locator("svg.histogram line.grid").nth(2)).to_be_attached()
+    look(page, f"bunching-{mark}", width)
 
     # Sorting and filtering.
     page.goto(f"{URL}#/actors?role=ioss-holder")
@@ -126,12 +138,42 @@ def visit(browser, width, language, dark=False):
     context.close()
 
 
+def sign_in(browser, width, token):
+    context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-GB")
+    page, told = context.new_page(), []
+    listen(page, told)
+    page.goto(URL)
+    settled(page, "Who are you?")
+    check(page.evaluate("document.activeElement.id") == "token", "the focus is not in the field")
+    look(page, f"token-{width}", width)
+    page.keyboard.type(f"{token[:-1]}{'1' if token[-1] == '0' else '0'}")
+    page.keyboard.press("Enter")
+    expect(page.locator(".message.wrong")).to_contain_text("not known here")
+    check(page.evaluate("sessionStorage.length") == 0, "a wrong token is kept")
+    page.locator("#token").fill(token)
+    page.keyboard.press("Enter")
+    settled(page, "Declarants")
+    expect(page.locator(".who")).to_have_text("risk-desk")
+    page.reload()
+    settled(page, "Declarants")
+    stores = page.evaluate("[document.cookie.length, Object.values(localStorage).filter(v => v.startsWith('waag_')).length]")
+    check(stores == [0, 0], f"the token outlives the tab: {stores}")
+    page.locator("header button").click()
+    settled(page, "Who are you?")
+    told = [text for text in told if "401" not in text]
+    check(not told, f"the console says {told}")
+    context.close()
+
+
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-    for language in ["en", "nl"]:
+    for width in WIDTHS if TOKEN else []:
+        sign_in(browser, width, TOKEN[0])
+    for language in [] if TOKEN else ["en", "nl"]:
         for width in WIDTHS:
             visit(browser, width, language)
-    visit(browser, 1440, "en", dark=True)
+    if not TOKEN:
+        visit(browser, 1440, "en", dark=True)
     browser.close()
 
 if wrong:

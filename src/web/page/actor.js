@@ -1,10 +1,10 @@
 // One actor in full.
 
 import { ask, complete, describe, descriptions, isNotable, reasons } from "./server.js";
-import { figures, h, table, tell } from "./parts.js";
+import { code, figures, h, table, tell } from "./parts.js";
 import { histogram, trend } from "./charts.js";
 import { periodPicker } from "./page.js";
-import { current, day, decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
+import { about, current, day, decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
 
 const PEER_DAYS = 100;
 const english = () => (current() === "en" ? null : "en");
@@ -24,7 +24,7 @@ function indicatorTable(summary, all, latest) {
       const description = describe(all, it.name);
       const above = description?.notableAbove;
       return [titleOf(it.name, description), isNotable(it, description) && [" ", h("strong", { class: "mark" }, t("notable"))],
-        above !== undefined && h("small", {}, t("notableAbove", { v: valueOf(above, description.isProportion) }))];
+        above !== undefined && h("small", {}, t("notableAbove", { v: about(above, description.isProportion) }))];
     } },
     { title: t("value"), number: true, cell: (it) => valueOf(it.value, describe(all, it.name)?.isProportion) },
     { title: t("interval"), number: true, cell: (it) => (it.lower === undefined ? "–" : `${percent(it.lower)} – ${percent(it.upper)}`) },
@@ -50,7 +50,7 @@ function reasonTable(summary, texts) {
   if (!counts.length) return h("p", { class: "empty" }, t("noReasons"));
   const of = (it) => texts.get(it.reason);
   return table(t("reasons"), [
-    { title: t("reason"), cell: (it) => h("code", {}, it.reason) },
+    { title: t("reason"), cell: (it) => code(it.reason) },
     { title: t("declarations"), number: true, cell: (it) => whole(it.declarations ?? 0) },
     { title: t("findings"), number: true, cell: (it) => whole(it.findings ?? 0) },
     { title: t("severity"), cell: (it) => (of(it) ? t(of(it).severity) : "") },
@@ -133,7 +133,7 @@ export async function actor(main, route, session, signal) {
       [t("replayed"), count("replayed")], [t("conflicts"), count("conflicts")], [t("value"), euro(it.intrinsicValueEurCents ?? 0)],
       [t("duty"), euro(it.dutyEurCents ?? 0)], [t("mass"), kilograms(it.grossMassMg)],
     ]),
-    trends(it, history, all, peers), values(it) ?? "",
+    h("div", { class: "charts" }, trends(it, history, all, peers), values(it)),
     h("section", { "aria-labelledby": "of-indicators" }, h("h2", { id: "of-indicators" }, t("indicators")), indicatorTable(it, all, latestPeers(history)),
       h("p", { class: "note" }, t("signals"), " ", t("notableNote"))),
     h("section", { "aria-labelledby": "of-reasons" }, h("h2", { id: "of-reasons" }, t("reasons")), reasonTable(it, texts)),

@@ -8,6 +8,8 @@ import { decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
 const ROLES = ["declarant", "representative", "ioss-holder"];
 const READ_AT_ONCE = 500;
 const ROWS = 50;
+/** Notable indicators in a row: the others stand with the actor. */
+const NOTABLE = 3;
 
 const find = (summary, name) => (summary.indicators ?? []).find((it) => it.name === name);
 const ratio = (summary, name) => find(summary, name)?.value ?? -1;
@@ -22,7 +24,10 @@ function share(indicator, format) {
 
 function columns(route, all) {
   const sorted = (key, title, by, cell, number = true) => ({ key, title, by, cell, number });
-  const notable = (summary) => (summary.indicators ?? []).filter((it) => isNotable(it, describe(all, it.name)) && !it.name.includes(":"));
+  const found = (summary) => (summary.indicators ?? []).filter((it) => isNotable(it, describe(all, it.name)) && !it.name.includes(":"));
+  // Those farthest above where they begin to be notable come first.
+  const times = (it) => (it.lower ?? it.value) / (describe(all, it.name).notableAbove || 0.001);
+  const notable = (summary) => found(summary).sort((a, b) => times(b) - times(a));
   return [
     sorted("id", t(route.role), (it) => it.actor.id, (it) => h("a", { href: actorLink(route, it.actor.id) }, it.actor.id), false),
     sorted("lines", t("lines"), count("acceptedLines"), (it) => whole(it.acceptedLines ?? 0)),
@@ -32,14 +37,15 @@ function columns(route, all) {
     sorted("replayed", t("replayed"), count("replayed"), (it) => whole(it.replayed ?? 0)),
     sorted("value", t("value"), count("intrinsicValueEurCents"), (it) => euro(it.intrinsicValueEurCents ?? 0)),
     sorted("bunching", "B", (it) => ratio(it, "threshold_bunching"), (it) => share(find(it, "threshold_bunching"), decimal)),
-    sorted("notable", t("notable"), (it) => notable(it).length, (it) => {
-      const found = notable(it);
+    sorted("notable", t("notable"), (it) => notable(it).length, (summary) => {
+      const found = notable(summary);
       if (!found.length) return h("span", { class: "none" }, "–");
-      return h("ul", { class: "notable" }, found.map((one) => {
+      const more = found.length - NOTABLE;
+      return h("ul", { class: "notable" }, found.slice(0, NOTABLE).map((one) => {
         const description = describe(all, one.name);
         return h("li", {}, titleOf(one.name, description), " ", h("b", {}, valueOf(one.value, description.isProportion)),
           one.lower !== undefined && h("small", {}, `${percent(one.lower)} – ${percent(one.upper)}`));
-      }));
+      }), more > 0 && h("li", {}, h("a", { href: actorLink(route, summary.actor.id), "aria-label": `${summary.actor.id}: ${t("more", { n: more })}` }, t("more", { n: more }))));
     }, false),
   ];
 }
@@ -85,6 +91,7 @@ export async function actors(main, route, session, signal) {
     const shown = kept.slice(state.from, state.from + ROWS);
     const heads = columns(route, all).map((column) => ({
       ...column,
+      name: column.title,
       sort: column.key === state.sort ? (state.down ? "descending" : "ascending") : null,
       title: h("button", { type: "button", class: "sort", "data-sort": column.key, title: t("sort", { column: column.title }), onclick: () => sortBy(column) }, column.title),
     }));

@@ -1,14 +1,14 @@
 // Charts as SVG. Each has a title and a sentence for those who do not see it, and a table beside it.
 
 import { h, s, table } from "./parts.js";
-import { day, dayShort, short, t, valueOf, whole } from "./words.js";
+import { about, day, dayShort, short, t, valueOf, whole } from "./words.js";
 
 let number = 0;
 
-function frame(kind, title, about, width, height, ...content) {
+function frame(kind, title, words, width, height, ...content) {
   const id = `chart-${++number}`;
   return s("svg", { class: `chart ${kind}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}-title ${id}-about` },
-    s("title", { id: `${id}-title` }, title), s("desc", { id: `${id}-about` }, about), content);
+    s("title", { id: `${id}-title` }, title), s("desc", { id: `${id}-about` }, words), content);
 }
 
 /** Round values from 0 to `most` or a little above. */
@@ -61,21 +61,21 @@ export function trend(title, points, isShare) {
   const across = Math.min(6, last - first + 1);
   const days = [...new Set(Array.from({ length: across }, (_, place) => Math.round(first + (across === 1 ? 0 : (place * (last - first)) / (across - 1)))))];
   const values = points.map((it) => it.value);
-  const about = t("trendAbout", {
+  const told = t("trendAbout", {
     n: whole(points.length), a: day(points[0].day), b: day(points.at(-1).day), first: valueOf(values[0], isShare), last: valueOf(values.at(-1), isShare),
     low: valueOf(Math.min(...values), isShare), high: valueOf(Math.max(...values), isShare),
   });
-  const chart = frame("trend", t("trendTitle", { name: title }), about, W, H,
+  const chart = frame("trend", t("trendTitle", { name: title }), told, W, H,
     marks.map((it) => [
       s("line", { class: "grid", x1: L, x2: W - R, y1: y(it), y2: y(it) }),
-      s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, valueOf(it, isShare)),
+      s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, about(it, isShare)),
     ]),
     days.map((at, place) => s("text", { class: "axis", x: x(at), y: H - 9, "text-anchor": days.length === 1 ? "middle" : place === 0 ? "start" : place === days.length - 1 ? "end" : "middle" },
       dayShort(new Date(at * 86_400_000).toISOString().slice(0, 10)))),
     bands, peers, own, dots);
   const legend = h("ul", { class: "legend", "aria-hidden": "true" },
     h("li", { class: "of-own" }, t("own")), isShare && h("li", { class: "of-band" }, t("band")), h("li", { class: "of-peers" }, t("peerMedian")));
-  return h("figure", {}, chart, legend, h("figcaption", {}, about));
+  return h("figure", {}, chart, legend, h("figcaption", {}, told));
 }
 
 /** Consignments by value, so that bunching below EUR 150 is seen. */
@@ -87,9 +87,9 @@ export function histogram(buckets, told) {
   const kind = (place) => (place === 29 ? "bunched" : place >= 25 && place < 29 ? "before" : "elsewhere");
   const range = (place) => (place === 30 ? t("above") : `(${place * 5}, ${place * 5 + 5}]`);
   const before = buckets.slice(25, 29).reduce((sum, count) => sum + count, 0);
-  const about = t("histogramAbout", { before: whole(before), bunched: whole(buckets[29]), above: whole(buckets[30]) });
+  const words = t("histogramAbout", { before: whole(before), bunched: whole(buckets[29]), above: whole(buckets[30]) });
   const mean = before / 4;
-  const chart = frame("histogram", t("histogram"), `${about} ${told}`, W, H,
+  const chart = frame("histogram", t("histogram"), `${words} ${told}`, W, H,
     marks.map((it) => [
       s("line", { class: "grid", x1: L, x2: W - R, y1: y(it), y2: y(it) }),
       s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, short(it)),
@@ -105,17 +105,17 @@ export function histogram(buckets, told) {
   const rows = buckets.map((count, place) => ({ place, count }));
   const values = h("details", {}, h("summary", {}, t("asTable")), table(t("histogram"), [
     { title: t("values"), cell: (row) => range(row.place) }, { title: t("count"), number: true, cell: (row) => whole(row.count) }], rows));
-  return h("figure", {}, chart, legend, h("figcaption", {}, about), values);
+  return h("figure", {}, chart, legend, h("figcaption", {}, words), values);
 }
 
 /** The last values of something that is read again and again. */
-export function spark(title, about, values, most) {
+export function spark(title, words, values, most) {
   const [W, H, L, T, B] = [720, 150, 58, 10, 10];
   const marks = ticks(most);
   const x = (place) => W - 10 - (values.length - 1 - place) * ((W - L - 10) / 59);
   const y = (value) => H - B - (value / marks.at(-1)) * (H - T - B);
   const line = values.map((value, place) => `${place ? "L" : "M"}${x(place).toFixed(1)} ${y(value).toFixed(1)}`).join("");
-  return frame("spark", title, about, W, H,
+  return frame("spark", title, words, W, H,
     marks.map((it) => [
       s("line", { class: "grid", x1: L, x2: W - 10, y1: y(it), y2: y(it) }),
       s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, short(it))]),

@@ -8,7 +8,7 @@ function fill(element, attributes, children) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -17,6 +17,9 @@ export const h = (tag, attributes, ...children) => fill(document.createElement(t
 
 /** An element of SVG. */
 export const s = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+
+/** A name in capitals, which may be broken at its underscores. */
+export const code = (name) => h("code", {}, name.split("_").flatMap((word, place) => (place ? [h("wbr"), `_${word}`] : [word])));
 
 /** Tells those who listen to the page. */
 export function tell(text) {
@@ -29,14 +32,16 @@ export function tell(text) {
  */
 export function table(caption, columns, rows, attributes) {
   const head = columns.map((column) =>
-    h("th", { scope: "col", class: column.number && "number", "aria-sort": column.sort, title: column.note }, column.title));
-  const body = rows.map((row) => h("tr", row.attributes, columns.map((column, place) => {
+    h("th", { role: "columnheader", scope: "col", class: column.number && "number", "aria-sort": column.sort, title: column.note }, column.title));
+  const body = rows.map((row) => h("tr", { role: "row" }, columns.map((column, place) => {
     const cell = column.cell(row);
-    const at = { class: column.number && "number" };
-    return place === 0 ? h("th", { scope: "row", ...at }, cell) : h("td", at, cell);
+    const at = { class: column.number && "number", "data-name": place > 0 && (column.name ?? column.title) };
+    return place === 0 ? h("th", { role: "rowheader", scope: "row", ...at }, cell) : h("td", { role: "cell", ...at }, h("div", {}, cell));
   })));
-  const made = h("table", attributes, h("caption", {}, caption), h("thead", {}, h("tr", {}, head)), h("tbody", {}, body));
-  return h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": caption }, made);
+  // In a narrow window some tables are shown as lists (page.css); the roles say that they are tables all the same.
+  const made = h("table", { role: "table", ...attributes }, h("caption", {}, caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)), h("tbody", { role: "rowgroup" }, body));
+  return h("div", { class: "wide", tabindex: 0, role: "group", "aria-label": caption }, made);
 }
 
 /** Terms with their figures. */

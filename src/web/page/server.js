@@ -68,7 +68,7 @@ export const describe = (all, name) => all.get(name.split(":")[0]);
 /** Whether an indicator is worth a conversation by its starting value. */
 export function isNotable(indicator, description) {
   const above = description?.notableAbove;
-  if (above === undefined || above === null) return false;
+  if (above === undefined || Number(indicator.numerator) === 0) return false;
   if (indicator.lower !== undefined) return indicator.lower > above;
   return indicator.value > above && Number(indicator.denominator) >= 500;
 }

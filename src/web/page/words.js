@@ -10,7 +10,7 @@ const WORDS = {
     accepted: "Accepted", rejected: "Rejected", replayed: "Replays", conflicts: "Conflicts", lines: "Lines",
     value: "Value", duty: "Duty", mass: "Gross mass", rejectedShare: "Rejected", notable: "Notable",
     declarations: "Declarations", findings: "Findings", sort: "Sort by {column}", none: "None",
-    shown: "{a} to {b} of {n}", previous: "Previous", next: "Next",
+    more: "and {n} more", shown: "{a} to {b} of {n}", previous: "Previous", next: "Next",
     loadMore: "Read more actors", partly: "The {n} largest are read; sorting and filter go over these.",
     nobody: "Nobody declared in this period.", noMatch: "No actor matches.",
     watermark: "Exactly the first {n} records of the journal.", waiting: "Reading…",
@@ -48,7 +48,7 @@ const WORDS = {
     accepted: "Aanvaard", rejected: "Afgewezen", replayed: "Herhalingen", conflicts: "Conflicten", lines: "Regels",
     value: "Waarde", duty: "Rechten", mass: "Brutomassa", rejectedShare: "Afgewezen", notable: "Opvallend",
     declarations: "Aangiften", findings: "Bevindingen", sort: "Sorteren op {column}", none: "Geen",
-    shown: "{a} tot {b} van {n}", previous: "Vorige", next: "Volgende",
+    more: "en nog {n}", shown: "{a} tot {b} van {n}", previous: "Vorige", next: "Volgende",
     loadMore: "Meer actoren lezen", partly: "De {n} grootste zijn gelezen; sorteren en filter gaan daarover.",
     nobody: "In deze periode heeft niemand aangegeven.", noMatch: "Geen actor voldoet.",
     watermark: "Precies de eerste {n} records van het journaal.", waiting: "Lezen…",
@@ -103,7 +103,9 @@ function begin() {
     whole: number({ maximumFractionDigits: 0 }),
     decimal: number({ maximumFractionDigits: 2, minimumFractionDigits: 2 }),
     short: number({ notation: "compact", maximumSignificantDigits: 3 }),
-    percent: number({ style: "percent", maximumFractionDigits: 2 }),
+    percent: number({ style: "percent", maximumFractionDigits: 2, minimumFractionDigits: 2 }),
+    about: number({ maximumFractionDigits: 2 }),
+    aboutPercent: number({ style: "percent", maximumFractionDigits: 2 }),
     euro: number({ style: "currency", currency: "EUR", maximumFractionDigits: 0 }),
     day: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }),
     dayShort: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" }),
@@ -128,6 +130,8 @@ export const known = (key) => WORDS[language][key] ?? WORDS.en[key];
 export const whole = (number) => writes.whole.format(number);
 export const decimal = (number) => writes.decimal.format(number);
 export const short = (number) => writes.short.format(number);
+/** As short as it can be, for an axis. */
+export const about = (value, isShare) => (isShare ? writes.aboutPercent : writes.about).format(value);
 export const percent = (share) => writes.percent.format(share);
 export const euro = (cents) => writes.euro.format(Number(cents) / 100);
 const date = (text) => new Date(`${text}T00:00:00Z`);
