@@ -44,7 +44,7 @@ pub struct Description {
     /// Its number in the catalogue of indicators (DOMAIN 5).
     pub source: &'static str,
     /// Where it begins to be worth a conversation: a starting value of the catalogue, compared with the
-    /// interval's lower end, or with a ratio whose denominator is 500 or more.
+    /// interval's lower end, or with a ratio over 500 consignments or more (a quarter of the numerator, and the denominator).
     pub notable_above: Option<f64>,
     /// A share from 0 to 1, with an interval; otherwise a ratio without one.
     pub is_proportion: bool,

@@ -80,7 +80,7 @@ export function trend(title, points, isShare) {
 
 /** Consignments by value, so that bunching below EUR 150 is seen. */
 export function histogram(buckets, told) {
-  const [W, H, L, R, T, B] = [720, 250, 58, 14, 12, 44];
+  const [W, H, L, R, T, B] = [720, 260, 58, 14, 12, 54];
   const marks = ticks(Math.max(...buckets));
   const wide = (W - L - R) / buckets.length;
   const y = (count) => H - B - (count / marks.at(-1)) * (H - T - B);
@@ -98,7 +98,7 @@ export function histogram(buckets, told) {
       s("title", {}, `${range(place)}: ${whole(count)}`))),
     // What (145, 150] would hold if it held as much as those before it do on average.
     before > 0 && s("path", { class: "expected", d: `M${L + 25 * wide} ${y(mean)}H${L + 30 * wide}` }),
-    [0, 50, 100, 125, 150].map((it) => s("text", { class: "axis", x: L + (it / 5) * wide, y: H - B + 17, "text-anchor": "middle" }, it)),
+    [0, 50, 100, 125, 150].map((it) => s("text", { class: "axis", x: L + (it / 5) * wide, y: H - B + 20, "text-anchor": "middle" }, it)),
     s("text", { class: "axis", x: (L + W - R) / 2, y: H - 6, "text-anchor": "middle" }, t("consignmentValue")));
   const legend = h("ul", { class: "legend", "aria-hidden": "true" },
     h("li", { class: "of-before" }, t("before")), h("li", { class: "of-bunched" }, t("bunched")), h("li", { class: "of-elsewhere" }, t("elsewhere")));

@@ -70,5 +70,6 @@ export function isNotable(indicator, description) {
   const above = description?.notableAbove;
   if (above === undefined || Number(indicator.numerator) === 0) return false;
   if (indicator.lower !== undefined) return indicator.lower > above;
-  return indicator.value > above && Number(indicator.denominator) >= 500;
+  // A ratio: bunching, whose numerator is 4 times what it counts.
+  return indicator.value > above && Number(indicator.numerator) / 4 + Number(indicator.denominator) >= 500;
 }
