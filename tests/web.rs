@@ -349,3 +349,41 @@ async fn with_identity_on_an_analyst_shows_a_token_and_every_read_is_recorded() 
     let from = entries.iter().find(|entry| entry["who"] == "inspector").unwrap();
     assert!(from["from"].as_str().unwrap().starts_with("127.0.0.1:"), "{from}");
 }
+
+#[tokio::test]
+async fn where_the_server_has_tls_so_has_the_page() {
+    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let (outer, data) = folder();
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [certificate, key] = ["server.pem", "server.key"].map(|name| outer.path().join(name));
+    std::fs::write(&certificate, pair.cert.pem()).unwrap();
+    std::fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+    let settings = format!(
+        "{SETTINGS}\n[web]\nlisten = \"127.0.0.1:0\"\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n"
+    );
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let url = server.told("page url=");
+    let at = url.trim_matches('"').strip_prefix("https://").unwrap().trim_end_matches('/');
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pair.cert.pem().as_bytes()).unwrap()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    // As a browser offers them.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(config));
+    let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let request = "GET /api/session HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("needsToken"), "{answer}");
+}
