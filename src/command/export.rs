@@ -143,13 +143,17 @@ fn table(exported: &Export) -> Table {
     let lines = lines.map_or(0, |totals| totals.rows);
     let mut table = Table::new(&["<Table", "Files", "Rows", "Bytes", "Bytes a line"]);
     for totals in &exported.tables {
-        let tenths = (totals.bytes * 10).checked_div(lines).unwrap_or(0);
+        // Without the goods items nobody knows how many lines there are.
+        let a_line = match (totals.bytes * 10).checked_div(lines) {
+            Some(tenths) => format!("{}.{}", thousands(tenths / 10), tenths % 10),
+            None => "-".to_owned(),
+        };
         table.row(vec![
             totals.table.to_owned(),
             thousands(totals.files),
             thousands(totals.rows),
             thousands(totals.bytes),
-            format!("{}.{}", thousands(tenths / 10), tenths % 10),
+            a_line,
         ]);
     }
     table
