@@ -15,11 +15,12 @@
 //! | 16 | pseudonym key |
 //! | 32 | SHA-256 of all before |
 
-use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+
+use crate::disk::plain;
 
 const MAGIC: &[u8; 8] = b"WAAGKEYS";
 const VERSION: u32 = 1;
@@ -172,19 +173,16 @@ impl Secrets {
                 continue;
             }
             let draft = folder.join(format!("{name}.draft"));
-            std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&draft)
+            let mut options = std::fs::OpenOptions::new();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            plain::call(|| options.open(&draft))
                 .and_then(|mut file| {
-                    file.write_all(&body)?;
-                    file.sync_all()
+                    plain::write_all(&mut file, &body)?;
+                    plain::call(|| file.sync_all())
                 })
                 .map_err(failed(&draft))?;
-            std::fs::rename(&draft, &path).map_err(failed(&path))?;
-            std::fs::File::open(folder).and_then(|f| f.sync_all()).map_err(failed(folder))?;
+            plain::call(|| std::fs::rename(&draft, &path)).map_err(failed(&path))?;
+            plain::sync_folder(folder).map_err(failed(folder))?;
         }
         Ok(())
     }
@@ -255,6 +253,33 @@ mod tests {
             std::fs::remove_file(&path).unwrap();
             assert_eq!(Secrets::open(folder.path(), false).unwrap().bytes, made.bytes);
             assert!(Secrets::check(folder.path()).unwrap().1.is_none());
+        }
+    }
+
+    #[test]
+    fn a_call_that_fails_is_told_by_name_and_no_key_is_lost() {
+        use crate::disk::plain::faults::at_each_call;
+        let other = Secrets::open(tempfile::tempdir().unwrap().path(), true).unwrap();
+        // Where there are none yet, and where one file has to be mended.
+        for is_new in [true, false] {
+            let failed = at_each_call(|fault| {
+                let folder = tempfile::tempdir().unwrap();
+                if !is_new {
+                    other.write(folder.path()).unwrap();
+                    std::fs::remove_file(folder.path().join("keys-1")).unwrap();
+                }
+                let (opened, was_met) = fault.during(|| Secrets::open(folder.path(), is_new));
+                assert_eq!(opened.is_err(), was_met);
+                if let Err(error) = opened {
+                    let name = folder.path().to_str().unwrap();
+                    assert!(error.to_string().contains(name), "{error}");
+                }
+                let again = Secrets::open(folder.path(), is_new).unwrap();
+                assert!(is_new || again.bytes == other.bytes);
+                assert_eq!(Secrets::open(folder.path(), false).unwrap().bytes, again.bytes);
+                assert!(Secrets::check(folder.path()).unwrap().1.is_none());
+            });
+            assert_eq!(failed, if is_new { 20 } else { 10 });
         }
     }
 

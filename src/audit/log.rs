@@ -1,7 +1,7 @@
 //! Writing the log: one thread, which syncs what has gathered and then lets those go on who wait.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Seek, SeekFrom};
 use std::num::NonZeroU32;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::check::{AuditError, Head, MONTH_CHARACTERS, files, read};
 use super::{Entry, Event, FOLDER, Hash, UNKNOWN};
+use crate::disk::plain;
 
 /// Entries that wait to be written.
 const WAITING_MAX: usize = 1_024;
@@ -118,21 +119,25 @@ impl Writer {
     fn open(data_dir: &Path) -> Result<Self, AuditError> {
         let folder = data_dir.join(FOLDER);
         let io = |source| AuditError::Io { path: folder.clone(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(io)?;
-        File::open(data_dir).and_then(|parent| parent.sync_all()).map_err(io)?;
+        let make = || std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        plain::call(make).map_err(io)?;
+        plain::sync_folder(data_dir).map_err(io)?;
         let mut at = String::new();
         let (head, torn) = read(&folder, |entry, _| at.clone_from(&entry.at))?;
         let newest = files(&folder)?.pop();
         if let Some(newest) = &newest {
             // Whole lines may be there that were never synced: from here on they count.
-            let sync = File::open(newest).and_then(|file| file.sync_all());
+            let sync = plain::call(|| File::open(newest)?.sync_all());
             sync.map_err(|source| AuditError::Io { path: newest.clone(), source })?;
         }
         if let Some(torn) = torn {
             // It was never synced, so nobody was answered on it.
             let cut = OpenOptions::new().write(true).open(&torn.path);
-            cut.and_then(|file| file.set_len(torn.whole).and_then(|()| file.sync_all()))
-                .map_err(|source| AuditError::Io { path: torn.path, source })?;
+            let cut = cut.and_then(|file| {
+                plain::call(|| file.set_len(torn.whole))?;
+                plain::call(|| file.sync_all())
+            });
+            cut.map_err(|source| AuditError::Io { path: torn.path, source })?;
         }
         let unrecorded = Arc::new(AtomicU64::new(0));
         Ok(Self { folder, head, newest, at, file: None, unrecorded })
@@ -200,8 +205,8 @@ impl Writer {
     fn cut_back(&mut self) -> std::io::Result<()> {
         match &self.file {
             Some((_, file, length)) if file.metadata()?.len() != *length => {
-                file.set_len(*length)?;
-                file.sync_all()
+                plain::call(|| file.set_len(*length))?;
+                plain::call(|| file.sync_all())
             }
             _ => Ok(()),
         }
@@ -212,16 +217,21 @@ impl Writer {
         self.cut_back()?;
         if self.file.as_ref().is_none_or(|(open, ..)| open != path) {
             let mut options = OpenOptions::new();
-            let file = options.create(true).truncate(false).write(true).mode(0o600).open(path)?;
-            File::open(&self.folder)?.sync_all()?;
+            let options = options.create(true).truncate(false).write(true).mode(0o600);
+            let file = plain::call(|| options.open(path))?;
+            plain::sync_folder(&self.folder)?;
             let length = file.metadata()?.len();
             self.file = Some((path.to_owned(), file, length));
         }
         let Some((_, file, length)) = &mut self.file else { return Ok(()) };
         file.seek(SeekFrom::Start(*length))?;
-        file.write_all(text)?;
-        file.sync_data()?;
+        plain::write_all(file, text)?;
+        plain::call(|| file.sync_data())?;
         *length += text.len() as u64;
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -31,6 +31,8 @@ use std::time::{Duration, Instant};
 
 use siphasher::sip::SipHasher24;
 
+use crate::disk::plain;
+
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 4096;
 
@@ -202,7 +204,8 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn create(path: &Path, identity: [u8; 16], cache_bytes: u64) -> Result<Self, CatalogError> {
-        std::fs::create_dir_all(path).map_err(|source| io_error("make", path, source))?;
+        plain::call(|| std::fs::create_dir_all(path))
+            .map_err(|source| io_error("make", path, source))?;
         let db = open_sled(path, cache_bytes).map_err(|error| match error {
             NotOpened::Failed(error) => error,
             NotOpened::Unusable(reason) => {
@@ -245,7 +248,8 @@ impl Catalog {
         };
         self.db.apply_batch(changes.batch).map_err(sled_error("write to"))?;
         self.db.flush().map_err(sled_error("flush"))?;
-        self.file.sync_data().map_err(|source| io_error("sync", &self.path, source))?;
+        plain::call(|| self.file.sync_data())
+            .map_err(|source| io_error("sync", &self.path, source))?;
         self.header = header;
         Ok(())
     }
@@ -272,7 +276,8 @@ pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, CatalogError> {
         .map(|n| path.with_file_name(format!("{name}.unusable-{n}")))
         .find(|aside| !aside.exists())
         .unwrap_or_else(|| path.with_file_name(format!("{name}.unusable")));
-    std::fs::rename(path, &free).map_err(|source| io_error("move aside", path, source))?;
+    plain::call(|| std::fs::rename(path, &free))
+        .map_err(|source| io_error("move aside", path, source))?;
     if let Some(parent) = path.parent() {
         sync_folder(parent)?;
     }
@@ -395,9 +400,7 @@ fn io_error(doing: &'static str, path: &Path, source: io::Error) -> CatalogError
 fn sync_folder(path: &Path) -> Result<(), CatalogError> {
     // A relative path of one part has the parent "".
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    File::open(path)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|source| io_error("sync", path, source))
+    plain::sync_folder(path).map_err(|source| io_error("sync", path, source))
 }
 
 #[cfg(test)]

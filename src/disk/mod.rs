@@ -25,6 +25,7 @@ mod lock;
 #[cfg(test)]
 pub(crate) mod paced;
 mod place;
+pub(crate) mod plain;
 mod sequential;
 pub mod simulated;
 

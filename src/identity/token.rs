@@ -14,8 +14,7 @@
 //! expires = "2027-11-29"                   # the last day on which it counts; left out: none
 //! ```
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use argon2::Argon2;
@@ -23,6 +22,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use serde::{Deserialize, Serialize};
 
 use crate::day::Day;
+use crate::disk::plain;
 
 /// What every token begins with, so that a scan for secrets finds one that got out.
 pub const PREFIX: &str = "waag_";
@@ -151,8 +151,9 @@ pub fn change<T, E: From<TokenError>>(
     let lock = folder.join("lock");
     let locked = make_folder(folder).and_then(|()| {
         let options = &mut std::fs::OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(&lock)?;
-        own_as_parent(&lock)?;
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = plain::call(|| options.open(&lock))?;
+        plain::own_as_parent(&lock)?;
         file.lock()?;
         Ok(file)
     });
@@ -167,19 +168,8 @@ fn make_folder(folder: &Path) -> std::io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    own_as_parent(folder)
-}
-
-/// Gives what was made to the owner of the folder it is in: whoever makes a token need not be the user as whom the
-/// server runs.
-fn own_as_parent(path: &Path) -> std::io::Result<()> {
-    let parent = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
-    let own = std::fs::metadata(path)?;
-    if (own.uid(), own.gid()) == (parent.uid(), parent.gid()) {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, Some(parent.uid()), Some(parent.gid()))
+    plain::call(|| std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))?;
+    plain::own_as_parent(folder)
 }
 
 /// Writes the file anew, durably.
@@ -201,11 +191,12 @@ pub(super) fn write(path: &Path, tokens: &[Token]) -> Result<(), TokenError> {
     let new = path.with_extension("toml.new");
     let mut options = std::fs::OpenOptions::new();
     let options = options.write(true).create(true).truncate(true).mode(0o600);
-    let mut out = options.open(&new).map_err(io(&new))?;
-    let written = out.write_all(text.as_bytes()).and_then(|()| own_as_parent(&new));
-    written.and_then(|()| out.sync_all()).map_err(io(&new))?;
-    std::fs::rename(&new, path).map_err(io(path))?;
-    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io(folder))
+    let mut out = plain::call(|| options.open(&new)).map_err(io(&new))?;
+    let written =
+        plain::write_all(&mut out, text.as_bytes()).and_then(|()| plain::own_as_parent(&new));
+    written.and_then(|()| plain::call(|| out.sync_all())).map_err(io(&new))?;
+    plain::call(|| std::fs::rename(&new, path)).map_err(io(path))?;
+    plain::sync_folder(folder).map_err(io(folder))
 }
 
 impl Token {
@@ -294,6 +285,42 @@ mod tests {
             &text.replace('_', "-"),
         ] {
             assert_eq!(parts(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_fails_is_told_by_name_and_every_token_stays() {
+        use crate::disk::plain::faults::at_each_call;
+        let made = Day::parse("2026-11-29").unwrap();
+        let tokens: Vec<_> = (0..2).map(|_| Token::make("a", made, None).unwrap().0).collect();
+        let add = |path: &Path, token: &Token| {
+            change(path, |tokens| {
+                tokens.push(token.clone());
+                Ok::<_, TokenError>(())
+            })
+        };
+        for had in [0, 1] {
+            let failed = at_each_call(|fault| {
+                let folder = tempfile::tempdir().unwrap();
+                let path = path_in(folder.path());
+                for token in &tokens[..had] {
+                    add(&path, token).unwrap();
+                }
+                let (added, was_met) = fault.during(|| add(&path, &tokens[had]));
+                assert_eq!(added.is_err(), was_met);
+                if let Err(error) = added {
+                    let told = error.to_string();
+                    assert!(told.contains(path.parent().unwrap().to_str().unwrap()), "{told}");
+                    // Those that were there, and the new one where all but its name was durable.
+                    let now = read(&path).unwrap();
+                    assert!(now == tokens[..had] || now == tokens[..=had], "{now:?}");
+                    write(&path, &tokens[..had]).unwrap();
+                    add(&path, &tokens[had]).unwrap();
+                }
+                assert_eq!(read(&path).unwrap(), tokens[..=had]);
+            });
+            // Without one the folder is made as well.
+            assert_eq!(failed, if had == 0 { 14 } else { 12 });
         }
     }
 

@@ -18,7 +18,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,6 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::LawError;
 use super::law::{Law, is_reference};
+use crate::disk::plain;
 
 /// The folder in which every file ever used is kept.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Shelf {
     /// # Errors
     /// The folder could not be made.
     pub fn open(folder: &Path) -> Result<Self, LawError> {
-        fs::create_dir_all(folder).map_err(LawError::at(folder))?;
+        plain::call(|| fs::create_dir_all(folder)).map_err(LawError::at(folder))?;
         Ok(Self { folder: folder.to_owned() })
     }
 
@@ -218,15 +218,14 @@ impl Shelf {
             Err(error) => return Err(LawError::at(path)(error)),
         }
         let part = self.folder.join(format!(".{name}.part"));
-        let mut file = File::create(&part).map_err(LawError::at(&part))?;
-        file.write_all(bytes).map_err(LawError::at(&part))?;
-        file.sync_all().map_err(LawError::at(&part))?;
-        fs::rename(&part, &path).map_err(LawError::at(&path))
+        let mut file = plain::call(|| File::create(&part)).map_err(LawError::at(&part))?;
+        plain::write_all(&mut file, bytes).map_err(LawError::at(&part))?;
+        plain::call(|| file.sync_all()).map_err(LawError::at(&part))?;
+        plain::call(|| fs::rename(&part, &path)).map_err(LawError::at(&path))
     }
 
     fn sync(&self) -> Result<(), LawError> {
-        let folder = File::open(&self.folder).map_err(LawError::at(&self.folder))?;
-        folder.sync_all().map_err(LawError::at(&self.folder))
+        plain::sync_folder(&self.folder).map_err(LawError::at(&self.folder))
     }
 
     fn damaged(&self, name: &str, why: String) -> LawError {

@@ -27,12 +27,13 @@
 //! Version 1, which is read, has no role 4, and ids in its index are filled up with zeros to 17 bytes.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::day::Day;
+use crate::disk::plain;
 use crate::summary::Counters;
 use crate::summary::whose::Whose;
 
@@ -132,11 +133,13 @@ pub(crate) struct Writer {
 impl Writer {
     /// Starts the file `path`, in place of what may be there.
     pub(crate) fn create(path: &Path, identity: &Identity) -> Result<Self, DayFileError> {
-        let file = File::create(path).map_err(|error| DayFileError::io("make", path, error))?;
+        let file = plain::call(|| File::create(path));
+        let file = file.map_err(|error| DayFileError::io("make", path, error))?;
         let header = identity.header(VERSION);
         let header_crc = header.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
         let mut file = BufWriter::new(file);
-        file.write_all(&header).map_err(|error| DayFileError::io("write", path, error))?;
+        let written = plain::write_all(&mut file, &header);
+        written.map_err(|error| DayFileError::io("write", path, error))?;
         Ok(Self {
             file,
             path: path.to_owned(),
@@ -183,7 +186,7 @@ impl Writer {
         self.index.extend_from_slice(&crc32c::crc32c(&self.block).to_le_bytes());
         self.blocks += 1;
         self.position += self.block.len() as u64;
-        let written = self.file.write_all(&self.block);
+        let written = plain::write_all(&mut self.file, &self.block);
         written.map_err(|error| DayFileError::io("write", &self.path, error))?;
         self.block.clear();
         Ok(())
@@ -200,10 +203,11 @@ impl Writer {
         let crc = crc32c::crc32c(&footer);
         footer.extend_from_slice(&crc.to_le_bytes());
         let length = self.position + (self.index.len() + footer.len()) as u64;
-        let written = self.file.write_all(&self.index).and_then(|()| self.file.write_all(&footer));
+        let written = plain::write_all(&mut self.file, &self.index)
+            .and_then(|()| plain::write_all(&mut self.file, &footer));
         let synced = written
             .and_then(|()| self.file.into_inner().map_err(io::IntoInnerError::into_error))
-            .and_then(|file| file.sync_all());
+            .and_then(|file| plain::call(|| file.sync_all()));
         synced.map_err(|error| DayFileError::io("write", &self.path, error))?;
         Ok((length, crc))
     }

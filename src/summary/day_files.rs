@@ -7,11 +7,12 @@
 //! names stays until another snapshot has taken its place.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::day::Day;
+use crate::disk::plain;
 use crate::summary::day_file::{DayFile, DayFileError, Identity, Writer};
 
 /// How many day files are held open, with their index in memory: about 128 KiB each for 300,000
@@ -78,7 +79,8 @@ impl DayFiles {
         fill: impl FnOnce(&mut Writer) -> Result<(), DayFileError>,
     ) -> Result<ClosedDay, DayFileError> {
         let folder = self.folder(day);
-        fs::create_dir_all(&folder).map_err(|error| DayFileError::io("make", &folder, error))?;
+        let made = plain::call(|| fs::create_dir_all(&folder));
+        made.map_err(|error| DayFileError::io("make", &folder, error))?;
         let newest = self.generations(day)?.into_iter().max().unwrap_or(0);
         let generation = newest.max(after) + 1;
         let path = self.path(day, generation);
@@ -86,7 +88,8 @@ impl DayFiles {
         let mut writer = Writer::create(&beside, &self.identity(day, generation))?;
         fill(&mut writer)?;
         let (length, crc) = writer.finish()?;
-        fs::rename(&beside, &path).map_err(|error| DayFileError::io("name", &path, error))?;
+        let named = plain::call(|| fs::rename(&beside, &path));
+        named.map_err(|error| DayFileError::io("name", &path, error))?;
         // The file's name, then the folder's own name and those above it.
         for folder in path.ancestors().skip(1).take(4).filter(|f| !f.as_os_str().is_empty()) {
             sync_folder(folder)?;
@@ -100,12 +103,14 @@ impl DayFiles {
         let is_older = |older: &u32| *older < generation && !named.contains(&(day, *older));
         for older in self.generations(day)?.into_iter().filter(is_older) {
             let path = self.path(day, older);
-            fs::remove_file(&path).map_err(|error| DayFileError::io("remove", &path, error))?;
+            let removed = plain::call(|| fs::remove_file(&path));
+            removed.map_err(|error| DayFileError::io("remove", &path, error))?;
         }
         let folder = self.folder(day);
         for name in file_names(&folder)?.iter().filter(|name| name.ends_with(".part")) {
             let path = folder.join(name);
-            fs::remove_file(&path).map_err(|error| DayFileError::io("remove", &path, error))?;
+            let removed = plain::call(|| fs::remove_file(&path));
+            removed.map_err(|error| DayFileError::io("remove", &path, error))?;
         }
         Ok(())
     }
@@ -119,7 +124,7 @@ impl DayFiles {
                 let is_kept = day.zip(generation_of(&file)).is_some_and(|it| kept.contains(&it));
                 if !is_kept {
                     let path = folder.join(file);
-                    let removed = fs::remove_file(&path);
+                    let removed = plain::call(|| fs::remove_file(&path));
                     removed.map_err(|error| DayFileError::io("remove", &path, error))?;
                 }
             }
@@ -206,6 +211,5 @@ fn file_names(folder: &Path) -> Result<Vec<String>, DayFileError> {
 }
 
 fn sync_folder(folder: &Path) -> Result<(), DayFileError> {
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| DayFileError::io("sync", folder, error))
+    plain::sync_folder(folder).map_err(|error| DayFileError::io("sync", folder, error))
 }

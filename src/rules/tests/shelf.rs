@@ -72,3 +72,29 @@ fn a_changed_list_is_found() {
     fs::write(folder.path().join(".part"), "x").unwrap();
     assert_eq!(shelf.verify().unwrap().problems.len(), 2);
 }
+
+#[test]
+fn a_call_that_fails_is_told_by_name_and_what_is_kept_stays_whole() {
+    use crate::disk::plain::faults::at_each_call;
+    // A law of which some files are there already: few calls, and each of its kinds.
+    let (law, other) = (Law::load(None).unwrap(), other_law());
+    let failed = at_each_call(|fault| {
+        let folder = tempfile::tempdir().unwrap();
+        let shelf = Shelf::open(folder.path()).unwrap();
+        shelf.keep(&law).unwrap();
+        let (kept, was_met) = fault.during(|| Shelf::open(folder.path())?.keep(&other));
+        assert_eq!(kept.is_err(), was_met);
+        if let Err(error) = kept {
+            let told = error.to_string();
+            assert!(told.contains(folder.path().to_str().unwrap()), "{told}");
+        }
+        // Nothing that the lists name is missing, at any time.
+        assert_eq!(shelf.verify().unwrap().problems, Vec::<String>::new());
+        shelf.load(law.rules_hash(), law.reference_hash()).unwrap();
+        shelf.keep(&other).unwrap();
+        let back = shelf.load(other.rules_hash(), other.reference_hash()).unwrap();
+        assert_eq!(back.files(), other.files());
+    });
+    // The folder, a file, a list, and the folder synced after either.
+    assert_eq!(failed, 2 * (1 + 4 + 1 + 4 + 1));
+}

@@ -276,3 +276,66 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Days are closed and checkpoints written while a call fails: catalog and day files, but for what sled does of
+/// itself.
+#[test]
+fn a_call_that_fails_is_told_by_name_and_a_start_goes_on() {
+    use crate::disk::plain::faults::at_each_call;
+    let journal: Journal =
+        (0..16).map(|n| batch(day(n / 8), u32::from(n % 5), 3, Some(u32::from(n)))).collect();
+    let digest = Kept::with(&journal).digest();
+    let (mut of_catalog, mut of_days) = (0, 0);
+    let failed = at_each_call(|fault| {
+        let mut kept = Kept::with(&journal[..12].to_vec());
+        kept.checkpoint();
+        kept.apply(&journal);
+        let (closed, was_met) = fault.during(|| -> Result<(), FoldError> {
+            kept.fold().close_days(day(2))?;
+            kept.fold().checkpoint()
+        });
+        assert_eq!(closed.is_err(), was_met);
+        if let Err(error) = closed {
+            let told = error.to_string();
+            assert!(told.contains(kept.folder.path().to_str().unwrap()), "{told}");
+            of_catalog += usize::from(told.contains("/catalog"));
+            of_days += usize::from(told.contains("/summary"));
+        }
+        kept.reopen(&journal);
+        assert_eq!(kept.digest(), digest);
+        kept.close_before(day(2));
+        kept.checkpoint();
+        let opened = kept.reopen(&Journal::new());
+        assert_eq!((opened.watermark.0, opened.rebuilt_because), (16, None));
+        assert_eq!(kept.digest(), digest);
+        kept.fold().verify_day_files().unwrap();
+    });
+    assert!(failed > 10 && of_catalog > 0 && of_days > 0, "{failed} {of_catalog} {of_days}");
+}
+
+/// The same where the catalog is moved aside and another one made.
+#[test]
+fn a_call_that_fails_while_a_catalog_is_made_again_is_told_by_name() {
+    use crate::disk::plain::faults::at_each_call;
+    let journal: Journal = (0..4).map(|n| batch(day(0), n, 3, None)).collect();
+    let digest = Kept::with(&journal).digest();
+    let failed = at_each_call(|fault| {
+        let mut kept = Kept::with(&journal);
+        kept.checkpoint();
+        kept.open = None;
+        change(&kept.catalog().join("db"), |bytes| bytes.fill(0xa5));
+        let (catalog, archive) = (kept.catalog(), kept.archive());
+        let options = FoldOptions::default();
+        let (opened, was_met) =
+            fault.during(|| Fold::open(&catalog, &archive, &options, IDENTITY).map(drop));
+        assert_eq!(opened.is_err(), was_met);
+        if let Err(error) = opened {
+            // It, or the folder it is in.
+            let folder = kept.folder.path().to_str().unwrap();
+            assert!(error.to_string().contains(folder), "{error}");
+        }
+        kept.reopen(&journal);
+        assert_eq!(kept.digest(), digest);
+    });
+    assert!(failed > 6, "{failed}");
+}
