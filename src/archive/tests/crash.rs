@@ -59,7 +59,20 @@ struct World<'a> {
     met: &'a mut Met,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    fn new(seed: u64, met: &'a mut Met) -> Self {
+        Self {
+            disk: SimulatedDisk::new(seed, u64::MAX),
+            chance: Chance(!seed),
+            maker: Maker::new(),
+            published: Vec::new(),
+            maybe: None,
+            dropped: Day(0),
+            dropping: Day(0),
+            met,
+        }
+    }
+
     fn fault(&mut self, within: u64) {
         match self.chance.below(3) {
             0 => self.disk.fault_at(self.chance.below(within), Fault::Error),
@@ -255,16 +268,7 @@ impl World<'_> {
 fn each_published_set_is_whole_and_of_others_nothing_is_left() {
     let mut met = Met::default();
     for_seeds(1_000, |seed| {
-        let mut world = World {
-            disk: SimulatedDisk::new(seed, u64::MAX),
-            chance: Chance(!seed),
-            maker: Maker::new(),
-            published: Vec::new(),
-            maybe: None,
-            dropped: Day(0),
-            dropping: Day(0),
-            met: &mut met,
-        };
+        let mut world = World::new(seed, &mut met);
         for _ in 0..2 {
             world.live();
         }
@@ -279,4 +283,38 @@ fn each_published_set_is_whole_and_of_others_nothing_is_left() {
         let meets = least.iter().all(|count| *count >= 50) && rare.iter().all(|count| *count >= 5);
         assert!(meets, "the runs meet too little: {met:?}");
     }
+}
+
+/// [`World::seal`] and [`World::drop_days`] expect an error of the disk alone.
+#[test]
+fn a_call_that_fails_while_a_set_is_written_or_a_day_dropped_loses_nothing() {
+    let (mut met, mut calls) = (Met::default(), [0; 2]);
+    for (fault, is_drop) in [Fault::Error, Fault::Full, Fault::PowerCut]
+        .into_iter()
+        .flat_map(|fault| [(fault, false), (fault, true)])
+    {
+        for call in 0.. {
+            let mut world = World::new(call, &mut met);
+            let archive = world.open();
+            // More of them until there are days to drop.
+            for _ in 0..if is_drop { 8 } else { 2 } {
+                assert!(world.seal(&archive));
+            }
+            let before = world.disk.calls();
+            world.disk.fault_at(call, fault);
+            let _ = if is_drop { world.drop_days(&archive) } else { world.seal(&archive) };
+            let is_over = world.disk.calls() - before <= call;
+            world.no_fault();
+            drop(archive);
+            world.down();
+            drop(world.open());
+            if is_over {
+                break;
+            }
+            calls[usize::from(is_drop)] += 1;
+        }
+    }
+    println!("{calls:?} calls failed: {met:?}");
+    assert!(calls[0] > 80 && met.failed_sets > 80 && met.full > 25, "{calls:?} {met:?}");
+    assert!(calls[1] > 8 && met.failed_drops > 5, "{calls:?} {met:?}");
 }

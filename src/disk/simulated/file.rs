@@ -4,7 +4,7 @@ use std::io;
 use std::sync::MutexGuard;
 
 use super::super::{Access, DiskFile, PAGE_BYTES};
-use super::state::{State, io_error};
+use super::state::State;
 use super::{Fault, SimulatedDisk};
 
 #[derive(Debug)]
@@ -24,6 +24,14 @@ impl SimulatedFile {
         }
         let fault = state.call()?;
         Ok((state, fault))
+    }
+
+    /// The state, for a call that changes nothing.
+    fn call_to_read(&self) -> io::Result<MutexGuard<'_, State>> {
+        match self.call()? {
+            (state, None | Some(Fault::Full)) => Ok(state),
+            (_, Some(fault)) => Err(fault.error()),
+        }
     }
 
     fn write(&self, offset: u64, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -50,8 +58,8 @@ impl SimulatedFile {
                 }
             }
         }
-        if fault.is_some() {
-            return Err(io_error());
+        if let Some(fault) = fault {
+            return Err(fault.error());
         }
         if durable {
             inode.sync(first..first + pages.len() as u64);
@@ -69,19 +77,13 @@ fn check_aligned(offset: u64, bytes: &[u8]) -> io::Result<()> {
 
 impl DiskFile for SimulatedFile {
     fn len(&self) -> io::Result<u64> {
-        let (state, fault) = self.call()?;
-        if fault.is_some() {
-            return Err(io_error());
-        }
+        let state = self.call_to_read()?;
         Ok(state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?.bytes)
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         check_aligned(offset, into)?;
-        let (state, fault) = self.call()?;
-        if fault.is_some() {
-            return Err(io_error());
-        }
+        let state = self.call_to_read()?;
         let inode = state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?;
         if offset.saturating_add(into.len() as u64) > inode.bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -107,9 +109,9 @@ impl DiskFile for SimulatedFile {
     fn sync_data(&self) -> io::Result<()> {
         let (mut state, fault) = self.call()?;
         let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-        if fault.is_some() {
+        if let Some(fault) = fault {
             inode.dirty.values_mut().for_each(|dirty| dirty.abandoned = true);
-            return Err(io_error());
+            return Err(fault.error());
         }
         inode.sync(0..u64::MAX);
         Ok(())

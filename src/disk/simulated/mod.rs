@@ -37,9 +37,20 @@ use state::{Inode, Move, State, io_error, parent, zeros};
 pub enum Fault {
     /// The call fails with EIO, having done all, some or nothing of its work.
     Error,
+    /// The same with ENOSPC, where the call changes something; one that reads goes well.
+    Full,
     /// The power is cut during the call: it and all later ones fail until
     /// [`SimulatedDisk::crash`].
     PowerCut,
+}
+
+impl Fault {
+    fn error(self) -> io::Error {
+        match self {
+            Self::Full => io::ErrorKind::StorageFull.into(),
+            Self::Error | Self::PowerCut => io_error(),
+        }
+    }
 }
 
 /// A disk in memory; clones are the same disk.
@@ -176,14 +187,12 @@ impl Disk for SimulatedDisk {
         if fault.is_none() || state.chance.hits(50) {
             state.make_dir(dir, fault.is_none());
         }
-        fault.map_or(Ok(()), |_| Err(io_error()))
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<Entry>> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
-        }
+        state.call_to_read()?;
         state.find_dir(dir)?;
         let names = state.names.iter().filter(|(path, _)| parent(path) == dir);
         Ok(names
@@ -196,9 +205,7 @@ impl Disk for SimulatedDisk {
 
     fn list_dirs(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
-        }
+        state.call_to_read()?;
         state.find_dir(dir)?;
         let dirs = state.dirs.iter().filter(|path| parent(path) == dir);
         Ok(dirs.filter_map(|dir| Some(dir.file_name()?.to_string_lossy().into_owned())).collect())
@@ -214,7 +221,7 @@ impl Disk for SimulatedDisk {
         if fault.is_none() || state.chance.hits(50) {
             state.remove_dir(dir);
         }
-        fault.map_or(Ok(()), |_| Err(io_error()))
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn append(&self, path: &Path) -> io::Result<Box<dyn AppendFile>> {
@@ -230,17 +237,15 @@ impl Disk for SimulatedDisk {
             state.inodes.insert(number, Inode::of(0));
             state.change(Move { from: None, to: Some((path.to_owned(), number)) });
         }
-        if fault.is_some() {
-            return Err(io_error());
+        if let Some(fault) = fault {
+            return Err(fault.error());
         }
         Ok(Box::new(SimulatedAppend::new(self.clone(), number, state.boots)))
     }
 
     fn open_parts(&self, path: &Path) -> io::Result<Arc<dyn PartsFile>> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
-        }
+        state.call_to_read()?;
         let inode = state.find(path)?;
         Ok(Arc::new(SimulatedParts { disk: self.clone(), inode, boot: state.boots }))
     }
@@ -257,13 +262,12 @@ impl Disk for SimulatedDisk {
         }
         let number = state.inode_next;
         state.inode_next += 1;
-        let unfinished = fault.is_some();
-        if !unfinished || state.chance.hits(50) {
+        if fault.is_none() || state.chance.hits(50) {
             state.inodes.insert(number, Inode::of(bytes));
             state.change(Move { from: None, to: Some((path.to_owned(), number)) });
         }
-        if unfinished {
-            return Err(io_error());
+        if let Some(fault) = fault {
+            return Err(fault.error());
         }
         Ok(Arc::new(SimulatedFile {
             disk: self.clone(),
@@ -275,9 +279,7 @@ impl Disk for SimulatedDisk {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
-        }
+        state.call_to_read()?;
         let inode = state.find(path)?;
         Ok(Arc::new(SimulatedFile { disk: self.clone(), inode, boot: state.boots, access }))
     }
@@ -290,7 +292,7 @@ impl Disk for SimulatedDisk {
             let to = Some((to.to_owned(), number));
             state.change(Move { from: Some(from.to_owned()), to });
         }
-        fault.map_or(Ok(()), |_| Err(io_error()))
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -300,13 +302,13 @@ impl Disk for SimulatedDisk {
         if fault.is_none() || state.chance.hits(50) {
             state.change(Move { from: Some(path.to_owned()), to: None });
         }
-        fault.map_or(Ok(()), |_| Err(io_error()))
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
+        if let Some(fault) = state.call()? {
+            return Err(fault.error());
         }
         state.sync_dir(dir);
         Ok(())
@@ -314,9 +316,7 @@ impl Disk for SimulatedDisk {
 
     fn read_small(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         let mut state = self.lock();
-        if state.call()?.is_some() {
-            return Err(io_error());
-        }
+        state.call_to_read()?;
         let inode = state.find(path)?;
         let inode = state.inodes.get(&inode).ok_or(io::ErrorKind::NotFound)?;
         if inode.bytes > bytes_max {
@@ -346,8 +346,8 @@ impl Disk for SimulatedDisk {
         if fault.is_none() || state.chance.hits(50) {
             state.change(Move { from: Some(partial), to: Some((path.to_owned(), number)) });
         }
-        if fault.is_some() {
-            return Err(io_error());
+        if let Some(fault) = fault {
+            return Err(fault.error());
         }
         state.sync_dir(parent(path));
         Ok(())

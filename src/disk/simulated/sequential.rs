@@ -3,7 +3,7 @@
 use std::io;
 
 use super::super::{AppendFile, PAGE_BYTES, PartsFile};
-use super::state::{State, io_error, zeros};
+use super::state::{State, zeros};
 use super::{Fault, SimulatedDisk};
 
 #[derive(Debug)]
@@ -26,6 +26,14 @@ fn call(state: &mut State, boot: u64) -> io::Result<Option<Fault>> {
         return Err(io::Error::other("opened by a process that has ended"));
     }
     state.call()
+}
+
+/// The same for a call that changes nothing.
+fn call_to_read(state: &mut State, boot: u64) -> io::Result<()> {
+    match call(state, boot)? {
+        None | Some(Fault::Full) => Ok(()),
+        Some(fault) => Err(fault.error()),
+    }
 }
 
 impl AppendFile for SimulatedAppend {
@@ -64,7 +72,7 @@ impl AppendFile for SimulatedAppend {
         }
         inode.bytes = self.bytes;
         match fault {
-            Some(_) => Err(io_error()),
+            Some(fault) => Err(fault.error()),
             None if is_full => Err(io::ErrorKind::StorageFull.into()),
             None => Ok(()),
         }
@@ -74,9 +82,9 @@ impl AppendFile for SimulatedAppend {
         let mut state = self.disk.lock();
         let fault = call(&mut state, self.boot)?;
         let inode = state.inodes.get_mut(&self.inode).ok_or(io::ErrorKind::NotFound)?;
-        if fault.is_some() {
+        if let Some(fault) = fault {
             inode.dirty.values_mut().for_each(|dirty| dirty.abandoned = true);
-            return Err(io_error());
+            return Err(fault.error());
         }
         inode.sync_appended();
         Ok(())
@@ -93,17 +101,13 @@ pub(super) struct SimulatedParts {
 impl PartsFile for SimulatedParts {
     fn len(&self) -> io::Result<u64> {
         let mut state = self.disk.lock();
-        if call(&mut state, self.boot)?.is_some() {
-            return Err(io_error());
-        }
+        call_to_read(&mut state, self.boot)?;
         Ok(state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?.bytes)
     }
 
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let mut state = self.disk.lock();
-        if call(&mut state, self.boot)?.is_some() {
-            return Err(io_error());
-        }
+        call_to_read(&mut state, self.boot)?;
         let inode = state.inodes.get(&self.inode).ok_or(io::ErrorKind::NotFound)?;
         if offset.saturating_add(into.len() as u64) > inode.bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -159,6 +159,14 @@ impl State {
         }
     }
 
+    /// The same for a call that changes nothing, which a full disk does not fail.
+    pub(super) fn call_to_read(&mut self) -> io::Result<()> {
+        match self.call()? {
+            None | Some(Fault::Full) => Ok(()),
+            Some(fault) => Err(fault.error()),
+        }
+    }
+
     pub(super) fn crash(&mut self) {
         let percent = *[0, 10, 50, 90, 100].get(self.chance.below(5) as usize).unwrap_or(&50);
         let mut numbers: Vec<u64> = self.inodes.keys().copied().collect();

@@ -318,6 +318,17 @@ fn parts_of_the_keys_have_filters_of_their_own() {
     assert!(per_key < 41.0, "{per_key}");
 }
 
+/// As a folder takes it: from the first ordinal on.
+fn from_the_first(mut plain: Plain) -> Plain {
+    let first = plain.covers.first_ordinal.0;
+    plain.covers.first_ordinal = Ordinal(0);
+    plain.covers.end_ordinal.0 -= first;
+    plain.batches.iter_mut().for_each(|batch| batch.placing.first_ordinal.0 -= first);
+    plain.entries.values_mut().for_each(|entry| entry.ordinal.0 -= first);
+    plain.rares = plain.rares.into_iter().map(|(ordinal, rare)| (ordinal - first, rare)).collect();
+    plain
+}
+
 #[test]
 fn a_crash_while_a_run_is_written_leaves_nothing_or_all_of_it() {
     let (mut none, mut whole, mut finished) = (0, 0, 0);
@@ -326,15 +337,7 @@ fn a_crash_while_a_run_is_written_leaves_nothing_or_all_of_it() {
         let disk = disk(seed);
         // Some of more pages than are written at once.
         let many = if chance.hits(4) { 9_000 } else { 200 };
-        let mut plain = plain(seed, 50 + chance.below(many), 20);
-        let first = plain.covers.first_ordinal.0;
-        // As a folder takes it: from the first ordinal on.
-        plain.covers.first_ordinal = Ordinal(0);
-        plain.covers.end_ordinal.0 -= first;
-        plain.batches.iter_mut().for_each(|batch| batch.placing.first_ordinal.0 -= first);
-        plain.entries.values_mut().for_each(|entry| entry.ordinal.0 -= first);
-        plain.rares =
-            plain.rares.into_iter().map(|(ordinal, rare)| (ordinal - first, rare)).collect();
+        let plain = from_the_first(plain(seed, 50 + chance.below(many), 20));
         let folder = Folder::new(Arc::new(disk.clone()), Path::new(DIR), IDENTITY);
         let fault = if chance.hits(50) { Fault::Error } else { Fault::PowerCut };
         disk.fault_at(chance.below(14), fault);
@@ -366,4 +369,37 @@ fn a_crash_while_a_run_is_written_leaves_nothing_or_all_of_it() {
     });
     let meets = none > 50 && whole > finished && finished > 20;
     assert!(meets || !is_whole_run(), "{none} {whole} {finished}");
+}
+
+#[test]
+fn a_call_that_fails_while_a_run_is_written_is_told_by_name_and_leaves_nothing_or_all_of_it() {
+    let (mut failed, mut chance) = (0, Chance(7));
+    for fault in [Fault::Error, Fault::Full, Fault::PowerCut] {
+        for call in 0.. {
+            let disk = disk(call);
+            let folder = Folder::new(Arc::new(disk.clone()), Path::new(DIR), IDENTITY);
+            let plain = from_the_first(plain(call, 100, 20));
+            let before = disk.calls();
+            disk.fault_at(call, fault);
+            let written = folder.write(&plain);
+            if disk.calls() - before <= call {
+                written.unwrap();
+                break;
+            }
+            if let Err(error) = &written {
+                assert!(error.to_string().contains(DIR), "{fault:?} at call {call}: {error}");
+                failed += 1;
+            }
+            disk.crash();
+            folder.tidy().unwrap();
+            let found = folder.open().unwrap();
+            assert!(found.others.is_empty(), "{fault:?} at call {call}: {:?}", found.others);
+            assert!(written.is_err() || found.whole.len() == 1, "{fault:?} at call {call}");
+            for run in &found.whole {
+                check(run, &plain, &mut chance);
+            }
+            check(&folder.write(&plain).unwrap(), &plain, &mut chance);
+        }
+    }
+    assert!(failed >= 20, "{failed}");
 }

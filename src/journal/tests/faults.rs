@@ -59,6 +59,25 @@ fn an_error_at_any_call_ends_the_journal_and_loses_nothing_acknowledged() {
 }
 
 #[test]
+fn a_full_disk_at_any_call_loses_nothing_acknowledged() {
+    let disk = SimulatedDisk::new(1, u64::MAX);
+    life(&disk).1.unwrap();
+    for call in 0..disk.calls() {
+        let disk = SimulatedDisk::new(call, u64::MAX);
+        disk.fault_at(call, Fault::Full);
+        // Where a segment is to be made it is tried again; elsewhere there was room, and it is an error.
+        let (acknowledged, ended) = life(&disk);
+        assert!(matches!(ended, Ok(()) | Err(JournalError::Io { .. })), "call {call}: {ended:?}");
+        disk.crash();
+        let (_, _, found) = open_simulated(&disk).unwrap();
+        assert!(found.len() >= acknowledged, "call {call}");
+        for (number, record) in (0_u8..).zip(&found) {
+            assert_eq!(record, &(number, vec![number; 5_000]), "call {call}");
+        }
+    }
+}
+
+#[test]
 fn a_full_disk_is_told_before_anything_is_promised() {
     let options = options();
     // Two segments fit, a third does not.

@@ -197,3 +197,38 @@ fn days_are_compared_actor_by_actor_and_together_where_some_are_past_the_bound()
     one.fold().apply(Watermark(52), &batch(day(3), 1, 1, None)).unwrap();
     assert_eq!(one.fold().differs_on(other.fold(), all).unwrap(), Some(day(3)));
 }
+
+#[test]
+fn a_call_that_fails_is_told_by_name_and_the_snapshot_before_stands_or_this_one() {
+    use crate::disk::simulated::Fault;
+    let journal = journal();
+    let mut kept = Kept::with(&journal[..30].to_vec());
+    kept.close_before(day(3));
+    let folder = Path::new("archive");
+    let mut failed = 0;
+    for fault in [Fault::Error, Fault::Full, Fault::PowerCut] {
+        for call in 0.. {
+            let disk = Arc::new(SimulatedDisk::new(call, u64::MAX));
+            let snapshots = kept.fold().snapshots(disk.clone(), folder.to_owned(), IDENTITY);
+            // The one before: a fold is the same whenever it is taken.
+            snapshots.take().unwrap();
+            let before = disk.calls();
+            disk.fault_at(call, fault);
+            let taken = snapshots.take();
+            if disk.calls() - before <= call {
+                assert_eq!(taken.unwrap(), Watermark(30));
+                break;
+            }
+            let error = taken.unwrap_err();
+            assert!(error.to_string().contains("archive/snapshot"), "{error}");
+            assert_eq!(error.is_disk_full(), fault == Fault::Full, "{error}");
+            failed += 1;
+            disk.crash();
+            Snapshot::tidy(&*disk, folder).unwrap();
+            let read = Snapshot::read(&*disk, folder, &IDENTITY).unwrap().unwrap();
+            assert_eq!(read.watermark(), Watermark(30));
+            snapshots.take().unwrap();
+        }
+    }
+    assert!(failed >= 6, "{failed}");
+}

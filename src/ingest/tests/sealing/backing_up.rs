@@ -223,6 +223,40 @@ fn a_backup_has_its_manifest_only_once_all_of_it_is_durable() {
 }
 
 #[test]
+fn a_call_that_fails_is_told_by_name_and_there_is_no_backup() {
+    let (outer, mut met) = (folder(), Met::default());
+    let (world, _server) = begin(2, outer.path(), &mut met);
+    let from: Arc<dyn Disk> = Arc::new(at_rest(&world));
+    let take = |to: &SimulatedDisk| {
+        let from = (Arc::clone(&from), Path::new(DATA), IDENTITY);
+        back_up(from, (of(to), Path::new(BACKUP)))
+    };
+    let first = SimulatedDisk::new(1, u64::MAX);
+    take(&first).unwrap();
+    let (mut told, mut again) = (0, 0);
+    for fault in [Fault::Error, Fault::Full] {
+        for call in 0..first.calls() {
+            let to = SimulatedDisk::new(call, u64::MAX);
+            to.fault_at(call, fault);
+            match take(&to) {
+                Err(error) => {
+                    assert!(error.to_string().contains(BACKUP), "call {call}: {error}");
+                    to.crash();
+                    let restored = restore((&to, Path::new(BACKUP)), None);
+                    let is_none = matches!(restored, Err(RestoreError::NoBackup { .. }));
+                    // The manifest is the last to be written, and may stand though that failed.
+                    assert!(is_none || restored.is_ok(), "call {call}: {restored:?}");
+                    told += 1;
+                }
+                // What went wrong once is tried again.
+                Ok(_) => again += 1,
+            }
+        }
+    }
+    assert!(told > 50, "{told} {again}");
+}
+
+#[test]
 fn a_restore_that_is_cut_off_leaves_nothing_that_a_start_takes_for_whole() {
     let (mut refused, mut whole, mut without_journal) = (0, 0, 0);
     for seed in [2, 3] {
