@@ -99,7 +99,8 @@ pub struct Config {
     /// How long a connection may have no call on it, seconds, before it is closed: its place others could have.
     /// Clients that keep a connection between batches send one every few minutes, or connect again.
     pub connection_idle_s_max: u64,
-    /// Bytes of a call's headers, as HTTP/2 counts them: a token and its like have a few hundred.
+    /// Bytes of a call's headers, as HTTP/2 counts them: a token and its like have a few hundred. Times all calls
+    /// that there may be they stay below a thirty-second of the memory (see `connection_streams_max`).
     pub header_bytes_max: ByteSize,
     /// Size of a journal segment.
     pub segment_bytes: ByteSize,
@@ -122,9 +123,11 @@ pub struct Config {
     pub drain_s_max: u64,
     /// Connections at once, and fewer where `memory_max` has no room for so many.
     pub connections_max: u32,
-    /// Connections of one address at once; of IPv6, of one network of 64 bits.
-    pub address_connections_max: u32,
-    /// Streams (calls) of one connection at once.
+    /// Connections of one address at once; of IPv6, of one network of 64 bits. None: 64, or half of all where that
+    /// is less, so that no address has all.
+    pub address_connections_max: Option<u32>,
+    /// Streams (calls) of one connection at once, and fewer where `memory_max` has no room for the headers of so
+    /// many on each connection: 48 of 16 KiB by default.
     pub connection_streams_max: u32,
     /// Watches over summaries at once, and fewer where `memory_max` has no room for so many (see
     /// [`Config::watches`]). More are told to come back. Each looks through the list of actors once
@@ -211,6 +214,9 @@ pub struct TlsConfig {
 /// stands ready, and what is sealed at once, a quarter of all, begins and ends anywhere in one.
 const SEGMENTS_UNSEALED_MIN: u64 = 8;
 
+/// Connections of one address where the settings do not say: a company behind one proxy has a few dozens.
+const ADDRESS_CONNECTIONS: u32 = 64;
+
 /// A hundred years: as good as for ever, and no day is before the first that can be written.
 const RETENTION_DAYS_MAX: u16 = 36_500;
 
@@ -257,7 +263,7 @@ impl Default for Config {
             clock_behind_s_max: 60,
             drain_s_max: 30,
             connections_max: 256,
-            address_connections_max: 64,
+            address_connections_max: None,
             connection_streams_max: 256,
             watches_max: 32,
             summary_reads_max: 8,
@@ -282,6 +288,8 @@ pub struct Sizes {
     pub connections_max: u64,
     /// Connections of one address at once.
     pub address_connections_max: u32,
+    /// Calls of one connection at once.
+    pub connection_streams_max: u32,
     /// Look-ups whose answers have not left.
     pub lookups_in_flight_max: usize,
 }
@@ -453,7 +461,11 @@ impl Config {
             ("answer_s_max", self.answer_s_max, 86_400),
             ("connection_idle_s_max", self.connection_idle_s_max, 31_536_000),
             ("header_bytes_max", self.header_bytes_max.0, MIB),
-            ("address_connections_max", self.address_connections_max.into(), 65_536),
+            (
+                "address_connections_max",
+                self.address_connections_max.unwrap_or(ADDRESS_CONNECTIONS).into(),
+                65_536,
+            ),
             ("seal_interval_s", self.seal_interval_s, 31_536_000),
             ("connections_max", self.connections_max.into(), 65_536),
             ("connection_streams_max", self.connection_streams_max.into(), 1_000_000),
@@ -517,6 +529,23 @@ impl Config {
             (memory / 8 / batch_bytes).min(self.batches_in_flight_max as u64);
         let connections_max =
             (memory / 24 / u64::from(CONNECTION_WINDOW_BYTES)).min(self.connections_max.into());
+        // Of the tenth for everything small.
+        let headers = memory / 32 / connections_max.max(1);
+        let streams = headers / self.header_bytes_max.0;
+        if streams == 0 {
+            return Err(ConfigError::Bound {
+                field: "header_bytes_max",
+                value: self.header_bytes_max.to_string(),
+                bound: format!(
+                    "must be at most {}: with {connections_max} connections (connections_max), a call \
+                     on each, headers have a thirty-second of memory_max",
+                    ByteSize(headers)
+                ),
+            });
+        }
+        let streams = u32::try_from(streams).unwrap_or(u32::MAX).min(self.connection_streams_max);
+        let half = u32::try_from(connections_max / 2).unwrap_or(u32::MAX).max(1);
+        let of_address = self.address_connections_max.unwrap_or(ADDRESS_CONNECTIONS.min(half));
         let rest = memory
             .saturating_sub(2 * (memory / 8) + memory / 24 + memory / 10)
             .saturating_sub(128 * MIB);
@@ -546,7 +575,8 @@ impl Config {
             bytes_in_flight_max,
             batches_in_flight_max,
             connections_max,
-            address_connections_max: self.address_connections_max,
+            address_connections_max: of_address,
+            connection_streams_max: streams,
             lookups_in_flight_max: lookups.min(self.lookups_in_flight_max),
         })
     }
@@ -610,10 +640,50 @@ mod tests {
         assert_eq!(config.batch_goods_items_max, 100_000);
         assert_eq!(config.batch_bytes_max, ByteSize(16 << 20));
         assert_eq!((sizes.connections_max, sizes.batches_in_flight_max), (128, 59));
+        assert_eq!((sizes.address_connections_max, sizes.connection_streams_max), (64, 48));
         assert_eq!(sizes.lookups_in_flight_max, 12);
         assert_eq!(sizes.bytes_in_flight_max, 384 << 20);
         assert_eq!(sizes.index.slots(0), Some(crate::index::SLOTS_MAX));
         assert_eq!(sizes.index.bytes, 1_825_361_101);
+    }
+
+    #[test]
+    fn no_address_has_all_connections_unless_the_settings_say_so() {
+        let of_address = |memory_max, address_connections_max| {
+            let memory_max = ByteSize(memory_max);
+            let config = Config { memory_max, address_connections_max, ..Config::default() };
+            let sizes = config.check().unwrap();
+            (sizes.connections_max, sizes.address_connections_max)
+        };
+        assert_eq!(of_address(1 << 30, None), (42, 21));
+        assert_eq!(of_address(2 << 30, None), (85, 42));
+        assert_eq!(of_address(6 << 30, None), (256, 64));
+        assert_eq!(of_address(1 << 30, Some(42)), (42, 42));
+        let one = Config { connections_max: 1, ..Config::default() };
+        assert_eq!(one.check().unwrap().address_connections_max, 1);
+    }
+
+    #[test]
+    fn headers_of_all_calls_there_may_be_fit_into_their_part_of_the_memory() {
+        for (memory_max, header_bytes_max, connections_max) in [
+            (1_u64 << 30, 16 << 10, 256),
+            (3 << 30, 16 << 10, 256),
+            (3 << 30, 1 << 10, 256),
+            (3 << 30, 512 << 10, 256),
+            (64 << 30, 16 << 10, 10_000),
+        ] {
+            let (memory_max, header_bytes_max) = (ByteSize(memory_max), ByteSize(header_bytes_max));
+            let config =
+                Config { memory_max, header_bytes_max, connections_max, ..Config::default() };
+            let sizes = config.check().unwrap();
+            let streams = u64::from(sizes.connection_streams_max);
+            assert!((1..=256).contains(&streams), "{streams}");
+            let bytes = sizes.connections_max * streams * header_bytes_max.0;
+            assert!(bytes <= memory_max.0 / 32, "{bytes} of {memory_max}");
+        }
+        let config = Config { header_bytes_max: ByteSize(1 << 20), ..Config::default() };
+        let told = config.check().unwrap_err().to_string();
+        assert!(told.contains("header_bytes_max is 1MiB: must be at most 768KiB"), "{told}");
     }
 
     #[test]

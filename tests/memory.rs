@@ -28,6 +28,7 @@ batch_bytes_max = "4MiB"
 segment_bytes = "32MiB"
 unsealed_bytes_max = "256MiB"
 seal_interval_s = 1
+address_connections_max = 64
 "#;
 /// All connections that memory has room for, which are 21, but one: to see that others are still heard.
 const LODGING: usize = 16;

@@ -350,7 +350,7 @@ async fn is_accepted(client: &mut LodgementClient<Channel>, lrn: &str) -> Result
 #[tokio::test]
 async fn an_address_has_so_many_connections_and_another_has_its_own() {
     let (_outer, data) = folder();
-    let settings = format!("{SETTINGS}\naddress_connections_max = 1\n");
+    let settings = SETTINGS.replace("_connections_max = 64", "_connections_max = 1");
     let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
     let mut first = server.lodgement().await;
     is_accepted(&mut first, "A0").await.unwrap();
@@ -414,4 +414,223 @@ async fn a_call_with_too_many_headers_is_refused_and_the_connection_goes_on() {
     let status = client.submit_batch(request).await.unwrap_err();
     assert!(status.message().contains("431"), "{status:?}");
     is_accepted(&mut client, "L2").await.unwrap();
+}
+
+/// A figure that the server tells.
+fn figure(server: &Server, name: &str) -> u64 {
+    let text = common::http_get(&server.told("metrics address="));
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_whose_answers_nobody_reads_is_not_read_past_its_bound_and_goes_on_after() {
+    let (_outer, data) = folder();
+    // Room for more on a connection than on a stream.
+    let settings = format!(
+        "{SETTINGS}\nstream_batches_in_flight_max = 1\nbatch_declarations_max = 1000\n\
+         answer_bytes_max = \"1MiB\"\nmetrics = \"127.0.0.1:0\"\n"
+    );
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    let mut slow = Lodging::on(slow_to_read(&server).await).await;
+    let lrns: Vec<String> = (0..10).map(|number| format!("L{number}")).collect();
+    let requests = slow.requests.clone();
+    let to_send = lrns.clone();
+    // Nothing refuses what is sent past the bound: it is held back on its way.
+    let sending = tokio::spawn(async move {
+        for lrn in to_send {
+            let declarant = declarant(&lrn);
+            let batch = SubmitBatchRequest { declarant, ..batch(&lrn, vec![declaration(&lrn)]) };
+            requests.send(batch).await.unwrap();
+        }
+    });
+    let mut other = server.lodgement().await;
+    lodged(&mut other, "L1").await;
+    // The one, with two whose answers leave, one behind them, and one that has arrived.
+    let mut most = 0;
+    for _ in 0..50 {
+        most = most.max(figure(&server, "waag_batches_in_flight"));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!((1..=5).contains(&most), "{most} in work");
+    assert!(most < figure(&server, "waag_batches_in_flight_max") / 4, "the connection's own bound");
+    is_accepted(&mut other, "OTHER0").await.unwrap();
+    for lrn in &lrns {
+        slow.assert_accepted(lrn).await;
+    }
+    sending.await.unwrap();
+    slow.send("M0").await;
+    slow.assert_accepted("M0").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_of_summaries_past_their_bounds_wait_or_are_told_and_go_on_after() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nsummary_reads_max = 1\nsummary_reads_waiting_max = 1\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    is_accepted(&mut server.lodgement().await, "L0").await.unwrap();
+    let actor = v1::Actor { role: ActorRole::Declarant.into(), id: "NL810000003".into() };
+    let request = v1::GetActorSummaryRequest {
+        actor: Some(actor),
+        at_least_watermark: 1,
+        ..v1::GetActorSummaryRequest::default()
+    };
+    // It holds the one place there is until its answer has left, of which it has room for one byte.
+    let mut slow = Frames::to(&server.address);
+    slow.write(SETTINGS_FRAME, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    slow.call(1, "/waag.v1.Compliance/GetActorSummary");
+    let message = prost::Message::encode_to_vec(&request);
+    let prefix = [&[0][..], &u32::try_from(message.len()).unwrap().to_be_bytes()].concat();
+    slow.write(DATA, 1, 1, &[prefix, message].concat());
+    assert_eq!(slow.next(1).0, HEADERS);
+    let (waits, mut other) = (server.compliance().await, server.compliance().await);
+    let soon = Duration::from_millis(50);
+    // One that is not answered soon could be due to a slow machine.
+    let (mut tries, mut unanswered) = (0, 0);
+    while unanswered < 5 {
+        assert!(tries < TRIES, "the place is not held");
+        tries += 1;
+        let asked = tokio::time::timeout(soon, other.get_actor_summary(request.clone())).await;
+        unanswered = if asked.is_err() { unanswered + 1 } else { 0 };
+    }
+    // Of one that has just left the place may still be there.
+    let (mut tries, mut waiting) = (0, None);
+    let status = loop {
+        let of_one = waiting.get_or_insert_with(|| {
+            let (mut client, request) = (waits.clone(), request.clone());
+            Box::pin(async move { client.get_actor_summary(request).await })
+        });
+        if let Ok(ended) = tokio::time::timeout(soon, of_one).await {
+            assert_eq!(ended.unwrap_err().code(), Code::ResourceExhausted);
+            waiting = None;
+        } else {
+            // It may have come before the one that waits.
+            let asked = tokio::time::timeout(soon, other.get_actor_summary(request.clone())).await;
+            if let Ok(ended) = asked {
+                break ended.unwrap_err();
+            }
+        }
+        tries += 1;
+        assert!(tries < TRIES, "nobody is told");
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+    assert!(status.message().contains("summary_reads_waiting_max"), "{status:?}");
+    assert!(status.get_details_retry_info().is_some(), "{status:?}");
+    slow.write(WINDOW_UPDATE, 0, 1, &[0, 0, 0xff, 0xff]);
+    waiting.unwrap().await.unwrap();
+    let mut tries = 0;
+    while let Err(status) = other.get_actor_summary(request.clone()).await {
+        assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
+        tries += 1;
+        assert!(tries < TRIES, "the place is not given back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// A connection of HTTP/2, frame by frame.
+struct Frames(std::net::TcpStream);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS_FRAME: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const REFUSED_STREAM: [u8; 4] = 7_u32.to_be_bytes();
+const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
+
+impl Frames {
+    fn to(address: &str) -> Self {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(common::HANGS_AFTER)).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let mut frames = Self(stream);
+        frames.write(SETTINGS_FRAME, 0, 0, &[]);
+        frames
+    }
+
+    fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, flags]);
+        frame.extend(stream.to_be_bytes());
+        frame.extend(payload);
+        self.0.write_all(&frame).unwrap();
+    }
+
+    /// Begins a call whose message is still to come.
+    fn call(&mut self, stream: u32, path: &str) {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        // HPACK: POST and http by their numbers; path, authority, content-type and te as literals.
+        let fields = [
+            vec![0x83, 0x86, 0x04],
+            text(path),
+            vec![0x01],
+            text("waag"),
+            vec![0x0f, 0x10],
+            text("application/grpc"),
+            vec![0x00],
+            text("te"),
+            text("trailers"),
+        ];
+        self.write(HEADERS, 4, stream, &fields.concat());
+    }
+
+    /// The next frame of a stream.
+    fn next(&mut self, of: u32) -> (u8, Vec<u8>) {
+        loop {
+            let mut head = [0; 9];
+            self.0.read_exact(&mut head).unwrap();
+            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+            self.0.read_exact(&mut payload).unwrap();
+            if (head[3], head[4]) == (PING, 0) {
+                self.write(PING, ACK, 0, &payload);
+            }
+            if u32::from_be_bytes([head[5], head[6], head[7], head[8]]) == of {
+                return (head[3], payload);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_too_many_of_a_connection_waits_or_is_refused_unseen_and_the_others_go_on() {
+    let (_outer, data) = folder();
+    let settings = format!("{SETTINGS}\nconnection_streams_max = 2\n");
+    let server = Start { settings: &settings, ..Start::at(&data, CLOCK) }.run();
+    // A client of HTTP/2 learns the bound when it connects, and waits.
+    let client = server.lodgement().await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        open.push(Lodging::on(client.clone()).await);
+    }
+    let mut third = Box::pin(Lodging::on(client));
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut third).await.is_err());
+    open[0].send("L0").await;
+    open[0].assert_accepted("L0").await;
+    drop(open.remove(0));
+    let mut third = tokio::time::timeout(common::HANGS_AFTER, third).await.unwrap();
+    third.send("L1").await;
+    third.assert_accepted("L1").await;
+
+    // One that does not is told so as HTTP/2 has it: nothing was looked at, so it may be sent again.
+    let address = server.address.clone();
+    let calls = tokio::task::spawn_blocking(move || {
+        let mut frames = Frames::to(&address);
+        for stream in [1, 3, 5] {
+            frames.call(stream, "/waag.v1.Lodgement/SubmitBatches");
+        }
+        assert_eq!(frames.next(5), (RST_STREAM, REFUSED_STREAM.to_vec()));
+        frames.write(RST_STREAM, 0, 1, &CANCEL);
+        for stream in (7..).step_by(2).take(TRIES) {
+            frames.call(stream, "/grpc.health.v1.Health/Check");
+            // An empty message, the last.
+            frames.write(DATA, 1, stream, &[0; 5]);
+            match frames.next(stream) {
+                (HEADERS, _) => return,
+                refused => assert_eq!(refused, (RST_STREAM, REFUSED_STREAM.to_vec())),
+            }
+        }
+        panic!("there is no room, though a call has gone");
+    });
+    calls.await.unwrap();
 }

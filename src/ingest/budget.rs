@@ -262,6 +262,7 @@ mod tests {
             batches_in_flight_max: batches,
             connections_max: 1,
             address_connections_max: 1,
+            connection_streams_max: 1,
             lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, batch_bytes_max, Duration::from_secs(5))

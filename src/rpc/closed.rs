@@ -18,11 +18,12 @@ use tonic::transport::Server;
 use tower::{Layer, Service};
 
 use super::access::Access;
-use super::connection::{self, Patience, Terms};
+use super::connection::{self, Patience, Peer, Terms};
 use super::health::{Health, Served};
 use super::server::ServeError;
 use super::status;
 use super::tls::Tls;
+use super::traffic::CallBody;
 use crate::config::{Config, Sizes};
 use crate::ingest::budget::Budget;
 use crate::ingest::refusal::Refusal;
@@ -33,7 +34,7 @@ const CONNECTION_STREAMS_MAX: u32 = 16;
 /// How long a connection may take to end once it is told to.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long a client may take no answer, of a line each.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 /// Paths of the calls that are answered.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
@@ -119,8 +120,12 @@ impl Closed {
         self.stopping.send_replace(true);
         let listener = self.accepting.await?;
         self.health.end().await;
-        // Whoever does not go by then may stay, and is served nothing.
-        let _ = tokio::time::timeout(FAREWELL, self.serving).await;
+        let mut serving = self.serving;
+        if tokio::time::timeout(FAREWELL, &mut serving).await.is_err() {
+            // Nothing waits for who does not go by then: it is served nothing, and given up once it has taken
+            // nothing for too long.
+            serving.abort();
+        }
         Ok(listener)
     }
 }
@@ -159,11 +164,94 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: http::Request<HttpBody>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
+        let peer = request.extensions_mut().remove::<Peer>();
+        let call = peer.map(|peer| peer.traffic.call_begins());
+        let until_it_ends = |answer: http::Response<HttpBody>| match call {
+            Some(call) => answer.map(|body| HttpBody::new(CallBody::of(body, call))),
+            None => answer,
+        };
         if request.uri().path().starts_with(HEALTH) {
-            return Box::pin(self.inner.call(request));
+            let answer = self.inner.call(request);
+            return Box::pin(async move { Ok(until_it_ends(answer.await?)) });
         }
         let answer = status::of(&self.refusal).into_http();
-        Box::pin(async move { Ok(answer) })
+        Box::pin(async move { Ok(until_it_ends(answer)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    use super::*;
+
+    /// Past this, what is waited for will not come: before the first ping, which nobody would answer.
+    const HANGS_AFTER: Duration = Duration::from_secs(25);
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// A client that asks to watch health, and has room for one byte of the answer.
+    async fn slow(address: SocketAddr) -> TcpStream {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        // HPACK: POST and http by their numbers; path, authority, content-type and te as literals.
+        let fields = [
+            vec![0x83, 0x86, 0x04],
+            text("/grpc.health.v1.Health/Watch"),
+            vec![0x01],
+            text("waag"),
+            vec![0x0f, 0x10],
+            text("application/grpc"),
+            vec![0x00],
+            text("te"),
+            text("trailers"),
+        ];
+        let sent = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(4, 0, 0, &[0, 4, 0, 0, 0, 1]),
+            frame(1, 4, 1, &fields.concat()),
+            frame(0, 1, 1, &[0; 5]),
+        ];
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&sent.concat()).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_no_answers_is_disconnected() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let sizes = Config::default().check().unwrap();
+        let closed =
+            Closed::on(listener, &sizes, Refusal::stopping(), None, Telemetry::default()).await;
+        let closed = closed.unwrap();
+        let endpoint = tonic::transport::Channel::from_shared(format!("http://{address}"));
+        let mut other = HealthClient::new(endpoint.unwrap().connect().await.unwrap());
+        let request = HealthCheckRequest::default();
+        let mut taken = other.watch(request.clone()).await.unwrap().into_inner();
+        taken.message().await.unwrap().unwrap();
+
+        let mut slow = slow(address).await;
+        let mut bytes = [0; 1_024];
+        // An error or an end, either will do.
+        let ended = async { while slow.read(&mut bytes).await.is_ok_and(|bytes| bytes > 0) {} };
+        tokio::time::timeout(HANGS_AFTER, ended).await.unwrap();
+        // Whoever takes theirs stays.
+        other.check(request).await.unwrap();
+        assert!(is_pending_still(taken.message()).await, "its watch goes on");
+        closed.end().await.unwrap();
+    }
+
+    async fn is_pending_still(future: impl Future) -> bool {
+        let mut future = Box::pin(future);
+        std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
     }
 }

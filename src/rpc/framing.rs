@@ -7,6 +7,9 @@
 //! on in its place, for which the [`Ledger`] holds the refusal; so a stream goes on after it.
 //!
 //! Calls that lodge nothing are small: one that is not ends.
+//!
+//! What has begun must arrive in time, and where a call has one message alone, that must begin in time too: who
+//! calls and sends nothing would keep the connection's place. A stream may rest between two messages.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -41,7 +44,13 @@ pub const SMALL_CALL_BYTES_MAX: usize = 64 << 10;
 const OTHER_CALLS_MAX: usize = 256;
 
 /// Calls whose messages are batches.
-const LODGING: [&str; 2] = ["/waag.v1.Lodgement/SubmitBatch", "/waag.v1.Lodgement/SubmitBatches"];
+const LODGING: [&str; 2] = [ONE_BATCH, "/waag.v1.Lodgement/SubmitBatches"];
+
+/// The one of them that has one.
+const ONE_BATCH: &str = "/waag.v1.Lodgement/SubmitBatch";
+
+/// Calls that may ask one thing after another; all others ask once.
+const ASKING: &str = "/grpc.reflection.";
 
 /// An empty message, in place of one that is skipped.
 const STAND_IN: &[u8] = &[0; PREFIX];
@@ -123,7 +132,9 @@ where
                 );
                 return Box::pin(async move { Ok(status::of(&told).into_http()) });
             }
-            let request = request.map(|body| HttpBody::new(SmallBody::new(body)));
+            let within = Some(self.layer.bound.within);
+            let within = within.filter(|_| !request.uri().path().starts_with(ASKING));
+            let request = request.map(|body| HttpBody::new(SmallBody::new(body, within)));
             let answer = self.inner.call(request);
             return Box::pin(async move {
                 let mut answer = answer.await?;
@@ -145,7 +156,8 @@ where
             ledger: ledger.clone(),
             telemetry: self.layer.telemetry.clone(),
         };
-        let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate)));
+        let is_one = request.uri().path() == ONE_BATCH;
+        let request = request.map(|body| HttpBody::new(BatchBody::new(body, gate, is_one)));
         let answer = self.inner.call(request);
         Box::pin(async move {
             Ok(answer.await?.map(|body| HttpBody::new(HoldingBody::of_batches(body, ledger))))
@@ -185,13 +197,23 @@ struct BatchBody<B> {
     gate: Gate,
     at: At,
     ready: VecDeque<Bytes>,
+    /// The call has one message, which may not be waited for either.
+    is_one: bool,
     /// Until when the message under way must have arrived; kept from one to the next.
     late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> BatchBody<B> {
-    fn new(inner: B, gate: Gate) -> Self {
-        Self { inner, gate, at: At::Prefix(Vec::new()), ready: VecDeque::new(), late: None }
+    fn new(inner: B, gate: Gate, is_one: bool) -> Self {
+        let (at, ready) = (At::Prefix(Vec::new()), VecDeque::new());
+        Self { inner, gate, at, ready, is_one, late: None }
+    }
+
+    /// Something begins that must arrive in time from now on.
+    fn begins(&mut self) {
+        if let Some(late) = &mut self.late {
+            late.as_mut().reset(tokio::time::Instant::now() + self.gate.bound.within);
+        }
     }
 
     /// Sorts what came in: what is handed on goes to `ready`, uncopied but for prefixes that were
@@ -227,9 +249,15 @@ impl<B> BatchBody<B> {
                     return;
                 }
                 At::Prefix(seen) => {
+                    let begins = seen.is_empty();
                     let part = data.split_to(data.len().min(PREFIX - seen.len()));
                     seen.extend_from_slice(&part);
-                    let &[_, a, b, c, d] = &seen[..] else { continue };
+                    let &[_, a, b, c, d] = &seen[..] else {
+                        if begins {
+                            self.begins();
+                        }
+                        continue;
+                    };
                     let prefix = Bytes::from(std::mem::take(seen));
                     let length = u32::from_be_bytes([a, b, c, d]);
                     let bytes = usize::try_from(length).unwrap_or(usize::MAX);
@@ -261,13 +289,12 @@ impl<B> BatchBody<B> {
         self.gate.ledger.arrived(Ok(share));
         self.ready.push_back(prefix);
         self.at = if bytes == 0 { At::Prefix(Vec::new()) } else { At::Message(bytes) };
-        if let Some(late) = &mut self.late {
-            late.as_mut().reset(tokio::time::Instant::now() + self.gate.bound.within);
-        }
+        self.begins();
     }
 
     fn skip(&mut self, bytes: usize, refusal: Refusal) {
         self.at = At::Skipped(bytes, Vec::new(), refusal);
+        self.begins();
         self.report();
     }
 
@@ -301,14 +328,13 @@ impl<B> BatchBody<B> {
         Poll::Ready(())
     }
 
-    /// Whether the message under way should have arrived by now.
+    /// Whether what is waited for should have arrived by now.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
-        if !matches!(self.at, At::Message(_)) {
+        let is_between = matches!(&self.at, At::Prefix(seen) if seen.is_empty());
+        if is_between && !self.is_one {
             return false;
         }
-        let within = self.gate.bound.within;
-        let late = self.late.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
-        late.as_mut().poll(context).is_ready()
+        is_over(&mut self.late, self.gate.bound.within, context)
     }
 }
 
@@ -333,10 +359,9 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for BatchBody<B> {
                 Poll::Ready(frame) => frame,
                 Poll::Pending if this.is_late(context) => {
                     this.gate.telemetry.refused(Code::DeadlineExceeded);
+                    let within = this.gate.bound.within.as_secs();
                     return Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
-                        "the batch did not arrive within {} s of its first bytes (message_s_max): \
-                         send it again",
-                        this.gate.bound.within.as_secs()
+                        "the batch did not arrive within {within} s (message_s_max): send it again"
                     )))));
                 }
                 Poll::Pending => return Poll::Pending,
@@ -378,15 +403,28 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for BatchBody<B> {
     }
 }
 
+/// Whether so much time is over, from when it was first asked on or it was last reset.
+fn is_over(
+    late: &mut Option<Pin<Box<Sleep>>>,
+    within: Duration,
+    context: &mut Context<'_>,
+) -> bool {
+    let late = late.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+    late.as_mut().poll(context).is_ready()
+}
+
 /// A body of small messages: their bytes are counted, the frames untouched.
 struct SmallBody<B> {
     inner: B,
     bytes: usize,
+    /// How long all of it may take to arrive.
+    within: Option<Duration>,
+    late: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> SmallBody<B> {
-    fn new(inner: B) -> Self {
-        Self { inner, bytes: 0 }
+    fn new(inner: B, within: Option<Duration>) -> Self {
+        Self { inner, bytes: 0, within, late: None }
     }
 }
 
@@ -399,7 +437,18 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for SmallBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(context));
+        let frame = match Pin::new(&mut this.inner).poll_frame(context) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let within = this.within.filter(|w| is_over(&mut this.late, *w, context));
+                return match within.map(|within| within.as_secs()) {
+                    None => Poll::Pending,
+                    Some(within) => Poll::Ready(Some(Err(Status::deadline_exceeded(format!(
+                        "the call did not arrive within {within} s (message_s_max): make it again"
+                    ))))),
+                };
+            }
+        };
         if let Some(Ok(frame)) = &frame {
             this.bytes += frame.data_ref().map_or(0, Bytes::len);
             if this.bytes > SMALL_CALL_BYTES_MAX + PREFIX {
@@ -423,7 +472,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for SmallBody<B> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
     use super::*;
     use crate::config::Sizes;
     use crate::ingest::refusal::RefusalKind;
@@ -441,6 +490,7 @@ mod tests {
             batches_in_flight_max: 4 * batches,
             connections_max: 1,
             address_connections_max: 1,
+            connection_streams_max: 1,
             lookups_in_flight_max: 1,
         };
         Budget::new(&sizes, 20, Duration::from_secs(5))
@@ -456,7 +506,7 @@ mod tests {
             ledger: ledger.clone(),
             telemetry: Telemetry::default(),
         };
-        (BatchBody::new(inner, gate), ledger)
+        (BatchBody::new(inner, gate, false), ledger)
     }
 
     proptest! {
@@ -575,5 +625,63 @@ mod tests {
         assert_eq!(status.code(), Code::DeadlineExceeded);
         assert_eq!(body.gate.telemetry.refusals(Code::DeadlineExceeded), 1);
         assert_eq!(began.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_of_one_message_ends_where_that_does_not_begin_or_the_call_does_not_end() {
+        for sent in [&b""[..], b"\0\0", &frame(b"one")] {
+            let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            let (mut body, _ledger) = body(Sent(receiver), &budget(3));
+            body.is_one = true;
+            sender.send(Bytes::copy_from_slice(sent)).unwrap();
+            let began = tokio::time::Instant::now();
+            if sent.len() > PREFIX {
+                assert_eq!(&message(&mut body).await[..], b"one");
+            }
+            let status = next(&mut body).await.unwrap().unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{sent:?}");
+            assert!(status.message().contains("message_s_max"), "{status:?}");
+            assert_eq!(began.elapsed().as_secs(), 60);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn on_a_stream_what_has_begun_must_arrive_though_it_is_skipped() {
+        let long = frame(&[b'x'; 1_000]);
+        for begun in [1, PREFIX - 1, PREFIX, PREFIX + 1, PREFIX + 999] {
+            let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            let (mut body, _ledger) = body(Sent(receiver), &budget(3));
+            // It may rest before.
+            tokio::select! {
+                biased;
+                _ = next(&mut body) => panic!("nothing was sent"),
+                () = tokio::time::sleep(Duration::from_secs(600)) => {}
+            }
+            sender.send(Bytes::copy_from_slice(&long[..begun])).unwrap();
+            let began = tokio::time::Instant::now();
+            let status = loop {
+                match next(&mut body).await.unwrap() {
+                    Ok(part) => assert_eq!(part, STAND_IN),
+                    Err(status) => break status,
+                }
+            };
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{begun}");
+            assert_eq!(began.elapsed().as_secs(), 60, "{begun}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_small_call_that_does_not_arrive_ends_unless_it_may_go_on_asking() {
+        let within = Duration::from_secs(60);
+        for (of, must_end) in [(Some(within), true), (None, false)] {
+            let (_sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            let mut body = SmallBody::new(Sent(receiver), of);
+            let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+            let ended = tokio::time::timeout(Duration::from_secs(600), frame).await;
+            assert_eq!(ended.is_ok(), must_end);
+            if let Ok(Some(Err(status))) = ended {
+                assert_eq!(status.code(), Code::DeadlineExceeded);
+            }
+        }
     }
 }

@@ -181,6 +181,7 @@ mod tests {
             batches_in_flight_max: 4,
             connections_max: 1,
             address_connections_max: 1,
+            connection_streams_max: 1,
             lookups_in_flight_max: 1,
         };
         let all = Budget::new(&sizes, 1, std::time::Duration::ZERO);

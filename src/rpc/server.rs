@@ -165,7 +165,7 @@ pub async fn serve(
         .initial_stream_window_size(CONNECTION_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(config.connection_streams_max)
+        .max_concurrent_streams(sizes.connection_streams_max)
         .http2_max_header_list_size(header_bytes_max)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .layer(GuardLayer(guard.clone()))

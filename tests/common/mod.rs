@@ -19,13 +19,14 @@ use waag::proto::v1::{self, SubmitBatchRequest};
 /// The binary under test.
 pub const WAAG: &str = env!("CARGO_BIN_EXE_waag");
 
-/// Small bounds, so that a test server starts in little time and memory.
+/// Small bounds, so that a test server starts in little time and memory. All clients of a test come from one address.
 pub const SETTINGS: &str = r#"
 memory_max = "256MiB"
 batch_bytes_max = "1MiB"
 segment_bytes = "8MiB"
 workers = 2
 checkpoint_interval_ms = 50
+address_connections_max = 64
 "#;
 
 /// Past this, what is waited for will not come: no test takes nearly as long.
@@ -210,6 +211,22 @@ impl Server {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
         prlimit(pid, Resource::Fsize, limit).unwrap();
+    }
+
+    /// The same until [`Server::lift_limit`].
+    pub fn limit_files_for_now(&self, bytes: u64) {
+        self.soft_limit(Some(bytes));
+    }
+
+    pub fn lift_limit(&self) {
+        self.soft_limit(None);
+    }
+
+    fn soft_limit(&self, current: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
+        let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
+        prlimit(pid, Resource::Fsize, Rlimit { current: current.or(maximum), maximum }).unwrap();
     }
 
     /// The most memory it has had so far.
