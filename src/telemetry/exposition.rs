@@ -107,7 +107,9 @@ impl Exposition {
         let help = "Connections that were taken in";
         out.counter("waag_connections_accepted", help, recorded.accepted)?;
         let help = "Connections that were turned away, one too many (connections_max, memory_max)";
-        out.counter("waag_connections_turned_away", help, recorded.turned_away)
+        out.counter("waag_connections_turned_away", help, recorded.turned_away)?;
+        let help = "Spans of traces that were left out: the collector takes them too slowly";
+        out.counter("waag_spans_dropped", help, recorded.spans_dropped)
     }
 }
 

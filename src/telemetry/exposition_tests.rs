@@ -101,6 +101,7 @@ fn every_figure_stands_under_its_name() {
         ("waag_connections", 1.0),
         ("waag_connections_accepted_total", 1.0),
         ("waag_connections_turned_away_total", 1.0),
+        ("waag_spans_dropped_total", 0.0),
         ("waag_journal_durable_record", 100.0),
         ("waag_journal_segments", 2.0),
         ("waag_journal_bytes", 3.0),
@@ -172,7 +173,7 @@ fn each_family_is_described_once_and_the_text_has_its_end_mark() {
             }
         }
     }
-    assert_eq!(described.len(), 42, "{described:#?}");
+    assert_eq!(described.len(), 43, "{described:#?}");
 }
 
 #[test]

@@ -230,6 +230,7 @@ impl Telemetry {
             connections: load(&recorded.connections),
             accepted: load(&recorded.accepted),
             turned_away: load(&recorded.turned_away),
+            spans_dropped: recorded.traces.get().map_or(0, |traces| traces.dropped()),
             serving: Service::ALL
                 .into_iter()
                 .zip(&recorded.serving)
@@ -250,6 +251,8 @@ pub(super) struct Recording {
     pub(super) connections: u64,
     pub(super) accepted: u64,
     pub(super) turned_away: u64,
+    /// Of traces, for which there was no room.
+    pub(super) spans_dropped: u64,
     /// By the name of the service.
     pub(super) serving: Vec<(&'static str, bool)>,
 }

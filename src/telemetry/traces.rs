@@ -1,5 +1,6 @@
 //! Traces of some batches over OTLP: how long each was where. One of `one_in` batches is traced, and a trace
-//! that does not fit into what waits to be sent is left out: nothing here ever holds up a batch.
+//! that does not fit into what waits to be sent is left out, told once and counted: nothing here ever holds up a
+//! batch.
 //!
 //! ```text
 //! SubmitBatch ── wait ─ judge ─ claim ─ commit ─ answer
@@ -23,7 +24,7 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
-    SpanExporter,
+    SpanExporter, SpanProcessor,
 };
 
 use crate::config::TracesConfig;
@@ -70,6 +71,14 @@ pub(super) struct Traces {
     tracer: SdkTracer,
     one_in: u64,
     batches: AtomicU64,
+    waiting: Arc<Waiting>,
+}
+
+/// Spans that wait to be sent, and those that did not fit.
+#[derive(Debug, Default)]
+struct Waiting {
+    now: AtomicU64,
+    dropped: AtomicU64,
 }
 
 /// Traces cannot be sent there.
@@ -92,9 +101,16 @@ impl Traces {
                 endpoint: config.endpoint.clone(),
                 reason: error.to_string(),
             })?;
-        let exporter = Telling { inner: exporter, fails: AtomicBool::new(false) };
+        Ok(Self::through(exporter, u64::from(config.one_in.get())))
+    }
+
+    fn through(exporter: impl SpanExporter + 'static, one_in: u64) -> Self {
+        let waiting = Arc::<Waiting>::default();
+        let (fails, of) = (AtomicBool::new(false), Arc::clone(&waiting));
+        let exporter = Telling { inner: exporter, fails, waiting: of };
         let queue = BatchConfigBuilder::default().with_max_queue_size(SPANS_MAX).build();
         let sending = BatchSpanProcessor::builder(exporter).with_batch_config(queue).build();
+        let sending = Bounded { inner: sending, waiting: Arc::clone(&waiting) };
         let resource = Resource::builder_empty()
             .with_service_name("waag")
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -106,12 +122,12 @@ impl Traces {
             .with_span_processor(sending)
             .build();
         let tracer = provider.tracer("waag");
-        Ok(Self {
-            provider,
-            tracer,
-            one_in: u64::from(config.one_in.get()),
-            batches: AtomicU64::new(0),
-        })
+        Self { provider, tracer, one_in, batches: AtomicU64::new(0), waiting }
+    }
+
+    /// Spans that were left out since too many waited to be sent.
+    pub(super) fn dropped(&self) -> u64 {
+        self.waiting.dropped.load(Ordering::Relaxed)
     }
 
     /// The trace of the next batch, if it is its turn, which came `age` ago.
@@ -251,16 +267,59 @@ impl Traces {
     }
 }
 
+/// Lets so many spans wait as there is room for, those that are being sent among them. What is behind it would
+/// leave out more of them, and tell nobody.
+#[derive(Debug)]
+struct Bounded<P> {
+    inner: P,
+    waiting: Arc<Waiting>,
+}
+
+impl<P: SpanProcessor> SpanProcessor for Bounded<P> {
+    fn on_start(&self, span: &mut opentelemetry_sdk::trace::Span, context: &Context) {
+        self.inner.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        let Waiting { now, dropped } = &*self.waiting;
+        let fits = |waiting| (waiting < SPANS_MAX as u64).then_some(waiting + 1);
+        if now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok() {
+            self.inner.on_end(span);
+        } else if dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                waiting = SPANS_MAX,
+                "the collector takes traces too slowly: those that do not fit are left out \
+                 (waag_spans_dropped_total counts them; a larger traces.one_in makes fewer)"
+            );
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.inner.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.inner.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.inner.set_resource(resource);
+    }
+}
+
 /// Says in the log when traces cannot be sent, and when they can again.
 #[derive(Debug)]
 struct Telling<E> {
     inner: E,
     fails: AtomicBool,
+    waiting: Arc<Waiting>,
 }
 
 impl<E: SpanExporter> SpanExporter for Telling<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len() as u64;
         let sent = self.inner.export(batch).await;
+        self.waiting.now.fetch_sub(spans, Ordering::Relaxed);
         match &sent {
             Ok(()) if self.fails.swap(false, Ordering::Relaxed) => {
                 tracing::info!("traces are sent again");
@@ -283,5 +342,40 @@ impl<E: SpanExporter> SpanExporter for Telling<E> {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.inner.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends nothing before it is let go on.
+    #[derive(Debug)]
+    struct Held(crossbeam::channel::Receiver<()>, Arc<AtomicU64>);
+
+    impl SpanExporter for Held {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            // The sending end has gone once it may go on.
+            let _ = self.0.recv();
+            self.1.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_slow_collector_leaves_waiting_is_bounded_and_the_rest_counted() {
+        let (holds, held) = crossbeam::channel::bounded(0);
+        let sent = Arc::<AtomicU64>::default();
+        let traces = Arc::new(Traces::through(Held(held, Arc::clone(&sent)), 1));
+        // Each has two spans: the whole, and one stage.
+        for _ in 0..2_000 {
+            let trace = traces.next(&TraceParent::default(), Duration::ZERO);
+            trace.into_iter().for_each(|trace| trace.refused("a test"));
+        }
+        assert_eq!(traces.dropped(), 4_000 - SPANS_MAX as u64);
+        drop(holds);
+        traces.end();
+        assert_eq!(sent.load(Ordering::Relaxed), SPANS_MAX as u64, "none was lost uncounted");
+        assert_eq!(traces.waiting.now.load(Ordering::Relaxed), 0);
     }
 }
