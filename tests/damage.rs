@@ -247,3 +247,25 @@ async fn secrets_that_are_lost_are_told_and_one_file_is_mended_from_the_other() 
     let log = Start::at(&data, CLOCK).try_run().err().expect("the keys are gone");
     assert!(log.contains("restore the folder from a backup"), "{log}");
 }
+
+#[tokio::test]
+async fn a_changed_line_of_the_audit_log_is_told_by_verify() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    lodge(&server).await;
+    assert_eq!(server.stop().await, 0);
+    // That it started, and that it stopped.
+    let told = verify(&data).unwrap();
+    assert!(told.contains("audit    sound    2 entries, every hash right"), "{told}");
+    let mut months = std::fs::read_dir(data.join("audit")).unwrap();
+    let month = months.next().unwrap().unwrap().path();
+    let log = std::fs::read_to_string(&month).unwrap();
+    // A line that was being written is nothing that anyone rests on.
+    std::fs::write(&month, format!("{log}{{\"n\":3,")).unwrap();
+    assert!(verify(&data).unwrap().contains("was not completely written"));
+    std::fs::write(&month, log.replacen("start", "begin", 1)).unwrap();
+    let told = verify(&data).unwrap_err();
+    assert!(told.contains("audit    DAMAGED"), "{told}");
+    assert!(told.contains(&format!("{}, line 2", month.display())), "{told}");
+    assert!(told.contains("journal  sound"), "the rest is looked at: {told}");
+}

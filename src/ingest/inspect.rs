@@ -16,6 +16,7 @@ use super::kept_runs::KeptRuns;
 use super::recover::{RecoverError, Recovered};
 use super::start_error::io;
 use crate::archive::{Archive, Checked};
+use crate::audit;
 use crate::config::Config;
 use crate::id::Watermark;
 use crate::journal::{JournalError, Verified};
@@ -94,6 +95,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Ok(report) => Part::unsound("rules", report.problems.join("; ")),
         Err(error) => Part::unsound("rules", error.to_string()),
     });
+    parts.push(check_audit(config));
 
     let archive = match opened.open_archive(config) {
         Ok(archive) => archive,
@@ -354,6 +356,27 @@ pub(super) fn tell(verified: &Verified, recovered: &Recovered) -> String {
         recovered.seen.declarations,
         recovered.seen.accepted
     )
+}
+
+/// Checks every hash of the audit log. An end that was cut off can only be told by who kept a hash of it.
+fn check_audit(config: &Config) -> Part {
+    const NAME: &str = "audit";
+    match audit::check::read(&config.data_dir.join(audit::FOLDER), |_, _| {}) {
+        Ok((head, None)) => {
+            Part::sound(NAME, format!("{} entries, every hash right; the last is {head}", head.n))
+        }
+        Ok((head, Some(torn))) => Part::sound(
+            NAME,
+            format!(
+                "{} entries, every hash right; behind byte {} of {} a line was not completely written, \
+                 and nobody was answered on it",
+                head.n,
+                torn.whole,
+                torn.path.display()
+            ),
+        ),
+        Err(error) => Part::unsound(NAME, error.to_string()),
+    }
 }
 
 /// Checks all of the archive.
