@@ -404,3 +404,23 @@ async fn who_may_call_and_every_read_that_was_answered_are_in_a_backup() {
         assert_eq!(server.stop().await, 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_is_in_the_audit_log_of_what_it_was_taken_of() {
+    let (outer, data) = folder();
+    let log = || waag_ok(&["audit", "--data-dir", text(&data), "--who", "server"]);
+    let backups = || log().lines().filter(|line| line.contains("  backup to ")).count();
+    let server = Start::at(&data, CLOCK).run();
+    let to = outer.path().join("beside");
+    back_up(&data, &to).await;
+    common::wait_until("the server records it", || backups() == 1);
+    assert!(log().contains(&format!("backup to {}, by user ", to.display())), "{}", log());
+    assert_eq!(server.stop().await, 0);
+    // Without a server it is recorded by the next one.
+    back_up(&data, &outer.path().join("alone")).await;
+    assert_eq!(backups(), 1);
+    let server = Start::at(&data, CLOCK).run();
+    common::wait_until("the next server records it", || backups() == 2);
+    assert_eq!(server.stop().await, 0);
+    waag_ok(&["verify", "--data-dir", text(&data)]);
+}

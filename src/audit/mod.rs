@@ -21,10 +21,11 @@
 //! An entry about a read is synced before the answer leaves: what cannot be recorded is not answered. Batches
 //! are not recorded here: the journal has them.
 //!
-//! [`log`]: writing. [`check`]: reading it back, every hash checked.
+//! [`log`]: writing. [`check`]: reading it back, every hash checked. [`notes`]: what others than the server did.
 
 pub mod check;
 pub mod log;
+pub mod notes;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};

@@ -1,12 +1,13 @@
 //! `waag backup`: a copy of a data folder, in use or not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::show::thousands;
 use super::{Failure, output};
+use crate::audit::{Event, notes};
 use crate::backup::{MANIFEST, Progress, backup};
 use crate::config::Config;
 
@@ -19,6 +20,9 @@ const NICER: i32 = 10;
 /// The copy has all that was answered before this command began, and some of what was answered
 /// since: everything up to one record. The server goes on meanwhile; its lock is not needed.
 /// All of it is checked on the way; what is damaged is told by name, and there is no backup then.
+///
+/// The audit log says that it was begun, by which user and to where, once a server records it: within
+/// seconds, or when it starts.
 ///
 /// The folder must be empty or missing. backup.json is written last: without it, a backup was
 /// interrupted. The keys are in it: keep it as secret as the data folder. The server's settings,
@@ -47,6 +51,7 @@ pub struct BackupArgs {
 /// damaged.
 pub fn run(args: &BackupArgs) -> Result<(), Failure> {
     let data_dir = args.data_dir.clone().unwrap_or_else(|| Config::default().data_dir);
+    record(&data_dir, &args.to);
     // Where that is refused it runs like the server.
     let _ = rustix::process::nice(NICER);
     let bar = bar("copying");
@@ -73,6 +78,21 @@ pub fn run(args: &BackupArgs) -> Result<(), Failure> {
         }
         writeln!(out, "It has the keys: keep it as secret as {}", data_dir.display())
     })
+}
+
+/// Has the audit log say that a backup begins. Where it cannot, as on a full disk, the backup matters more:
+/// whoever may take one may read all files anyway.
+fn record(data_dir: &Path, to: &Path) {
+    if !data_dir.is_dir() {
+        return;
+    }
+    let to = std::path::absolute(to).unwrap_or_else(|_| to.to_owned());
+    let user = rustix::process::getuid().as_raw();
+    let began = jiff::Timestamp::now();
+    let what = format!("to {}, by user {user}, begun {began:.0}", to.display());
+    if let Err(error) = notes::leave(data_dir, Event::of_server("backup", what)) {
+        tracing::warn!(%error, "the audit log will not tell of this backup");
+    }
 }
 
 /// On standard error, hidden where that is no terminal.

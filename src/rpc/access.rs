@@ -1,11 +1,13 @@
 //! Who is let in: the TLS files, the clients and the tokens of a listener, and the audit log, with the task
 //! that reads the files again when they change.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::{Tls, TlsError};
 use crate::audit::Event;
 use crate::audit::log::Log;
+use crate::audit::notes;
 use crate::config::Config;
 use crate::identity::register::{Register, RegisterError};
 use crate::identity::token;
@@ -29,6 +31,7 @@ pub enum AccessError {
 pub struct Access {
     pub(super) tls: Option<Tls>,
     pub(super) register: Register,
+    data_dir: PathBuf,
 }
 
 impl Access {
@@ -42,7 +45,7 @@ impl Access {
             None => Register::open(),
             Some(clients) => Register::read(clients.clone(), token::path_in(&config.data_dir))?,
         };
-        Ok(Self { tls, register })
+        Ok(Self { tls, register, data_dir: config.data_dir.clone() })
     }
 
     /// TLS, where the settings have it.
@@ -51,11 +54,13 @@ impl Access {
         self.tls.clone()
     }
 
-    /// Reads the files again whenever one changes; a file of no use changes nothing, and is told.
+    /// Reads the files again whenever one changes; a file of no use changes nothing, and is told. Records what
+    /// others left notes of.
     pub(super) async fn keep_up(self, audit: Log) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;
+            notes::take_up(&self.data_dir, &audit).await;
             let mut told = Vec::new();
             if let Some(tls) = &self.tls {
                 match tls.reload() {
