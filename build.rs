@@ -10,13 +10,19 @@ type BoxError = Box<dyn std::error::Error>;
 
 const FILES: [&str; 3] =
     ["waag/v1/compliance.proto", "waag/v1/declaration.proto", "waag/v1/lodgement.proto"];
+/// Spoken by the spool, which also speaks what it imports.
+const SPOOL: &str = "waag/v1/spool.proto";
 
 fn main() -> Result<(), BoxError> {
     println!("cargo:rerun-if-changed=proto");
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
-    let descriptors = protox::compile(FILES, ["proto"])?;
+    // Each of the two servers reflects what it serves.
+    for (name, files) in [("descriptors.bin", &FILES[..]), ("spool-descriptors.bin", &[SPOOL])] {
+        let descriptors = protox::compile(files, ["proto"])?;
+        std::fs::write(out.join(name), prost::Message::encode_to_vec(&descriptors))?;
+    }
+    let descriptors = protox::compile(FILES.into_iter().chain([SPOOL]), ["proto"])?;
     let encoded = prost::Message::encode_to_vec(&descriptors);
-    std::fs::write(out.join("descriptors.bin"), &encoded)?;
 
     tonic_prost_build::configure().build_server(false).compile_fds(descriptors.clone())?;
     pbjson_build::Builder::new()

@@ -65,6 +65,7 @@
 //! | [`generate`] | realistic batches with known answers |
 //! | [`client`] | lodging from another program: batches in flight, answers in order, sent again when lost |
 //! | [`send`], `rows` | files of declarations to a service, verdicts beside them; declarations as rows |
+//! | [`spool`] | batches taken in beside a declarant's system while the service is down, and forwarded |
 //! | [`command`] | the command line |
 //!
 //! Without the feature `client`, which is on by default, there are no client, no commands and no binaries.
@@ -97,6 +98,8 @@ pub mod rules;
 pub mod secrets;
 #[cfg(feature = "client")]
 pub mod send;
+#[cfg(feature = "client")]
+pub mod spool;
 pub mod summary;
 pub mod telemetry;
 pub mod web;

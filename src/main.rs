@@ -29,6 +29,7 @@ enum Command {
     Judge(command::judge::JudgeArgs),
     Generate(command::generate::GenerateArgs),
     Send(command::send::SendArgs),
+    Spool(command::spool::SpoolArgs),
     Summary(command::summary::SummaryArgs),
     Reconciliation(command::reconciliation::ReconciliationArgs),
     /// Check, show and write out rule files
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
     let command = Cli::parse().command;
     log::start(match &command {
         Command::Serve(args) => args.log_format(),
+        Command::Spool(args) if args.log_is_json() => log::Format::Json,
         _ => log::Format::Text,
     });
     let done = |result: Result<(), Failure>| result.map(|()| ExitCode::SUCCESS);
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Judge(args) => done(command::judge::run(&args)),
         Command::Generate(args) => done(command::generate::run(&args).map_err(Into::into)),
         Command::Send(args) => command::send::run(&args),
+        Command::Spool(args) => command::spool::run(args),
         Command::Summary(args) => done(summary(&args)),
         Command::Reconciliation(args) => done(reconciliation(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::proto::v1::{Declaration, SubmitBatchRequest};
+use crate::wire::malformed::Malformed;
+use crate::wire::reader::{self, Bounds};
+use crate::wire::view;
 
 /// `declarations`, field 5 of `SubmitBatchRequest`, with its length before it.
 const DECLARATIONS_KEY: u8 = (5 << 3) | 2;
@@ -42,6 +45,8 @@ pub struct Batch {
     /// As they stand in the request, one after another.
     encoded: Vec<u8>,
     marks: Vec<Mark>,
+    /// The whole request, where it came encoded: what travels then, byte for byte.
+    whole: Option<Bytes>,
 }
 
 /// Where a declaration ends in what is encoded.
@@ -55,7 +60,30 @@ impl Batch {
     /// Without declarations. The id is echoed in the answer and in logs, and has 64 characters at most.
     #[must_use]
     pub fn new(id: impl Into<String>, lodger: Lodger) -> Self {
-        Self { id: id.into(), lodger, common: None, encoded: Vec::new(), marks: Vec::new() }
+        let (encoded, marks) = (Vec::new(), Vec::new());
+        Self { id: id.into(), lodger, common: None, encoded, marks, whole: None }
+    }
+
+    /// An encoded `SubmitBatchRequest`, which travels as it is, with all that a later contract may have put
+    /// into it. It is never halved.
+    ///
+    /// # Errors
+    /// Where it is none, or a declaration of it has more goods items than a batch may have.
+    pub fn of_encoded(request: Bytes) -> Result<Self, Malformed> {
+        let bounds = Bounds { declarations_max: usize::MAX, ..Bounds::default() };
+        let mut read = Self::new("", Lodger::default());
+        {
+            let top = reader::Batch::read(&request, bounds)?;
+            top.batch_id().clone_into(&mut read.id);
+            top.declarant().clone_into(&mut read.lodger.declarant);
+            let mut view = view::Declaration::default();
+            for index in 0..top.len() {
+                top.raw_declaration(index, &mut view)?;
+                read.marks.push(Mark { lrn: view.lrn.to_owned(), end: 0 });
+            }
+        }
+        read.whole = Some(request);
+        Ok(read)
     }
 
     /// Adds a declaration.
@@ -134,21 +162,29 @@ impl Batch {
     /// As it travels.
     #[must_use]
     pub fn encode(&self) -> Bytes {
+        if let Some(whole) = &self.whole {
+            return whole.clone();
+        }
         // Fields may come in any order.
         let mut request = self.head(self.id.clone());
         request.extend_from_slice(&self.encoded);
         request.into()
     }
 
-    /// Both halves, which have the id of the whole; none where there is one declaration at most.
+    /// Both halves, which have the id of the whole; none where there is one declaration at most, or it
+    /// came encoded.
     #[must_use]
     pub fn halves(&self) -> Option<(Self, Self)> {
+        if self.whole.is_some() {
+            return None;
+        }
         let half = self.len() / 2;
         let middle = self.marks.get(half.checked_sub(1)?)?.end;
         let part = |encoded: &[u8], marks: &[Mark], before: usize| Self {
             id: self.id.clone(),
             lodger: self.lodger.clone(),
             common: self.common.clone(),
+            whole: None,
             encoded: encoded.to_vec(),
             marks: marks
                 .iter()
@@ -215,6 +251,22 @@ mod tests {
             with_common += usize::from(request.common.is_some());
         }
         assert!(with_common > 0);
+    }
+
+    #[test]
+    fn what_came_encoded_travels_as_it_is_and_keeps_its_keys() {
+        for request in generated() {
+            let mut encoded = request.encode_to_vec();
+            // A field of a later contract.
+            encoded.extend_from_slice(&[0xFA, 0x3F, 1, 7]);
+            let batch = Batch::of_encoded(encoded.clone().into()).unwrap();
+            assert_eq!(batch.encode(), encoded);
+            let built = Batch::from(&request);
+            assert_eq!((batch.id(), batch.len()), (built.id(), built.len()));
+            assert_eq!(batch.keys(), built.keys());
+            assert!(batch.halves().is_none());
+        }
+        Batch::of_encoded(Bytes::from_static(&[0x2A, 9])).unwrap_err();
     }
 
     #[test]

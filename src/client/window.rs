@@ -25,6 +25,8 @@ pub struct Answered {
     pub batch: Batch,
     /// What came back.
     pub reply: Reply,
+    /// How many times it was sent: each but the last was left without an answer.
+    pub sends: u32,
 }
 
 /// What the service makes of a batch.
@@ -52,6 +54,8 @@ struct Slot {
     keys: Vec<u64>,
     /// It was sent once at least, so that its declarations may have been placed.
     is_begun: bool,
+    /// So many times.
+    sends: u32,
     state: State,
 }
 
@@ -104,7 +108,14 @@ impl Window {
     fn slot(&mut self, batch: Batch) -> Slot {
         self.numbered += 1;
         let keys = batch.keys();
-        Slot { number: self.numbered, batch, keys, is_begun: false, state: State::Waiting }
+        Slot {
+            number: self.numbered,
+            batch,
+            keys,
+            is_begun: false,
+            sends: 0,
+            state: State::Waiting,
+        }
     }
 
     /// The oldest, if it is answered.
@@ -112,7 +123,7 @@ impl Window {
         let Slot { state: State::Done(_), .. } = self.slots.front()? else { return None };
         let slot = self.slots.pop_front()?;
         match slot.state {
-            State::Done(reply) => Some(Answered { batch: slot.batch, reply }),
+            State::Done(reply) => Some(Answered { batch: slot.batch, reply, sends: slot.sends }),
             _ => None,
         }
     }
@@ -138,6 +149,7 @@ impl Window {
         let place = self.place_of_next(now)?;
         let slot = self.slots.get_mut(place)?;
         slot.state = State::UnderWay;
+        slot.sends = slot.sends.saturating_add(1);
         if !slot.is_begun {
             slot.is_begun = true;
             slot.keys.iter().for_each(|&key| *self.keys.entry(key).or_default() += 1);
@@ -197,6 +209,8 @@ impl Window {
             Some(Answer::Refusal(refusal)) if refusal.retry_after_ms > 0 => {
                 let wait = Duration::from_millis(refusal.retry_after_ms.into());
                 slot.state = State::Again(now + wait);
+                // That was an answer: nothing of it is stored.
+                slot.sends = slot.sends.saturating_sub(1);
                 return Ok(Taken::Later(refusal.message));
             }
             Some(Answer::Refusal(refusal)) => {
@@ -317,6 +331,9 @@ mod tests {
         assert!(sent(&mut window, now).is_empty());
         window.take(answer("b", 1), now).unwrap();
         assert_eq!(sent(&mut window, now), ["c"]);
+        window.take(answer("c", 1), now).unwrap();
+        let sends = std::iter::from_fn(|| window.take_first()).map(|answered| answered.sends);
+        assert_eq!(sends.collect::<Vec<_>>(), [2, 2, 1]);
     }
 
     #[test]
@@ -358,7 +375,7 @@ mod tests {
         window.take(refuse("a"), now).unwrap();
         assert_eq!(sent(&mut window, now), ["c"]);
         let taken: Vec<(String, bool)> = std::iter::from_fn(|| window.take_first())
-            .map(|Answered { batch, reply }| {
+            .map(|Answered { batch, reply, .. }| {
                 (batch.lrns().collect(), matches!(reply, Reply::Refused(_)))
             })
             .collect();

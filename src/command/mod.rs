@@ -15,6 +15,7 @@ pub mod rules;
 pub mod send;
 pub mod serve;
 pub mod show;
+pub mod spool;
 pub mod summary;
 pub mod token;
 pub mod verify;

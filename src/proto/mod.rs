@@ -19,3 +19,8 @@ pub(crate) mod server {
 
 /// The encoded `FileDescriptorSet`, for the reflection service.
 pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The same of what the spool speaks.
+#[cfg(feature = "client")]
+pub(crate) const SPOOL_DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/spool-descriptors.bin"));

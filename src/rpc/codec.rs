@@ -96,10 +96,12 @@ macro_rules! through_prost {
 through_prost! {
     in: GetDeclarationRequest, ListReasonsRequest, GetActorSummaryRequest,
         ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest,
-        GetIndicatorHistoryRequest, ListIndicatorsRequest;
+        GetIndicatorHistoryRequest, ListIndicatorsRequest, PullVerdictsRequest,
+        StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
-        ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
-        GetIndicatorHistoryResponse, ListIndicatorsResponse,
+         ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
+         GetIndicatorHistoryResponse, ListIndicatorsResponse, Receipt, LodgeStreamResponse,
+         PullVerdictsResponse, VerdictSet, GetReconciliationResponse, GetStatusResponse,
 }
 
 /// The codec of every server of `waag.v1`: encodes `T`, decodes `U`.

@@ -224,7 +224,7 @@ impl Writing<'_> {
     }
 
     /// Answers come in the order of sending, those to parts of a batch one after another.
-    fn write(&mut self, Answered { batch, reply }: Answered) -> Result<(), SendError> {
+    fn write(&mut self, Answered { batch, reply, .. }: Answered) -> Result<(), SendError> {
         let tally = &mut self.lodged.tally;
         match reply {
             Reply::Verdicts(answer) => {
