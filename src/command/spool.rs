@@ -334,8 +334,9 @@ fn reconcile(args: &ReconcileArgs) -> Result<ExitCode, Failure> {
         (None, Some(at)) => of_running(at)?,
         (None, None) => return Err("neither --folder nor --at is there; say one".into()),
     };
-    let mut declarants: Vec<&str> =
-        response.reconciliations.iter().map(|row| row.declarant.as_str()).collect();
+    // Of one to whom nothing was forwarded, a malformed one say, the service knows nothing.
+    let forwarded = response.reconciliations.iter().filter(|row| row.forwarded > 0);
+    let mut declarants: Vec<&str> = forwarded.map(|row| row.declarant.as_str()).collect();
     declarants.dedup();
     let compared = runtime()?.block_on(async {
         let connection = server.connect().await?;
