@@ -1,7 +1,8 @@
 //! `waag spool` between real clients and a real service: whatever is killed on the way, each batch with a
 //! receipt ends with one set of verdicts, those of direct lodging.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stderr)]
+#![allow(missing_docs)]
 
 mod common;
 

@@ -238,7 +238,8 @@ mod tests {
     #[test]
     fn the_same_figures_are_reconciled_and_each_that_differs_is_told() {
         assert!(compared(ours(), &[theirs()]).is_reconciled());
-        let changes: [(fn(&mut Reconciliation), fn(Difference) -> i64); 6] = [
+        type Change = (fn(&mut Reconciliation), fn(Difference) -> i64);
+        let changes: [Change; 6] = [
             (|row| row.received += 1, |difference| difference.received),
             (|row| row.accepted += 1, |difference| difference.accepted),
             (|row| row.rejected += 1, |difference| difference.rejected),
