@@ -56,6 +56,7 @@
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
+//! | [`statistics`] | intervals, bounds, samples and CUSUM, as pure functions |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
 //! | [`telemetry`] | figures for Prometheus, and the log |
@@ -100,6 +101,7 @@ pub mod secrets;
 pub mod send;
 #[cfg(feature = "client")]
 pub mod spool;
+pub mod statistics;
 pub mod summary;
 pub mod telemetry;
 pub mod web;

@@ -11,6 +11,7 @@
 //! that were folded before these were counted.) All are signals for a conversation, not verdicts.
 
 use crate::rules::finding::Reason;
+use crate::statistics::wilson_95;
 use crate::summary::{Counters, late};
 
 /// One indicator with its formula's inputs.
@@ -377,22 +378,6 @@ fn bunching(counters: &Counters) -> (u64, u64) {
     (bunched.saturating_mul(4), before)
 }
 
-/// The 95 % Wilson score interval of a proportion of `k` in `n` (Wilson 1927; DOMAIN section 5),
-/// with z = 1.96. `None` for `n` = 0, which says nothing, and for `k` > `n`, which is none.
-#[must_use]
-pub fn wilson_95(k: u64, n: u64) -> Option<(f64, f64)> {
-    if n == 0 || k > n {
-        return None;
-    }
-    const Z: f64 = 1.96;
-    let (k, n) = (k as f64, n as f64);
-    let p = k / n;
-    let scale = 1.0 + Z * Z / n;
-    let centre = (p + Z * Z / (2.0 * n)) / scale;
-    let half_width = Z * (p * (1.0 - p) / n + Z * Z / (4.0 * n * n)).sqrt() / scale;
-    Some(((centre - half_width).max(0.0), (centre + half_width).min(1.0)))
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -400,19 +385,6 @@ mod tests {
 
     fn close(found: f64, expected: f64, within: f64) -> bool {
         (found - expected).abs() < within
-    }
-
-    #[test]
-    fn wilson_intervals() {
-        let (lower, upper) = wilson_95(3, 400).unwrap();
-        assert!(close(lower, 0.00255, 5e-6) && close(upper, 0.02182, 5e-6), "{lower} {upper}");
-        // At the ends it stays a proportion; the formula's closed form there is z²/(n + z²).
-        let (lower, upper) = wilson_95(0, 10).unwrap();
-        assert!(lower == 0.0 && close(upper, 3.8416 / 13.8416, 1e-12), "{lower} {upper}");
-        let (lower, upper) = wilson_95(10, 10).unwrap();
-        assert!(close(lower, 10.0 / 13.8416, 1e-12) && upper <= 1.0, "{lower} {upper}");
-        assert_eq!(wilson_95(0, 0), None);
-        assert_eq!(wilson_95(2, 1), None);
     }
 
     #[test]

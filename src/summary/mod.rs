@@ -69,7 +69,7 @@ pub use history::{
     HISTORY_DAYS_MAX, HISTORY_PEER_DAYS_MAX, History, HistoryDay, HistoryQuery,
     PEER_DENOMINATOR_MIN, PeerFigure,
 };
-pub use indicators::{Description, Indicator, descriptions, indicators, is_indicator, wilson_95};
+pub use indicators::{Description, Indicator, descriptions, indicators, is_indicator};
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use page_token::{read_reference_token, read_token, write_reference_token, write_token};
 pub use reconciliation::{Reconciliation, Reconciliations, ReconciliationsQuery};
