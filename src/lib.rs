@@ -56,6 +56,7 @@
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
+//! | [`agreements`] | agreements on improvements with actors: kept, and reviewed |
 //! | [`statistics`] | intervals, bounds, samples and CUSUM, as pure functions |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
@@ -71,6 +72,7 @@
 //!
 //! Without the feature `client`, which is on by default, there are no client, no commands and no binaries.
 
+pub mod agreements;
 pub mod archive;
 pub mod audit;
 pub mod backup;

@@ -8,7 +8,13 @@
 //! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`) | | all | | |
 //! | read how the server does (on the page, see [`crate::web`]) | | yes | | yes |
 //! | read what each indicator counts (`ListIndicators`) | yes | yes | yes | yes |
+//! | read an agreement (`ListAgreements` of an actor, `ReviewAgreement`) | with its EORIs, as declarant or representative | all | all | |
+//! | read all agreements (`ListAgreements`) | | yes | yes | |
+//! | record and withdraw agreements (`RecordAgreement`, `WithdrawAgreement`) | | yes | | |
 //! | read the reasons (`ListReasons`) and the contract (reflection) | yes | yes | yes | yes |
+//!
+//! Agreements are made by those who speak with actors, the analysts; an operator keeps the server, and has no part
+//! in them. Both sides of one read the same figures.
 //!
 //! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
 //! who may, is one role more, which is given apart.
@@ -162,5 +168,49 @@ impl Who {
             return Ok(());
         }
         self.denied("may not read how the server does", "role analyst or operator")
+    }
+
+    /// May read the agreements with one actor.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_agreements(&self, role: summary::Role, id: &str) -> Result<(), Denied> {
+        let is_own = match role {
+            summary::Role::Declarant | summary::Role::Representative => self.is_for(id),
+            summary::Role::IossHolder => false,
+        };
+        if is_own || self.has(Role::Analyst) || self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        let missing = match role {
+            summary::Role::IossHolder => "role analyst or supervisor".to_owned(),
+            _ => format!("role analyst or supervisor, or declarant for {id}"),
+        };
+        self.denied(&format!("may not read agreements with {id}"), &missing)
+    }
+
+    /// May read the agreements with all actors.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_all_agreements(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) || self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        self.denied(
+            "may not read the agreements with all actors (name one of your own)",
+            "role analyst or supervisor",
+        )
+    }
+
+    /// May record agreements, and withdraw them.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_record_agreements(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) {
+            return Ok(());
+        }
+        self.denied("may not record agreements", "role analyst")
     }
 }

@@ -1,6 +1,6 @@
 //! The `Compliance` service: how each actor declares, for analysts.
 //!
-//! It maps requests to reads of the [`Board`] and back, and nothing else.
+//! It maps requests to reads of the [`Board`] and back, and nothing else; those on agreements in `agreements`.
 //!
 //! What the contract leaves open:
 //! - An id that no declaration has named is NOT_FOUND; one that is known but declared nothing in
@@ -26,6 +26,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::agreements::{self, Desk};
 use super::guard::Guard;
 use super::history;
 use super::ledger::holding;
@@ -50,8 +51,8 @@ const RECONCILE: &str = "read reconciliations";
 /// Ids in one entry of it: 17 characters each at most, and an entry's target holds 512 bytes.
 const IDS_RECORDED: usize = 25;
 
-const PAGE_SIZE_DEFAULT: u32 = 100;
-const PAGE_SIZE_MAX: u32 = 1_000;
+pub(super) const PAGE_SIZE_DEFAULT: u32 = 100;
+pub(super) const PAGE_SIZE_MAX: u32 = 1_000;
 /// How long a call without a deadline waits for its watermark.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Kept of the caller's deadline, so that our sentence reaches it before its own clock ends the
@@ -88,6 +89,7 @@ impl ComplianceOptions {
 pub struct ComplianceService {
     pub(super) reader: Reader,
     pub(super) guard: Guard,
+    pub(super) desk: Desk,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
@@ -95,9 +97,10 @@ pub struct ComplianceService {
 impl ComplianceService {
     /// A service that reads `board` for those whom `guard` lets. Its watches end when the board stops.
     #[must_use]
-    pub fn new(board: Board, guard: Guard, options: &ComplianceOptions) -> Self {
+    pub fn new(board: Board, guard: Guard, desk: Desk, options: &ComplianceOptions) -> Self {
         Self {
             guard,
+            desk,
             reader: Reader::new(board, options.reads_max, options.reads_waiting_max),
             watches: Arc::new(Semaphore::new(options.watches_max)),
             watches_max: options.watches_max,
@@ -224,6 +227,34 @@ impl Compliance for ComplianceService {
         Ok(Response::new(history::described()))
     }
 
+    async fn record_agreement(
+        &self,
+        request: Request<v1::RecordAgreementRequest>,
+    ) -> Result<Response<v1::RecordAgreementResponse>, Status> {
+        agreements::record(self, request).await
+    }
+
+    async fn withdraw_agreement(
+        &self,
+        request: Request<v1::WithdrawAgreementRequest>,
+    ) -> Result<Response<v1::WithdrawAgreementResponse>, Status> {
+        agreements::withdraw(self, request).await
+    }
+
+    async fn list_agreements(
+        &self,
+        request: Request<v1::ListAgreementsRequest>,
+    ) -> Result<Response<v1::ListAgreementsResponse>, Status> {
+        agreements::list(self, request).await
+    }
+
+    async fn review_agreement(
+        &self,
+        request: Request<v1::ReviewAgreementRequest>,
+    ) -> Result<Response<v1::ReviewAgreementResponse>, Status> {
+        agreements::review(self, request).await
+    }
+
     type WatchActorSummariesStream =
         ReceiverStream<Result<v1::WatchActorSummariesResponse, Status>>;
 
@@ -318,7 +349,7 @@ pub(super) fn page_size(asked: u32) -> Result<usize, Status> {
     }
 }
 
-fn role(field: &str, number: i32) -> Result<Role, Status> {
+pub(super) fn role(field: &str, number: i32) -> Result<Role, Status> {
     u8::try_from(number).ok().and_then(Role::from_number).ok_or_else(|| {
         let text = format!("is {number}; 1 is declarant, 2 representative, 3 IOSS holder");
         invalid(field, text)

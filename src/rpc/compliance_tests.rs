@@ -20,11 +20,15 @@ impl Served {
         let (catalog, archive) = (folder.path().join("catalog"), folder.path().join("archive"));
         let (fold, board, _) =
             Fold::open(&catalog, &archive, &FoldOptions::default(), [1; 16]).unwrap();
+        let agreements = crate::agreements::Store::open(folder.path()).unwrap();
+        let today = Day::parse("2026-11-05").unwrap();
+        let now = crate::day::When { at: crate::day::Moment(0), day: today };
+        let desk = Desk::new(agreements, move || now);
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self {
             _folder: folder,
             fold,
-            service: ComplianceService::new(board, Guard::open(), &options),
+            service: ComplianceService::new(board, Guard::open(), desk, &options),
         }
     }
 

@@ -6,13 +6,15 @@
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
 //!   answers, or makes no calls, is disconnected.
-//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history` and `watch` are parts of the second.
+//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch` and
+//!   [`agreements`] are parts of the second.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - `health`: what is served. [`closed`]: the listener while nothing is.
 //! - [`server`]: all of it behind one listener.
 
 pub mod access;
+pub mod agreements;
 pub mod closed;
 pub mod codec;
 pub mod compliance;
@@ -26,6 +28,7 @@ pub mod status;
 pub mod tls;
 
 mod addresses;
+mod agreement_messages;
 mod farewell;
 mod health;
 mod history;

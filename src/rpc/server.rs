@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Server;
 
 use super::access::{Access, AccessError};
+use super::agreements::Desk;
 use super::closed::Closed;
 use super::compliance::{ComplianceOptions, ComplianceService};
 use super::connection::{self, Patience, Terms};
@@ -18,6 +19,7 @@ use super::guard::{Guard, GuardLayer};
 use super::health::{Health, Served};
 use super::lodgement::LodgementService;
 use super::tls::Tls;
+use crate::agreements::{Store, StoreError};
 use crate::audit::check::AuditError;
 use crate::audit::log::Log;
 use crate::audit::{Event, Hash};
@@ -49,6 +51,9 @@ pub enum ServeError {
     /// The audit log is damaged, or cannot be written.
     #[error("the audit log: {0}")]
     Audit(#[from] AuditError),
+    /// The agreements are damaged, or cannot be written.
+    #[error("the agreements: {0}")]
+    Agreements(#[from] StoreError),
     /// Where it listens cannot be told.
     #[error("the address of the listener: {0}")]
     Address(std::io::Error),
@@ -117,6 +122,7 @@ pub async fn serve(
     engine: Arc<Engine>,
 ) -> Result<Running, ServeError> {
     let audit = Log::open(&config.data_dir)?;
+    let agreements = Store::open(&config.data_dir)?;
     let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
     let address = listener.local_addr().map_err(ServeError::Address)?;
     let (sizes, telemetry) = (config.check()?, engine.telemetry().clone());
@@ -147,9 +153,12 @@ pub async fn serve(
         config.stream_batches_in_flight_max,
         is_stopping.clone(),
     );
+    let of = Arc::clone(&engine);
+    let desk = Desk::new(agreements, move || of.calendar().when(of.clock().admit()));
     let compliance = Arc::new(ComplianceService::new(
         engine.board().clone(),
         guard.clone(),
+        desk,
         &ComplianceOptions::of(config),
     ));
     let lodgement = Arc::new(lodgement);

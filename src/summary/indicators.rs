@@ -296,11 +296,20 @@ pub fn descriptions() -> impl Iterator<Item = &'static Description> {
 /// Whether there is an indicator of this name, that of an HS chapter included.
 #[must_use]
 pub fn is_indicator(name: &str) -> bool {
-    let is_chapter = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-    match name.split_once(':') {
-        Some((name, chapter)) => name == BY_CHAPTER && is_chapter(chapter),
-        None => descriptions().any(|description| description.name == name),
-    }
+    Measure::named(name).is_some()
+}
+
+/// Whether there is an indicator of this name that is a proportion.
+#[must_use]
+pub fn is_proportion(name: &str) -> bool {
+    Measure::proportion(name).is_some()
+}
+
+/// Numerator and denominator of the proportion `name`, also where there is nothing to divide by. All are sums over
+/// declarations, so that those of several days are the sums of those of each.
+#[must_use]
+pub fn proportion_inputs(counters: &Counters, name: &str) -> (u64, u64) {
+    Measure::proportion(name).map_or((0, 0), |measure| measure.parts(counters))
 }
 
 /// One indicator, still to be worked out of somebody's counters.
@@ -311,6 +320,21 @@ pub(crate) struct Measure {
 }
 
 impl Measure {
+    /// That of this name: one of the table, or `restricted_goods_rate:61`, of an HS chapter from 01 to 99.
+    fn named(name: &str) -> Option<Self> {
+        let (name, chapter) = match name.split_once(':') {
+            Some((BY_CHAPTER, chapter)) => (BY_CHAPTER, Some(chapter_number(chapter)?)),
+            Some(_) => return None,
+            None => (name, None),
+        };
+        let row = TABLE.iter().find(|row| row.description.name == name)?;
+        Some(Self { row, chapter })
+    }
+
+    fn proportion(name: &str) -> Option<Self> {
+        Self::named(name).filter(|measure| measure.row.description.is_proportion)
+    }
+
     /// Those that `counters` may have: all of the table, and of the chapters those with any lines.
     pub(crate) fn all_of(counters: &Counters) -> Vec<Self> {
         let mut all = Vec::with_capacity(TABLE.len() + counters.restricted_chapters().len());
@@ -349,6 +373,11 @@ impl Measure {
         let interval = interval.filter(|_| self.row.description.is_proportion);
         Some(Indicator { name: self.name(), numerator, denominator, value, interval })
     }
+}
+
+fn chapter_number(text: &str) -> Option<u8> {
+    let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| is_number && *number != 0)
 }
 
 /// The indicators of the table, in its order: those that have a denominator, and of the
@@ -465,6 +494,19 @@ mod tests {
         let expected: Vec<_> =
             expected.map(|(name, k, n, interval)| (name.to_owned(), k, n, interval)).into();
         assert_eq!(found, expected);
+        for (name, k, n, is_proportion) in &found {
+            assert_eq!(super::is_proportion(name), *is_proportion, "{name}");
+            if *is_proportion {
+                assert_eq!(proportion_inputs(&counters, name), (*k, *n), "{name}");
+            }
+        }
+        // No line of the chapter is a 0 of all that were judged; nothing judged is nothing.
+        assert_eq!(proportion_inputs(&counters, "restricted_goods_rate:62"), (0, 36));
+        assert_eq!(proportion_inputs(&Counters::default(), "restricted_goods_rate:62"), (0, 0));
+        assert_eq!(proportion_inputs(&Counters::default(), "gift_rate"), (0, 0));
+        for other in ["", "rejections", "restricted_goods_rate:", "restricted_goods_rate:00"] {
+            assert!(!super::is_proportion(other), "{other}");
+        }
         let bunching = &indicators(&counters)[4];
         assert!(close(bunching.value, 2.0, 1e-12));
     }
@@ -489,6 +531,8 @@ mod tests {
             "gift_rate:61",
             "restricted_goods_rate:6",
             "restricted_goods_rate:",
+            "restricted_goods_rate:00",
+            "restricted_goods_rate:+1",
         ] {
             assert!(!is_indicator(wrong), "{wrong}");
         }

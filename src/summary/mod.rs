@@ -31,6 +31,7 @@ mod board;
 mod checkpoint;
 mod comparing;
 mod counters;
+mod daily;
 mod day_file;
 mod day_files;
 mod delay;
@@ -69,7 +70,10 @@ pub use history::{
     HISTORY_DAYS_MAX, HISTORY_PEER_DAYS_MAX, History, HistoryDay, HistoryQuery,
     PEER_DENOMINATOR_MIN, PeerFigure,
 };
-pub use indicators::{Description, Indicator, descriptions, indicators, is_indicator};
+pub use indicators::{
+    Description, Indicator, descriptions, indicators, is_indicator, is_proportion,
+    proportion_inputs,
+};
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
 pub use page_token::{read_reference_token, read_token, write_reference_token, write_token};
 pub use reconciliation::{Reconciliation, Reconciliations, ReconciliationsQuery};
