@@ -32,6 +32,7 @@ enum Command {
     Spool(command::spool::SpoolArgs),
     Summary(command::summary::SummaryArgs),
     Reconciliation(command::reconciliation::ReconciliationArgs),
+    Agreement(command::agreement::AgreementArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
     Export(command::export::ExportArgs),
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Command::Spool(args) => command::spool::run(args),
         Command::Summary(args) => done(summary(&args)),
         Command::Reconciliation(args) => done(reconciliation(&args)),
+        Command::Agreement(args) => done(command::agreement::run(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),
         Command::Export(args) => done(command::export::run(&args)),
         Command::Token(args) => done(command::token::run(&args)),

@@ -33,5 +33,8 @@ pub use store::{Recorder, Store};
 pub use terms::{Baseline, Direction, Draft, NOTE_BYTES_MAX, Source, Terms};
 pub use verdict::{Verdict, glide, verdict};
 
+#[cfg(test)]
+mod tests;
+
 /// The folder in the data folder.
 pub const FOLDER: &str = "agreements";

@@ -1,4 +1,5 @@
-//! Who may call, and who did: the hashes of tokens, and the audit log, which a server goes on writing.
+//! Who may call, who did, and what was agreed: the hashes of tokens, and the audit log and the agreements, which a
+//! server goes on writing.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -12,6 +13,7 @@ use super::moment::Source;
 use super::small::{create_private, make_private, write_private};
 use super::take::patiently;
 use super::target::{Target, Written};
+use crate::agreements::{self, StoreError};
 use crate::audit;
 use crate::audit::check::{self, AuditError, Head};
 use crate::identity::token::{self, TokenError};
@@ -73,6 +75,31 @@ fn log(source: &Source, target: &mut Target) -> Result<Head, BackupError> {
             Err(AuditError::Damaged { path: of_source(&path), line, why }.into())
         }
     }
+}
+
+/// Copies the agreements, where there are any, and checks every line of the copy: those that were answered before, and
+/// of those that are written meanwhile some, each whole.
+pub(super) fn agreements(source: &Source, target: &mut Target) -> Result<(), BackupError> {
+    patiently(|| {
+        let path = agreements::store::path_in(&source.root);
+        if !path.exists() {
+            return Ok(());
+        }
+        let folder = private_folder(target, agreements::FOLDER)?;
+        let copy = folder.join(agreements::store::NAME);
+        let written = copy_log(&path, &copy, true)?;
+        target.note(format!("{}/{}", agreements::FOLDER, agreements::store::NAME), written);
+        agreements::store::check(&copy).map(drop).map_err(|error| match error {
+            StoreError::Io { path, source } => io("reading", &path)(source).into(),
+            // It is the file that was copied which has to be mended.
+            StoreError::Damaged { line, byte, why, .. } => {
+                StoreError::Damaged { path, line, byte, why }.into()
+            }
+            StoreError::Newer { line, found, newest, .. } => {
+                StoreError::Newer { path, line, found, newest }.into()
+            }
+        })
+    })
 }
 
 /// Copies a file of the log; of the newest, whole lines that are on disk.

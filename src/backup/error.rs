@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::agreements::StoreError;
 use crate::archive::ArchiveError;
 use crate::audit::check::AuditError;
 use crate::disk::LockError;
@@ -112,6 +113,9 @@ pub enum BackupError {
     /// The audit log is damaged or cannot be read.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The agreements.
+    #[error("the agreements: {0}")]
+    Agreements(#[from] StoreError),
     /// A file is not what was written there.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {

@@ -20,6 +20,7 @@ use crc32c::crc32c;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::{RestoreError, io};
+use crate::agreements;
 use crate::audit;
 use crate::disk::Disk;
 use crate::identity::token;
@@ -35,11 +36,12 @@ pub(super) const FORMAT: u32 = 1;
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The folders that a backup may have.
-pub(super) const KEPT: [&str; 7] = [
+pub(super) const KEPT: [&str; 8] = [
     folders::RULES,
     folders::SECRETS,
     token::FOLDER,
     audit::FOLDER,
+    agreements::FOLDER,
     folders::ARCHIVE,
     folders::RUNS,
     folders::JOURNAL,

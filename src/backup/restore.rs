@@ -11,6 +11,7 @@ use super::error::{PlaceError, RestoreError, io};
 use super::manifest::{Contents, FileEntry, MANIFEST};
 use super::target::{Target, expect_empty};
 use super::{CHUNK_BYTES, Progress, restoring, small};
+use crate::agreements;
 use crate::audit::{self, Event};
 use crate::disk::{AlignedBuffer, Disk, FolderLock, LocalDisk, PAGE_BYTES};
 use crate::identity::token;
@@ -127,7 +128,7 @@ impl Stored<'_> {
         target.sync()?;
         for file in rest {
             match file.folder() {
-                folders::SECRETS | token::FOLDER | audit::FOLDER => {
+                folders::SECRETS | token::FOLDER | audit::FOLDER | agreements::FOLDER => {
                     self.copy_private(file, target, read)?;
                 }
                 folders::JOURNAL => self.copy_segment(file, target, read)?,

@@ -1,6 +1,7 @@
 //! The commands of `waag`, one file each. `main.rs` only takes the command line apart; what the
 //! commands do is elsewhere in the crate.
 
+pub mod agreement;
 pub mod audit;
 pub mod backup;
 pub mod connecting;

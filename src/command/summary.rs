@@ -83,7 +83,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn contract(self) -> ActorRole {
+    pub(super) fn contract(self) -> ActorRole {
         match self {
             Self::Declarant => ActorRole::Declarant,
             Self::Representative => ActorRole::Representative,

@@ -15,6 +15,7 @@ use super::engine::{StartError, folders};
 use super::kept_runs::KeptRuns;
 use super::recover::{RecoverError, Recovered};
 use super::start_error::io;
+use crate::agreements;
 use crate::archive::{Archive, Checked};
 use crate::audit;
 use crate::config::Config;
@@ -96,6 +97,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Err(error) => Part::unsound("rules", error.to_string()),
     });
     parts.push(check_audit(config));
+    parts.extend(check_agreements(config));
 
     let archive = match opened.open_archive(config) {
         Ok(archive) => archive,
@@ -201,6 +203,23 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
             parts.push(Part::unsound("journal", error.to_string()));
             Ok(Inspection::of_unsound(parts))
         }
+    }
+}
+
+/// The agreements, where there are any.
+fn check_agreements(config: &Config) -> Option<Part> {
+    const NAME: &str = "agreements";
+    match agreements::store::check(&agreements::store::path_in(&config.data_dir)) {
+        Ok(found) if found.versions == 0 && found.torn_bytes == 0 => None,
+        Ok(found) => {
+            let (versions, of) = (found.versions, found.agreements);
+            let torn = match found.torn_bytes {
+                0 => String::new(),
+                bytes => format!("; {bytes} bytes at the end were being written"),
+            };
+            Some(Part::sound(NAME, format!("{versions} versions of {of}, every line whole{torn}")))
+        }
+        Err(error) => Some(Part::unsound(NAME, error.to_string())),
     }
 }
 

@@ -96,12 +96,15 @@ macro_rules! through_prost {
 through_prost! {
     in: GetDeclarationRequest, ListReasonsRequest, GetActorSummaryRequest,
         ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest,
-        GetIndicatorHistoryRequest, ListIndicatorsRequest, PullVerdictsRequest,
-        StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
+        GetIndicatorHistoryRequest, ListIndicatorsRequest, RecordAgreementRequest,
+        WithdrawAgreementRequest, ListAgreementsRequest, ReviewAgreementRequest,
+        PullVerdictsRequest, StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
          ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
-         GetIndicatorHistoryResponse, ListIndicatorsResponse, Receipt, LodgeStreamResponse,
-         PullVerdictsResponse, VerdictSet, GetReconciliationResponse, GetStatusResponse,
+         GetIndicatorHistoryResponse, ListIndicatorsResponse, RecordAgreementResponse,
+         WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse, Receipt,
+         LodgeStreamResponse, PullVerdictsResponse, VerdictSet, GetReconciliationResponse,
+         GetStatusResponse,
 }
 
 /// The codec of every server of `waag.v1`: encodes `T`, decodes `U`.
