@@ -397,6 +397,87 @@ async fn each_role_does_what_it_may_and_nothing_else() {
     assert_audited(&secured, mrns);
 }
 
+/// Tries all calls on agreements; `A1` is with another declarant, `A2` with an own one.
+async fn agreements(client: &Client) -> Vec<(&'static str, Code)> {
+    let calls = ComplianceClient::new(client.channel().await);
+    let mut codes = Vec::new();
+    let actor =
+        |id: &str| Some(v1::Actor { role: v1::ActorRole::Declarant.into(), id: id.to_owned() });
+    for (what, actor) in [("all", None), ("own", actor(OWN)), ("other", actor(OTHER))] {
+        let request = v1::ListAgreementsRequest { actor, ..Default::default() };
+        codes.push((what, code(&came(calls.clone().list_agreements(request).await))));
+    }
+    for (what, id) in [("review own", "A2"), ("review other", "A1"), ("review none", "A9")] {
+        let request = v1::ReviewAgreementRequest { id: id.into(), ..Default::default() };
+        codes.push((what, code(&came(calls.clone().review_agreement(request).await))));
+    }
+    // There is none: whoever may withdraw is told so.
+    let request = v1::WithdrawAgreementRequest {
+        id: "A9".into(),
+        replaces_version: 1,
+        reason: String::new(),
+    };
+    codes.push(("withdraw", code(&came(calls.clone().withdraw_agreement(request).await))));
+    codes
+}
+
+fn agreed(id: &str) -> v1::RecordAgreementRequest {
+    let terms = v1::AgreementTerms {
+        actor: Some(v1::Actor { role: v1::ActorRole::Declarant.into(), id: id.into() }),
+        indicator: "rejection_rate".into(),
+        direction: v1::AgreementDirection::LowerIsBetter.into(),
+        baseline: Some(v1::AgreementBaseline {
+            numerator: 87,
+            denominator: 1_200,
+            period: Some(v1::Period {
+                first_day: "2026-10-01".into(),
+                last_day: "2026-10-31".into(),
+            }),
+            ..Default::default()
+        }),
+        target: 0.01,
+        start_day: "2026-11-01".into(),
+        deadline_day: "2027-05-01".into(),
+        ..Default::default()
+    };
+    v1::RecordAgreementRequest { terms: Some(terms), ..Default::default() }
+}
+
+#[tokio::test]
+async fn agreements_are_for_those_whom_they_concern() {
+    let secured = Secured::new("");
+    let supervisor = secured.token("supervisor");
+    let server = secured.start();
+    let client = |name| secured.client(&server, name);
+    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
+    for who in [&client("own"), &client("operator"), &supervisor] {
+        let mut calls = ComplianceClient::new(who.channel().await);
+        let refused = came(calls.record_agreement(agreed(OWN)).await);
+        assert_eq!(code(&refused), Code::PermissionDenied);
+    }
+    for (id, is_now) in [(OTHER, "A1"), (OWN, "A2")] {
+        let mut calls = ComplianceClient::new(client("analyst").channel().await);
+        let found = calls.record_agreement(agreed(id)).await.unwrap().into_inner();
+        let found = found.agreement.unwrap();
+        assert_eq!((&found.id[..], &found.newest.unwrap().recorded_by[..]), (is_now, "analyst"));
+    }
+    //                                                     list review withdraw
+    assert_codes("own", &agreements(&client("own")).await, "x.x .?? x");
+    assert_codes("other", &agreements(&client("other")).await, "xx. ?.? x");
+    assert_codes("analyst", &agreements(&client("analyst")).await, "... ..? ?");
+    assert_codes("supervisor", &agreements(&supervisor).await, "... ..? x");
+    assert_codes("operator", &agreements(&client("operator")).await, "xxx ??? x");
+    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
+    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["\"analyst\"", "record agreement", OTHER, "a new one"]), "{log}");
+    assert!(has(&["\"own\"", "read agreement", "A2 with declarant NL810000003"]), "{log}");
+    assert!(
+        has(&["\"own\"", "read agreement", "A1 with declarant NL810000004", "denied"]),
+        "{log}"
+    );
+    assert!(has(&["\"operator\"", "record agreement", "denied"]), "{log}");
+}
+
 /// Everything that was read and refused stands in the audit log, with whom.
 fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     let data = text(&secured.data);
