@@ -2,7 +2,7 @@
 //!
 //! A single probability is computed by the saddle-point expansion of Loader (Fast and accurate computation of
 //! binomial probabilities, 2000), as R does: no gamma function of a large number is subtracted from another, so
-//! that some 14 digits stay whatever n is. A tail is summed from its largest term outwards, on the side where
+//! that digits do not get lost as n grows (nine are tested, to n = 10^9). A tail is summed from its largest term outwards, on the side where
 //! terms fall; the other side is 1 less that. It takes some nine standard deviations of terms: 0.5 M
 //! at n = 10^10.
 
