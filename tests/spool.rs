@@ -436,18 +436,6 @@ async fn the_figures_of_spool_and_service_are_the_same() {
     let row = spool.reconciliation().await.into_iter().find(|row| row.received == 70).unwrap();
     let outcomes = (row.accepted, row.rejected, row.replayed, row.conflicts);
     assert_eq!((outcomes, row.forwarded, row.refused), ((36, 7, 26, 1), 70, 0));
-    let request = v1::ListReconciliationsRequest {
-        declarant: "NL810000003".into(),
-        ..v1::ListReconciliationsRequest::default()
-    };
-    let asked = server.compliance().await.list_reconciliations(request).await;
-    if asked.is_err_and(|status| status.code() == Code::Unimplemented) {
-        // A service without reconciliations is told as such, and nothing is called reconciled.
-        let output = reconcile(["--at", &spool.url()]);
-        assert_eq!(output.status.code(), Some(1));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("figures"));
-        return;
-    }
     check_reconciled(&reconcile(["--at", &spool.url()]));
     assert_eq!(spool.stop(), Some(0));
     check_reconciled(&reconcile(["--folder", &folder_arg]));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::board::Board;
+use crate::summary::whose::Whose;
 use crate::summary::{ActorId, Counters, Period, QueryError, Role};
 
 impl Board {
@@ -28,7 +29,7 @@ impl Board {
                 let Some(number) = state.actors(role).number(id) else {
                     return Some((None, watermark));
                 };
-                let days = state.open_days(role, period);
+                let days = state.open_days(Whose::Actor(role), period);
                 let of_actor = days.filter_map(|(day, role_day)| {
                     Some((day, role_day.get(number)?.counters.clone()))
                 });
@@ -39,7 +40,7 @@ impl Board {
             for (day, file) in closed.iter().filter(|(day, _)| period.contains(**day)) {
                 let mut sums = [Counters::default()];
                 let file = self.day_file(*day, *file)?;
-                file.merge_into(role, std::slice::from_ref(id), &mut sums)?;
+                file.merge_into(Whose::Actor(role), std::slice::from_ref(id), &mut sums)?;
                 let [counters] = sums;
                 if !counters.is_empty() {
                     days.insert(*day, counters);
