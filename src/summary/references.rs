@@ -7,10 +7,11 @@
 //! - A reference that the rules refuse (longer than 35 characters, or with control characters) is none,
 //!   as a malformed EORI is no actor: such a declaration is rejected for it, and counts for its declarant
 //!   alone.
-//! - Past `actors_max` references, all declarants' and all days' together, a new one is summed under
-//!   `(other)` of its declarant, which is not counted itself: so a declarant's references always come
-//!   to all it lodged with one. (Whoever names a reference `(other)` adds to that.) References of a
-//!   declarant that is itself past the bound are summed with it.
+//! - There is room for `actors_max` references, all declarants' and all days' together, and a declarant may have as
+//!   many as there is room left for others: alone it gets a half, two get a third each, and a newcomer always finds
+//!   some. Past that a new one is summed under `(other)` of its declarant, which always has room: so a declarant's references always
+//!   come to all it lodged with one. (Whoever names a reference `(other)` adds to that.) References of a declarant
+//!   that is itself past the bound are summed with it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -82,13 +83,18 @@ pub(crate) fn is_other(text: &str) -> bool {
 pub(crate) struct References {
     numbers: HashMap<Arc<str>, u32, KeyedState>,
     ids: Vec<Arc<str>>,
+    /// How many of them each declarant has.
+    of_declarant: HashMap<Box<str>, u32, KeyedState>,
 }
 
 impl References {
     pub(crate) fn new() -> Self {
-        let numbers = HashMap::with_hasher(KeyedState::new());
-        // Of declarants past the bound, whatever their references.
-        Self { numbers, ids: vec![reference_id(&ActorId::other(), OTHER).into()] }
+        Self {
+            numbers: HashMap::with_hasher(KeyedState::new()),
+            // Of declarants past the bound, whatever their references.
+            ids: vec![reference_id(&ActorId::other(), OTHER).into()],
+            of_declarant: HashMap::with_hasher(KeyedState::new()),
+        }
     }
 
     /// How many have figures of their own, `(other)` of each declarant included.
@@ -112,7 +118,8 @@ impl References {
         if let Some(number) = self.number(&id) {
             return number;
         }
-        if self.known() < references_max {
+        let own = self.of_declarant.get(declarant.as_str()).copied().unwrap_or(0);
+        if own < references_max.saturating_sub(self.known()) {
             return self.add(&id);
         }
         let other = reference_id(declarant, OTHER);
@@ -122,6 +129,12 @@ impl References {
     /// Adds `id`, which is not known.
     pub(crate) fn add(&mut self, id: &str) -> u32 {
         let number = self.known().saturating_add(1);
+        let declarant = id.split_once(' ').map_or(id, |(declarant, _)| declarant);
+        if let Some(own) = self.of_declarant.get_mut(declarant) {
+            *own = own.saturating_add(1);
+        } else {
+            self.of_declarant.insert(declarant.into(), 1);
+        }
         let id: Arc<str> = id.into();
         self.numbers.insert(Arc::clone(&id), number);
         self.ids.push(id);
@@ -181,10 +194,27 @@ mod tests {
         assert_eq!(number(&declarant(3), "A", 2), 4, "(other) of the third");
         assert_eq!(number(&declarant(1), "A", 2), 1, "known stays known");
         assert_eq!(number(&ActorId::other(), "A", 9), OTHER_NUMBER);
-        assert_eq!(number(&declarant(1), "B", 5), 5, "the bound rose");
+        assert_eq!(number(&declarant(1), "B", 7), 5, "the bound rose");
         let ids: Vec<_> = references.ids[1..].iter().map(|id| &**id).collect();
         assert_eq!(ids, ["NL1 A", "NL2 A", "NL1 (other)", "NL3 (other)", "NL1 B"]);
         assert_eq!(references.number("(other) (other)"), Some(OTHER_NUMBER));
         assert!(is_other("NL1 (other)") && is_other("(other) (other)") && !is_other("NL1 A"));
+    }
+
+    #[test]
+    fn no_declarant_takes_the_room_of_the_others() {
+        let mut references = References::new();
+        let mut own = |n: u32| {
+            let id = declarant(n);
+            let other = reference_id(&id, OTHER);
+            (0..1_000)
+                .filter(|i| {
+                    let number = references.number_or_add(&id, &reference(&i.to_string()), 1_200);
+                    references.number(&other) != Some(number)
+                })
+                .count()
+        };
+        // Alone a half; of what is left a half, less the `(other)` of the one before; and so on.
+        assert_eq!([own(1), own(2), own(3)], [600, 300, 149]);
     }
 }

@@ -161,7 +161,8 @@ impl Model {
             return OTHER.to_owned();
         }
         let key = (declarant.to_owned(), reference.to_owned());
-        let has_room = self.references.len() < self.actors_max.unwrap_or(100_000);
+        let own = self.references.iter().filter(|(of, _)| of == declarant).count();
+        let has_room = own + self.references.len() < self.actors_max.unwrap_or(100_000);
         if self.references.contains(&key) || has_room {
             self.references.insert(key);
             return reference.to_owned();
