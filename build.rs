@@ -8,8 +8,12 @@ use std::path::PathBuf;
 
 type BoxError = Box<dyn std::error::Error>;
 
-const FILES: [&str; 3] =
-    ["waag/v1/compliance.proto", "waag/v1/declaration.proto", "waag/v1/lodgement.proto"];
+const FILES: [&str; 4] = [
+    "waag/v1/compliance.proto",
+    "waag/v1/declaration.proto",
+    "waag/v1/lodgement.proto",
+    "waag/v1/operation.proto",
+];
 /// Spoken by the spool, which also speaks what it imports.
 const SPOOL: &str = "waag/v1/spool.proto";
 

@@ -33,6 +33,7 @@ enum Command {
     Summary(command::summary::SummaryArgs),
     Reconciliation(command::reconciliation::ReconciliationArgs),
     Agreement(command::agreement::AgreementArgs),
+    Operate(command::operate::OperateArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
     Export(command::export::ExportArgs),
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Summary(args) => done(summary(&args)),
         Command::Reconciliation(args) => done(reconciliation(&args)),
         Command::Agreement(args) => done(command::agreement::run(&args)),
+        Command::Operate(args) => done(command::operate::run(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),
         Command::Export(args) => done(command::export::run(&args)),
         Command::Token(args) => done(command::token::run(&args)),

@@ -35,6 +35,15 @@ fn verify(data: &Path) -> Result<String, String> {
     if output.status.success() { Ok(told) } else { Err(told + &log) }
 }
 
+/// Without the audit log, which each start makes longer.
+fn verify_all_else(data: &Path) -> String {
+    let told = verify(data).unwrap();
+    told.lines()
+        .filter(|line| !line.starts_with("audit "))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
 fn segment(data: &Path) -> PathBuf {
     let entries = std::fs::read_dir(data.join("journal")).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -94,7 +103,7 @@ async fn a_catalog_deleted_or_damaged_costs_a_rebuild_and_nothing_else() {
     let last = lodge(&server).await;
     let before = summary(&server, "NL810000003", last.watermark).await;
     assert_eq!(server.stop().await, 0);
-    let sound = verify(&data).unwrap();
+    let sound = verify_all_else(&data);
     let catalog = data.join("catalog");
     let database = catalog.join("db");
     let whole = data.with_file_name("whole");
@@ -119,7 +128,7 @@ async fn a_catalog_deleted_or_damaged_costs_a_rebuild_and_nothing_else() {
         let after = summary(&server, "NL810000003", last.watermark).await;
         assert_eq!(after, before, "damage {n}");
         assert_eq!(server.stop().await, 0);
-        assert_eq!(verify(&data).unwrap(), sound, "damage {n}");
+        assert_eq!(verify_all_else(&data), sound, "damage {n}");
     }
 
     // By hand: the same, bit for bit.
@@ -127,7 +136,7 @@ async fn a_catalog_deleted_or_damaged_costs_a_rebuild_and_nothing_else() {
     let told = common::waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data_dir]);
     assert!(told.contains("the same bit for bit"), "{told}");
     // A catalog that is whole, but another's or an older one with other figures, is told by verify.
-    assert_eq!(verify(&data).unwrap(), sound);
+    assert_eq!(verify_all_else(&data), sound);
 }
 
 #[tokio::test]
@@ -143,7 +152,7 @@ async fn a_closed_day_that_is_damaged_is_told_never_served_and_made_again() {
     let file = data.join("archive/summary/day=2026-11-05/summary-1.waag");
     common::wait_until("the day is closed", || file.exists());
     assert_eq!(server.stop().await, 0);
-    let sound = verify(&data).unwrap();
+    let sound = verify_all_else(&data);
 
     let whole = std::fs::read(&file).unwrap();
     let mut damaged = whole.clone();
@@ -178,7 +187,7 @@ async fn a_closed_day_that_is_damaged_is_told_never_served_and_made_again() {
     let told = common::waag_ok(&["rebuild", "--memory-max", "256MiB", "--data-dir", data_dir]);
     assert!(told.contains("what stood there was unusable"), "{told}");
     assert!(std::fs::read(&file).unwrap() == whole, "not the same bit for bit");
-    assert_eq!(verify(&data).unwrap(), sound);
+    assert_eq!(verify_all_else(&data), sound);
     let server = Start::at(&data, "2026-11-08T12:00").run();
     assert_eq!(summary(&server, "NL810000003", before.watermark).await, before);
     assert_eq!(server.stop().await, 0);

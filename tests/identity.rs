@@ -25,6 +25,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use waag::proto::v1::compliance_client::ComplianceClient;
 use waag::proto::v1::lodgement_client::LodgementClient;
+use waag::proto::v1::operation_client::OperationClient;
 use waag::proto::v1::submit_batches_response::Result as Item;
 use waag::proto::v1::{self, get_declaration_request::Key};
 
@@ -258,6 +259,23 @@ impl Client {
         came(watch.message().await)
     }
 
+    async fn operation(&self) -> OperationClient<InterceptedService<Channel, Bearer>> {
+        OperationClient::new(self.channel().await)
+    }
+
+    async fn status(&self) -> Came {
+        let mut client = self.operation().await;
+        came(client.get_server_status(v1::GetServerStatusRequest {}).await)
+    }
+
+    async fn reload(&self) -> Came {
+        came(self.operation().await.reload_rules(v1::ReloadRulesRequest {}).await)
+    }
+
+    async fn drain(&self) -> Came {
+        came(self.operation().await.drain(v1::DrainRequest {}).await)
+    }
+
     async fn reasons(&self) -> Came {
         let request = v1::ListReasonsRequest::default();
         came(LodgementClient::new(self.channel().await).list_reasons(request).await)
@@ -315,6 +333,8 @@ async fn everything(client: &Client, lrn: &str, mrns: [&str; 2]) -> Vec<(&'stati
     note("watch all", client.watch(&[]).await);
     note("reconciliations own", client.reconciliations(OWN).await);
     note("reconciliations other", client.reconciliations(OTHER).await);
+    note("status", client.status().await);
+    note("reload", client.reload().await);
     note("reasons", client.reasons().await);
     note("reflection", client.reflection().await);
     note("health", client.health().await);
@@ -356,20 +376,28 @@ async fn each_role_does_what_it_may_and_nothing_else() {
     let analyst = secured.client(&server, "analyst");
     let operator = secured.client(&server, "operator");
     let supervisor = with_token(&supervisor);
-    //                                            lodge refer. MRN summary list watch rest
-    assert_codes("declarant", &everything(&own, "A", mrns).await, ".xx .xx .? .xxx x .xx .x ...");
-    assert_codes("analyst", &everything(&analyst, "B", mrns).await, "xxx xxx xx ..?? . ... .. ...");
+    //                                            lodge refer. MRN summary list watch rec. op. rest
+    assert_codes(
+        "declarant",
+        &everything(&own, "A", mrns).await,
+        ".xx .xx .? .xxx x .xx .x xx ...",
+    );
+    assert_codes(
+        "analyst",
+        &everything(&analyst, "B", mrns).await,
+        "xxx xxx xx ..?? . ... .. .x ...",
+    );
     assert_codes(
         "supervisor",
         &everything(&supervisor, "C", mrns).await,
-        "xxx ... .. xxxx x xxx xx ...",
+        "xxx ... .. xxxx x xxx xx xx ...",
     );
     assert_codes(
         "operator",
         &everything(&operator, "D", mrns).await,
-        "xxx xxx xx xxxx x xxx xx ...",
+        "xxx xxx xx xxxx x xxx xx .. ...",
     );
-    let nobody = "uuu uuu uu uuuu u uuu uu uu.";
+    let nobody = "uuu uuu uu uuuu u uuu uu uu uu.";
     let stranger = secured.client(&server, "stranger");
     assert_codes("a stranger", &everything(&stranger, "E", mrns).await, nobody);
     let anonymous = Client::of(&server, &secured.authority.pem, None, None);
@@ -395,6 +423,66 @@ async fn each_role_does_what_it_may_and_nothing_else() {
         assert!(HealthClient::new(channel).check(request).await.is_err());
     }
     assert_audited(&secured, mrns);
+}
+
+#[tokio::test]
+async fn an_operator_reloads_and_drains_and_nobody_else() {
+    let secured = Secured::new("");
+    let rules = secured.files.join("rules");
+    waag_ok(&["rules", "export", text(&rules)]);
+    let start = Start { settings: &secured.settings, ..Start::at(&secured.data, CLOCK) };
+    let server = Start { rules: Some(&rules), ..start }.run();
+    let client = |name| secured.client(&server, name);
+    let (own, analyst, operator) = (client("own"), client("analyst"), client("operator"));
+
+    // Headphones become restricted, by files that are whole only at the second attempt.
+    let restrictions = rules.join("restrictions.csv");
+    let content = std::fs::read_to_string(&restrictions).unwrap();
+    let row = content.lines().find(|line| line.starts_with("9301")).unwrap();
+    let row = row.replacen("9301", "851830", 1);
+    std::fs::write(&restrictions, format!("{content}half a row")).unwrap();
+    let (wrong, told) = operator.reload().await.unwrap_err();
+    assert_eq!(wrong, Code::FailedPrecondition);
+    assert!(told.contains("restrictions.csv"), "{told}");
+    let answer = own.submit(OWN, "FIRST").await.unwrap();
+    assert_eq!(answer.verdicts[0].outcome(), v1::Outcome::Accepted);
+    std::fs::write(&restrictions, format!("{content}{row}\n")).unwrap();
+    let mut calls = operator.operation().await;
+    let before = calls.get_server_status(v1::GetServerStatusRequest {}).await.unwrap().into_inner();
+    let after = calls.reload_rules(v1::ReloadRulesRequest {}).await.unwrap().into_inner();
+    assert_eq!((before.law, after.law), (0, 1));
+    assert_ne!(before.rule_set, after.rule_set);
+    let now = calls.get_server_status(v1::GetServerStatusRequest {}).await.unwrap().into_inner();
+    assert_eq!((now.law, now.rule_set), (after.law, after.rule_set));
+    assert!(now.is_lodging && now.is_reading && now.disk_free_bytes > Some(0));
+    let answer = own.submit(OWN, "SECOND").await.unwrap();
+    assert_eq!(common::reasons(&answer.verdicts[0], v1::Severity::Reject), ["GOODS_RESTRICTED"]);
+
+    for who in [&own, &analyst] {
+        assert_eq!(code(&who.drain().await), Code::PermissionDenied);
+    }
+    operator.drain().await.unwrap();
+    let (ended, log) = server.ended().await;
+    assert_eq!(ended, 0, "{log}");
+    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
+    for part in ["reload rules", "not reloaded", "law 1 is in force", "\"drain\""] {
+        assert!(log.contains(part), "{part}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_clients_are_known_there_is_no_operator() {
+    let (_outer, data) = folder();
+    let server = Start::at(&data, CLOCK).run();
+    let told = waag_ok(&["operate", "status", "--from", &server.url()]);
+    assert!(told.contains("lodging     yes"), "{told}");
+    for (order, signal) in [("reload", "SIGHUP"), ("drain", "SIGTERM")] {
+        let output = waag(&["operate", order, "--from", &server.url()]);
+        assert_eq!(output.status.code(), Some(1));
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(told.contains(signal) && told.contains("clients"), "{told}");
+    }
+    assert_eq!(server.stop().await, 0);
 }
 
 /// Tries all calls on agreements; `A1` is with another declarant, `A2` with an own one.

@@ -9,6 +9,7 @@ pub mod demo;
 pub mod export;
 pub mod generate;
 pub mod judge;
+pub mod operate;
 pub mod rebuild;
 pub mod reconciliation;
 pub mod restore;

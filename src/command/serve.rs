@@ -15,7 +15,8 @@ use crate::ingest::engine::Engine;
 use crate::ingest::options;
 use crate::rpc::access::Access;
 use crate::rpc::closed::Closed;
-use crate::rpc::server;
+use crate::rpc::operation::Order;
+use crate::rpc::server::{self, Running};
 use crate::rules::law::Law;
 use crate::telemetry::{Scrape, Telemetry, listener, log};
 use crate::web::{self, Desk};
@@ -232,7 +233,7 @@ async fn serve(
         Ok(listener) => server::serve(listener, config, access, Arc::clone(engine)).await,
         Err(error) => Err(error),
     };
-    let running = match started {
+    let mut running = match started {
         Ok(running) => running,
         Err(error) => {
             engine.stop();
@@ -249,9 +250,13 @@ async fn serve(
             _ = interrupt.recv() => break None,
             reason = engine.broken() => break Some(reason),
             _ = hangup.recv() => {
-                let told = reload(config, engine).await;
-                running.record("rules", told).await;
+                let _ = reload(config, engine, &running).await;
             }
+            order = running.order() => match order {
+                Order::Drain => break None,
+                // Whoever ordered it may be gone.
+                Order::Reload(reply) => drop(reply.send(reload(config, engine, &running).await)),
+            },
         }
     };
     tracing::info!("draining");
@@ -259,23 +264,25 @@ async fn serve(
     Ok(reason)
 }
 
-/// Reads the rules again: all or nothing. What came of it.
-async fn reload(config: &Config, engine: &Engine) -> String {
+/// Reads the rules again: all or nothing. What came of it is recorded; what was wrong is told.
+async fn reload(config: &Config, engine: &Engine, running: &Running) -> Result<(), String> {
     let rules = config.rules.clone();
     let loaded = tokio::task::spawn_blocking(move || Law::load(rules.as_deref())).await;
-    let failed = |error: &dyn std::fmt::Display| {
-        tracing::error!(%error, "rules not reloaded: those before hold on");
-        format!("not reloaded: {error}")
+    let changed = match loaded {
+        Ok(Ok(law)) => engine.change_law(law).await,
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
     };
-    match loaded {
-        Ok(Ok(law)) => match engine.change_law(law).await {
-            Ok(number) => {
-                tracing::info!(law = number, "rules are in force");
-                format!("law {number} is in force")
-            }
-            Err(reason) => failed(&reason),
-        },
-        Ok(Err(error)) => failed(&error),
-        Err(error) => failed(&error),
-    }
+    let told = match &changed {
+        Ok(number) => {
+            tracing::info!(law = number, "rules are in force");
+            format!("law {number} is in force")
+        }
+        Err(error) => {
+            tracing::error!(%error, "rules not reloaded: those before hold on");
+            format!("not reloaded: {error}")
+        }
+    };
+    running.record("rules", told).await;
+    changed.map(drop)
 }

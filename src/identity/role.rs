@@ -6,7 +6,8 @@
 //! | read a declaration (`GetDeclaration`) | those of its EORIs | | all | |
 //! | read a summary (`GetActorSummary`, `GetIndicatorHistory` without peers, `WatchActorSummaries` of named actors) | of its EORIs, as declarant or representative | all | | |
 //! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`) | | all | | |
-//! | read how the server does (on the page, see [`crate::web`]) | | yes | | yes |
+//! | read how the server does (`GetServerStatus`, and on the page, see [`crate::web`]) | | yes | | yes |
+//! | have it read its rules again, and stop it (`ReloadRules`, `Drain`) | | | | yes |
 //! | read what each indicator counts (`ListIndicators`) | yes | yes | yes | yes |
 //! | read an agreement (`ListAgreements` of an actor, `ReviewAgreement`) | with its EORIs, as declarant or representative | all | all | |
 //! | read all agreements (`ListAgreements`) | | yes | yes | |
@@ -35,7 +36,7 @@ pub enum Role {
     Analyst,
     /// Reads declarations of all.
     Supervisor,
-    /// Keeps the server: reads its metrics and what it knows of itself.
+    /// Keeps the server: reads how it does, has it read its rules again, stops it.
     Operator,
 }
 
@@ -168,6 +169,17 @@ impl Who {
             return Ok(());
         }
         self.denied("may not read how the server does", "role analyst or operator")
+    }
+
+    /// May have the server do what is for those who keep it.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_operate(&self) -> Result<(), Denied> {
+        if self.has(Role::Operator) {
+            return Ok(());
+        }
+        self.denied("may not manage the server", "role operator")
     }
 
     /// May read the agreements with one actor.

@@ -98,11 +98,13 @@ through_prost! {
         ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest,
         GetIndicatorHistoryRequest, ListIndicatorsRequest, RecordAgreementRequest,
         WithdrawAgreementRequest, ListAgreementsRequest, ReviewAgreementRequest,
+        GetServerStatusRequest, ReloadRulesRequest, DrainRequest,
         PullVerdictsRequest, StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
          ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
          GetIndicatorHistoryResponse, ListIndicatorsResponse, RecordAgreementResponse,
-         WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse, Receipt,
+         WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse,
+         GetServerStatusResponse, ReloadRulesResponse, DrainResponse, Receipt,
          LodgeStreamResponse, PullVerdictsResponse, VerdictSet, GetReconciliationResponse,
          GetStatusResponse,
 }

@@ -7,7 +7,7 @@
 //!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
 //!   answers, or makes no calls, is disconnected.
 //! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch` and
-//!   [`agreements`] are parts of the second.
+//!   [`agreements`] are parts of the second. [`operation`]: for those who keep the server.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - `health`: what is served. [`closed`]: the listener while nothing is.
@@ -23,6 +23,7 @@ pub mod framing;
 pub mod guard;
 pub mod ledger;
 pub mod lodgement;
+pub mod operation;
 pub mod server;
 pub mod status;
 pub mod tls;

@@ -18,6 +18,7 @@ use super::framing::{Bound, BoundLayer};
 use super::guard::{Guard, GuardLayer};
 use super::health::{Health, Served};
 use super::lodgement::LodgementService;
+use super::operation::{OperationService, Order};
 use super::tls::Tls;
 use crate::agreements::{Store, StoreError};
 use crate::audit::check::AuditError;
@@ -28,8 +29,12 @@ use crate::ingest::engine::Engine;
 use crate::ingest::refusal::Refusal;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
+use crate::proto::server::operation_server::OperationServer;
 use crate::summary::Board;
 use crate::telemetry::Telemetry;
+
+/// Bytes of a call of an operator, which has no fields.
+const ORDER_BYTES_MAX: usize = 1 << 10;
 
 /// How long what the server itself records may take.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
@@ -96,6 +101,7 @@ pub struct Running {
     audit: Log,
     tls: Option<Tls>,
     services: Services,
+    orders: mpsc::Receiver<Order>,
 }
 
 /// Starts to listen, and to serve.
@@ -161,6 +167,7 @@ pub async fn serve(
         desk,
         &ComplianceOptions::of(config),
     ));
+    let (operation, orders) = OperationService::new(Arc::clone(&engine), guard.clone(), config);
     let lodgement = Arc::new(lodgement);
     let services = Services {
         compliance: Arc::clone(&compliance),
@@ -185,7 +192,8 @@ pub async fn serve(
         .add_service(
             LodgementServer::from_arc(lodgement).max_decoding_message_size(engine.bytes_max()),
         )
-        .add_service(ComplianceServer::from_arc(compliance));
+        .add_service(ComplianceServer::from_arc(compliance))
+        .add_service(OperationServer::new(operation).max_decoding_message_size(ORDER_BYTES_MAX));
     let (mut until, accepting) = (is_stopping.clone(), is_stopping);
     let shutdown = async move {
         let _ = until.wait_for(|is_stopping| *is_stopping).await;
@@ -232,6 +240,7 @@ pub async fn serve(
         audit,
         tls,
         services,
+        orders,
     })
 }
 
@@ -240,6 +249,15 @@ impl Running {
     #[must_use]
     pub fn services(&self) -> Services {
         self.services.clone()
+    }
+
+    /// What an operator wants done next.
+    pub async fn order(&mut self) -> Order {
+        // The service that gives them is there as long as the server is.
+        match self.orders.recv().await {
+            Some(order) => order,
+            None => std::future::pending().await,
+        }
     }
 
     /// Records what was changed while it runs.

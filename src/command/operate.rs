@@ -1,0 +1,123 @@
+//! `waag operate`: what an operator does with a running server from afar.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+
+use super::connecting::{ConnectArgs, ConnectArgsError};
+use super::show::thousands;
+use super::{Failure, output, runtime};
+use crate::client::Connection;
+use crate::day::{Calendar, Moment};
+use crate::proto::v1::operation_client::OperationClient;
+use crate::proto::v1::{DrainRequest, GetServerStatusRequest, ReloadRulesRequest};
+
+/// Look at a running server, have it read its rules again, stop it
+///
+/// On a server that knows its clients this takes one with the role operator; what it changes is in the audit log.
+/// One that knows none tells its status only, and is managed by signals.
+///
+///   waag operate status
+///   waag operate reload --from https://waag.example:50051 --authority ca.pem --token-file operator.token
+///   waag operate drain  --from https://waag.example:50051 --authority ca.pem --token-file operator.token
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct OperateArgs {
+    #[command(subcommand)]
+    command: OperateCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum OperateCommand {
+    /// How the server does
+    Status(ServerArgs),
+    /// Read the rule files again, all of them or none; as SIGHUP
+    Reload(ServerArgs),
+    /// Take nothing new, finish what is in work, and end; as SIGTERM
+    Drain(ServerArgs),
+}
+
+/// Where the server is, and how to print.
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// Where the server listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
+    from: String,
+    /// Print protobuf JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: ConnectArgs,
+}
+
+impl ServerArgs {
+    async fn client(&self) -> Result<OperationClient<Connection>, Failure> {
+        let unreached = |error: &ConnectArgsError| -> Failure {
+            format!("--from {}: {}", self.from, super::with_causes(error)).into()
+        };
+        let server = self.connection.server(&self.from).map_err(|error| unreached(&error))?;
+        let connection = server.connect().await.map_err(ConnectArgsError::from);
+        Ok(OperationClient::new(connection.map_err(|error| unreached(&error))?))
+    }
+
+    fn failed(&self, status: &tonic::Status) -> Failure {
+        let (url, code, told) = (&self.from, status.code(), status.message());
+        format!("the server at {url} says {code}: {told}").into()
+    }
+
+    fn tell<T: serde::Serialize>(
+        &self,
+        answer: Result<tonic::Response<T>, tonic::Status>,
+        write: impl FnOnce(&T, &mut dyn Write) -> std::io::Result<()>,
+    ) -> Result<(), Failure> {
+        let answer = answer.map_err(|status| self.failed(&status))?.into_inner();
+        output(|out| {
+            if self.json {
+                return writeln!(out, "{}", serde_json::to_string(&answer)?);
+            }
+            write(&answer, out)
+        })
+    }
+}
+
+/// Does what is asked.
+///
+/// # Errors
+/// No server, a call that is refused, standard output that cannot be written.
+pub fn run(args: &OperateArgs) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        match &args.command {
+            OperateCommand::Status(server) => status(server).await,
+            OperateCommand::Reload(server) => {
+                let answer = server.client().await?.reload_rules(ReloadRulesRequest {}).await;
+                server.tell(answer, |answer, out| {
+                    writeln!(out, "law {} is in force: {}", answer.law, answer.rule_set)
+                })
+            }
+            OperateCommand::Drain(server) => {
+                let answer = server.client().await?.drain(DrainRequest {}).await;
+                server.tell(answer, |answer, out| {
+                    writeln!(out, "draining, for {} s at most", answer.drain_s_max)
+                })
+            }
+        }
+    })
+}
+
+async fn status(server: &ServerArgs) -> Result<(), Failure> {
+    let answer = server.client().await?.get_server_status(GetServerStatusRequest {}).await;
+    server.tell(answer, |status, out| {
+        let yes_no = |is_so| if is_so { "yes" } else { "NO" };
+        let utc = Calendar::new("UTC").map(|utc| utc.show(Moment(status.serving_since_ms)));
+        writeln!(out, "version     {}", status.version)?;
+        writeln!(out, "serving     since {} UTC", utc.unwrap_or_default())?;
+        writeln!(out, "lodging     {}", yes_no(status.is_lodging))?;
+        writeln!(out, "reading     {}", yes_no(status.is_reading))?;
+        writeln!(out, "today       {}", status.today)?;
+        writeln!(out, "rules       law {}, {}", status.law, status.rule_set)?;
+        writeln!(out, "watermark   {}", thousands(status.watermark))?;
+        let free = status.disk_free_bytes.map_or_else(|| "not known".into(), thousands);
+        let reserve = thousands(status.disk_reserve_bytes);
+        writeln!(out, "disk free   {free} bytes; lodging stops at {reserve}")
+    })
+}
