@@ -23,7 +23,7 @@ use super::options::{LoadArgs, Settings};
 use super::process::{disk, disk_free, memory};
 use super::progress::Progress;
 use super::report::{Folder, write_json};
-use super::server::{Server, ServerOptions};
+use super::server::{ANY_PORT, Server, ServerOptions};
 
 /// A folder that has not changed for so long is taken to be at rest.
 const AT_REST: Duration = Duration::from_secs(3);
@@ -131,6 +131,7 @@ async fn measure(
     let folder = Folder::new(args.data_dir.as_deref())?;
     let options = ServerOptions {
         data_dir: folder.path.clone(),
+        listen: ANY_PORT,
         memory_max: args.memory_max,
         on: args.load.on,
         config: args.config.clone(),

@@ -11,6 +11,7 @@
 //! | `server`, `process` | a server of our own, its memory and its files |
 //! | `options`, `run`, `report`, `picture` | `waag-load run` |
 //! | `longrun`, `longrun_report`, `progress` | `waag-load longrun` |
+//! | `outage` | `waag-load outage`: a service that goes away behind a spool |
 //! | `sink` | `waag-load sink`: what a server can take that only reads |
 //! | `rows` | `waag-load rows`: what is sent, as files that databases load |
 //! | `reads` | `waag-load reads`: what the disk gives |
@@ -25,6 +26,7 @@ mod longrun_report;
 mod meter;
 mod mrns;
 mod options;
+mod outage;
 mod picture;
 mod plan;
 mod process;
@@ -59,6 +61,7 @@ struct Cli {
 enum Command {
     Run(run::RunArgs),
     Longrun(longrun::LongrunArgs),
+    Outage(outage::OutageArgs),
     Sink(sink::SinkArgs),
     Rows(rows::RowsArgs),
     Reads(reads::ReadsArgs),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Longrun(args) => longrun::run(&args),
+        Command::Outage(args) => outage::run(&args),
         Command::Sink(args) => sink::run(&args),
         Command::Rows(args) => rows::run(&args),
         Command::Reads(args) => reads::run(&args),

@@ -19,8 +19,8 @@ const WINDOWS_MAX: usize = 1_200;
 #[derive(Debug)]
 pub(crate) struct Meter {
     start: Instant,
-    all: Histogram<u64>,
-    window: Histogram<u64>,
+    all: Latencies,
+    window: Latencies,
     pub(crate) counts: Counts,
     /// Batches that were told to come back later.
     pub(crate) refusals: u64,
@@ -59,8 +59,35 @@ pub(crate) struct Latency {
     pub(crate) mean_ms: f64,
 }
 
-fn histogram() -> Result<Histogram<u64>, Failure> {
-    Ok(Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?)
+/// What calls took.
+#[derive(Debug)]
+pub(crate) struct Latencies(Histogram<u64>);
+
+impl Latencies {
+    /// None yet.
+    ///
+    /// # Errors
+    /// Never: the bounds of the histogram are fixed.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        Ok(Self(Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)?))
+    }
+
+    /// One took so long.
+    pub(crate) fn record(&mut self, took: Duration) {
+        self.0.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// How long they took.
+    pub(crate) fn read(&self) -> Latency {
+        Latency {
+            p50_ms: ms(&self.0, 0.5),
+            p90_ms: ms(&self.0, 0.9),
+            p99_ms: ms(&self.0, 0.99),
+            p99_9_ms: ms(&self.0, 0.999),
+            max_ms: micros_as_ms(self.0.max()),
+            mean_ms: self.0.mean() / 1_000.0,
+        }
+    }
 }
 
 fn ms(histogram: &Histogram<u64>, quantile: f64) -> f64 {
@@ -87,8 +114,8 @@ impl Meter {
     pub(crate) fn start() -> Result<Self, Failure> {
         Ok(Self {
             start: Instant::now(),
-            all: histogram()?,
-            window: histogram()?,
+            all: Latencies::new()?,
+            window: Latencies::new()?,
             counts: Counts::default(),
             refusals: 0,
             window_start: (Duration::ZERO, 0),
@@ -99,9 +126,8 @@ impl Meter {
 
     /// A batch was answered, so long after it was due.
     pub(crate) fn answered(&mut self, counts: &Counts, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
-        self.all.saturating_record(micros);
-        self.window.saturating_record(micros);
+        self.all.record(took);
+        self.window.record(took);
         self.counts.add(counts);
     }
 
@@ -121,11 +147,11 @@ impl Meter {
             seconds: length.as_secs_f64(),
             lines,
             lines_per_second: per_second(lines, length.as_secs_f64()),
-            p50_ms: ms(&self.window, 0.5),
-            p99_ms: ms(&self.window, 0.99),
-            max_ms: micros_as_ms(self.window.max()),
+            p50_ms: ms(&self.window.0, 0.5),
+            p99_ms: ms(&self.window.0, 0.99),
+            max_ms: micros_as_ms(self.window.0.max()),
         };
-        self.window.reset();
+        self.window.0.reset();
         self.window_start = (now, self.counts.lines);
         self.windows.push(window);
         if self.windows.len() >= WINDOWS_MAX {
@@ -140,14 +166,7 @@ impl Meter {
     }
 
     pub(crate) fn latency(&self) -> Latency {
-        Latency {
-            p50_ms: ms(&self.all, 0.5),
-            p90_ms: ms(&self.all, 0.9),
-            p99_ms: ms(&self.all, 0.99),
-            p99_9_ms: ms(&self.all, 0.999),
-            max_ms: micros_as_ms(self.all.max()),
-            mean_ms: self.all.mean() / 1_000.0,
-        }
+        self.all.read()
     }
 }
 

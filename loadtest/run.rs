@@ -16,7 +16,7 @@ use super::meter::{Meter, Window, per_second};
 use super::options::{LoadArgs, Settings};
 use super::picture;
 use super::report::{Folder, Report, said, write_json};
-use super::server::{Server, ServerOptions};
+use super::server::{ANY_PORT, Server, ServerOptions};
 use super::sink::Decoder;
 
 /// How long, if neither seconds nor lines are given.
@@ -130,6 +130,7 @@ async fn measure(args: &RunArgs, load: &Arc<Load>, settings: Settings) -> Result
     let folder = Folder::new(args.data_dir.as_deref())?;
     let options = ServerOptions {
         data_dir: folder.path.clone(),
+        listen: ANY_PORT,
         memory_max: args.memory_max,
         on: args.load.on,
         config: args.config.clone(),

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +25,15 @@ const LOG_LINES: usize = 20;
 /// A server that does not listen by then does not start: it reads ten million records a second.
 const START_MAX: Duration = Duration::from_secs(900);
 
+/// A free port of this machine.
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
 /// How to start a server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerOptions {
     pub(crate) data_dir: PathBuf,
+    /// Port 0 takes a free one.
+    pub(crate) listen: SocketAddr,
     pub(crate) memory_max: ByteSize,
     /// The day on which it believes to be, from eight in the morning.
     pub(crate) on: Day,
@@ -61,7 +67,7 @@ impl Server {
         let minutes = if later.is_zero() { 0 } else { later.as_secs() / 60 + 1 };
         let clock = format!("{}T{:02}:{:02}", options.on, 8 + minutes / 60, minutes % 60);
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--clock", &clock])
+            .args(["serve", "--listen", &options.listen.to_string(), "--clock", &clock])
             .arg("--data-dir")
             .arg(&options.data_dir)
             .args(["--memory-max", &options.memory_max.to_string()]);
@@ -110,6 +116,28 @@ impl Server {
             return Err(format!("the server did not start:\n{}", told(&log)).into());
         };
         Ok(Self { child, url: format!("http://{address}"), log, started, later })
+    }
+
+    /// Starts a spool before the service at `to`, with the clock with which that started, and waits until it listens.
+    ///
+    /// # Errors
+    /// Where there is no such program, or it does not start.
+    pub(crate) async fn start_spool(dir: &Path, to: &str, on: Day) -> Result<Self, Failure> {
+        let mut command = Command::new(program()?);
+        let clock = format!("{on}T08:00");
+        command
+            .args(["spool", "--listen", "127.0.0.1:0", "--to", to, "--clock", &clock])
+            .arg("--folder")
+            .arg(dir);
+        Self::listening(command, Duration::ZERO).await
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Never: its log names an address.
+    pub(crate) fn address(&self) -> Result<SocketAddr, Failure> {
+        Ok(self.url.trim_start_matches("http://").parse()?)
     }
 
     async fn until_serving(&self) -> Result<(), Failure> {
@@ -167,7 +195,7 @@ impl Drop for Server {
 }
 
 /// `waag`, in the folder in which this program is.
-fn program() -> Result<PathBuf, Failure> {
+pub(crate) fn program() -> Result<PathBuf, Failure> {
     let here = std::env::current_exe()?;
     let program = here.parent().unwrap_or(Path::new(".")).join("waag");
     if program.is_file() {
@@ -187,7 +215,8 @@ fn follow(child: &mut Child) -> (Log, mpsc::UnboundedReceiver<String>) {
     std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some((_, address)) = line.split_once("listening address=") {
-                let _ = sender.send(address.trim().to_owned());
+                let address = address.split_whitespace().next().unwrap_or_default();
+                let _ = sender.send(address.to_owned());
             }
             if line.contains(" WARN ") || line.contains(" ERROR ") {
                 tracing::warn!("the server says: {line}");
