@@ -87,8 +87,8 @@ def measure(load):
         "lines_per_second_beside": round(beside["lines_per_second"]),
         "refused_of_it": alone["refusals"] + beside["refusals"],
         "flood_batches_per_second_sent":
-            round((flooded["counts"]["batches"] + flooded["refusals"]) / flooded["seconds"], 1),
-        "flood_batches_per_second_taken": round(flooded["counts"]["batches"] / flooded["seconds"], 1),
+            round((flooded["batches"] + flooded["refusals"]) / flooded["seconds"], 1),
+        "flood_batches_per_second_taken": round(flooded["batches"] / flooded["seconds"], 1),
     }
     one["p99_ratio"] = round(one["p99_ms_beside"] / one["p99_ms_alone"], 2)
     return one
