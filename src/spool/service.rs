@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use bumpalo::Bump;
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
@@ -16,6 +17,7 @@ use super::store::{LodgeError, Store, StoreError};
 use crate::proto::server::spool_server::Spool;
 use crate::proto::v1::{self, lodge_stream_response};
 use crate::rpc::codec::RequestBytes;
+use crate::wire::normalise::normalise_id;
 
 /// Batches of a stream whose receipts are on their way: enough to fill a group.
 pub(super) const STREAM_IN_FLIGHT_MAX: usize = 64;
@@ -292,7 +294,8 @@ impl Spool for SpoolService {
         &self,
         request: Request<v1::GetReconciliationRequest>,
     ) -> Result<Response<v1::GetReconciliationResponse>, Status> {
-        let declarant = request.into_inner().declarant;
+        let (request, arena) = (request.into_inner(), Bump::new());
+        let declarant = normalise_id(&request.declarant, &arena);
         let state = self.store.shared.state();
         let rows = state.figures.rows();
         let rows = rows.filter(|row| declarant.is_empty() || row.declarant == declarant);

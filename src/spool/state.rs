@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use bumpalo::Bump;
+
 use super::figures::Figures;
 use super::record::{AnswerHead, BatchHead, Entry, MarkHead, SentHead, TakenHead};
 use crate::journal::Position;
+use crate::wire::normalise::normalise_id;
 
 /// What of a SHA-256 tells one batch from another: 128 bits.
 pub(super) type Content = [u8; 16];
@@ -167,10 +170,13 @@ impl State {
             return Err(format!("batch {} follows on {}", head.number, self.next_number - 1));
         }
         self.next_number = head.number + 1;
-        let declarant = match self.declarants.get(head.declarant.as_str()) {
+        // Figures are by declarant however it is written, as those of the service.
+        let arena = Bump::new();
+        let normal = normalise_id(&head.declarant, &arena);
+        let declarant = match self.declarants.get(normal) {
             Some(known) => Arc::clone(known),
             None => {
-                let new: Arc<str> = head.declarant.as_str().into();
+                let new: Arc<str> = normal.into();
                 self.declarants.insert(Arc::clone(&new));
                 new
             }
@@ -189,7 +195,7 @@ impl State {
         let reference =
             if head.is_fallback { reference(head.received_at_ms) } else { String::new() };
         let (all, own) = (head.declarations, head.own_fallbacks);
-        self.figures.receive(&head.declarant, &reference, all, own);
+        self.figures.receive(normal, &reference, all, own);
         self.received += u64::from(all);
         self.waiting_declarations += u64::from(all);
         self.waiting_bytes += kept.bytes;
