@@ -66,6 +66,22 @@ impl Habit {
 }
 
 impl Trade {
+    /// How VAT is paid on the next declaration.
+    pub(super) fn route(self, random: &mut Random) -> Route {
+        let (ioss, special, standard) = match self {
+            Self::Platform => (92, 0, 8),
+            Self::Courier => (55, 15, 30),
+            Self::Post => (45, 32, 8),
+            Self::Broker => (40, 0, 60),
+        };
+        match random.below(100) {
+            draw if draw < ioss => Route::Ioss,
+            draw if draw < ioss + special => Route::Special,
+            draw if draw < ioss + special + standard => Route::Standard,
+            _ => Route::Gift,
+        }
+    }
+
     /// In a word, for a table.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -135,7 +151,8 @@ fn habit(index: u32) -> Option<Habit> {
     })
 }
 
-fn eori(index: u32, trade: Trade) -> String {
+/// The EORI of the declarant with that index.
+pub(super) fn eori(index: u32, trade: Trade) -> String {
     let number = u64::from(index);
     match (trade, index % 3) {
         (Trade::Platform, 1) => format!("IE{:07}T", 3_100_000 + number),
@@ -145,7 +162,23 @@ fn eori(index: u32, trade: Trade) -> String {
     }
 }
 
-fn location(index: u32) -> LocationOfGoods {
+/// EORI and status of the representative of the declarant with that index.
+pub(super) fn representative(index: u32, trade: Trade) -> (String, u32) {
+    match (trade, index % 4) {
+        (Trade::Platform, 0) => (format!("NL{:09}", 870_000_000 + index % 5), 2),
+        (Trade::Platform, 1) => (format!("NL{:09}", 870_000_000 + index % 5), 3),
+        _ => (String::new(), 0),
+    }
+}
+
+/// What the declarant with that index is.
+pub(super) fn trade(index: u32) -> Trade {
+    let place = usize::try_from(index).unwrap_or(0) % TRADES.len();
+    TRADES.get(place).copied().unwrap_or(Trade::Platform)
+}
+
+/// Where the goods of the declarant with that index are.
+pub(super) fn location(index: u32) -> LocationOfGoods {
     let (r#type, qualifier, identification) = match index % 4 {
         0 => ("B", "Y", format!("NLTSTRTM{:04}", index % 10_000)),
         1 => ("B", "Y", format!("NLTSTAMS{:04}", index % 10_000)),
@@ -164,13 +197,8 @@ impl Actor {
     }
 
     fn new(index: u32, weights: u64, declarations: u64, batch_max: u64) -> Self {
-        let place = usize::try_from(index).unwrap_or(0) % TRADES.len();
-        let trade = TRADES.get(place).copied().unwrap_or(Trade::Platform);
-        let (representative, representative_status) = match (trade, index % 4) {
-            (Trade::Platform, 0) => (format!("NL{:09}", 870_000_000 + index % 5), 2),
-            (Trade::Platform, 1) => (format!("NL{:09}", 870_000_000 + index % 5), 3),
-            _ => (String::new(), 0),
-        };
+        let trade = trade(index);
+        let (representative, representative_status) = representative(index, trade);
         let weight = WEIGHT_MAX / (u64::from(index) + 1);
         let share = u128::from(declarations) * u128::from(weight) / u128::from(weights);
         // A dozen batches or more for each, so that even a small run has a history to refer to.
@@ -192,18 +220,7 @@ impl Actor {
 
     /// How VAT is paid on its next declaration.
     pub(crate) fn route(&self, random: &mut Random) -> Route {
-        let (ioss, special, standard) = match self.trade {
-            Trade::Platform => (92, 0, 8),
-            Trade::Courier => (55, 15, 30),
-            Trade::Post => (45, 32, 8),
-            Trade::Broker => (40, 0, 60),
-        };
-        match random.below(100) {
-            draw if draw < ioss => Route::Ioss,
-            draw if draw < ioss + special => Route::Special,
-            draw if draw < ioss + special + standard => Route::Standard,
-            _ => Route::Gift,
-        }
+        self.trade.route(random)
     }
 
     /// How many sellers it declares for.
@@ -223,21 +240,26 @@ impl Actor {
         }
     }
 
-    /// The LRN of the declaration at `position`: in one of five styles, always different from
-    /// those of other `run`s, 22 characters at most.
+    /// The LRN of the declaration at `position`.
     pub(crate) fn lrn(&self, run: &str, position: u64) -> String {
-        match self.index % 5 {
-            0 => format!("PKX{run}-{position:010}"),
-            1 => format!("{run}{position:012X}"),
-            2 => format!("h7/{run}/{position}"),
-            3 => format!("{run}.{position:09}-NL"),
-            _ => format!("Ord {run} #{position}"),
-        }
+        lrn(self.index, run, position)
+    }
+}
+
+/// The LRN of a declarant's declaration at `position`: in one of five styles, always different from
+/// those of other `run`s, 22 characters at most.
+pub(super) fn lrn(index: u32, run: &str, position: u64) -> String {
+    match index % 5 {
+        0 => format!("PKX{run}-{position:010}"),
+        1 => format!("{run}{position:012X}"),
+        2 => format!("h7/{run}/{position}"),
+        3 => format!("{run}.{position:09}-NL"),
+        _ => format!("Ord {run} #{position}"),
     }
 }
 
 /// The IOSS number numbered `n`: IM, the numeric code of a Member State, seven digits.
-fn ioss_number(n: u64) -> String {
+pub(super) fn ioss_number(n: u64) -> String {
     const STATES: [&str; 8] = ["528", "372", "442", "276", "250", "056", "616", "528"];
     let state = usize::try_from(n % 8).ok().and_then(|at| STATES.get(at)).copied();
     // 7,919 is a prime that does not divide 9,000,000: no number comes twice among so many.

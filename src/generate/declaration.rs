@@ -57,7 +57,7 @@ const SALE_EUR_CENTS_MAX: u64 = 12_000;
 const GIFT_EUR_CENTS_MAX: u64 = 3_000;
 
 /// How many goods items the next declaration has: two on average.
-fn goods_item_count(random: &mut Random) -> u64 {
+pub(super) fn goods_item_count(random: &mut Random) -> u64 {
     match random.below(100) {
         0..44 => 1,
         44..73 => 2,

@@ -27,6 +27,7 @@ mod plan;
 mod random;
 #[cfg(test)]
 mod tests;
+pub mod world;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
