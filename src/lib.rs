@@ -64,7 +64,7 @@
 //! | [`backup`] | a copy of a data folder in use, and a data folder made of it |
 //! | [`web`] | the analysts' page, in a browser |
 //! | [`rpc`], [`proto`] | the gRPC services and what is generated from the contract |
-//! | [`generate`] | realistic batches with known answers |
+//! | [`generate`] | realistic batches with known answers; worlds in which some misbehave, with the truth about them |
 //! | [`client`] | lodging from another program: batches in flight, answers in order, sent again when lost |
 //! | [`send`], `rows` | files of declarations to a service, verdicts beside them; declarations as rows |
 //! | [`spool`] | batches taken in beside a declarant's system while the service is down, and forwarded |

@@ -1,4 +1,7 @@
-//! `waag generate`: realistic batches to a file or to standard output.
+//! `waag generate`: realistic batches to a file or to standard output; of one day, or of a world over
+//! some weeks (`world`).
+
+mod world;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -10,6 +13,7 @@ use parquet::errors::ParquetError;
 
 use super::show::unless_broken_pipe;
 use crate::day::Day;
+use crate::generate::world::WorldError;
 use crate::generate::{
     GeneratedBatch, Generator, Options, OptionsError, write_binary, write_json_line,
 };
@@ -90,6 +94,11 @@ impl LoadArgs {
 ///   waag generate --lines 1000 --format csv --out day.csv
 ///   waag send day.csv --to http://127.0.0.1:50051
 ///
+/// With --from it makes a world: weeks of declarations of honest declarants and others, and the
+/// truth about them in a file of its own:
+///
+///   waag generate --lines 1_000_000 --from 2026-10-26 --misbehave all --truth truth.jsonl --out days/
+///
 /// The same options give the same bytes, so a file need not be kept to be had again.
 #[derive(Debug, Clone, Args)]
 #[command(verbatim_doc_comment)]
@@ -103,6 +112,10 @@ pub struct GenerateArgs {
     /// What the declarations are like.
     #[command(flatten)]
     pub load: LoadArgs,
+
+    /// What makes a world of it.
+    #[command(flatten)]
+    pub world: world::WorldArgs,
 
     /// Where to; standard output if left out
     #[arg(long, value_name = "FILE")]
@@ -120,6 +133,9 @@ pub enum GenerateError {
     /// An option outside its bounds.
     #[error(transparent)]
     Options(#[from] OptionsError),
+    /// The same, of a world.
+    #[error(transparent)]
+    World(#[from] WorldError),
     /// The file could not be made.
     #[error("--out {}: cannot be made", path.display())]
     Create {
@@ -127,6 +143,34 @@ pub enum GenerateError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// There is something in the folder that is to hold a file for each day.
+    #[error(
+        "--out {}: must be a new or empty folder, but holds {}, which would be taken for a part \
+         of the world",
+        path.display(), there.display()
+    )]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+        /// Something in it.
+        there: PathBuf,
+    },
+    /// The file for the truth could not be made.
+    #[error("--truth {}: cannot be made", path.display())]
+    Truth {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Who reads the declarations would read the truth as well.
+    #[error("--truth {}: is in --out ({}), but must be apart", path.display(), out.display())]
+    TruthInOut {
+        /// The file for the truth.
+        path: PathBuf,
+        /// Where the declarations go.
+        out: PathBuf,
     },
     /// Writing failed.
     #[error("{to}: cannot be written")]
@@ -168,24 +212,31 @@ pub(super) fn progress(lines: u64) -> ProgressBar {
 /// An option outside its bounds, or a file that cannot be written. A reader of standard output
 /// that goes away is none.
 pub fn run(args: &GenerateArgs) -> Result<(), GenerateError> {
-    let batches = Generator::new(&args.load.options(args.lines))?;
     let progress = progress(args.lines).with_message("generating");
+    if args.out.is_none() {
+        // Lines would run through a bar in the same terminal.
+        progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    match args.world.from {
+        Some(from) => world::run(args, from, &progress)?,
+        None => one_day(args, &progress)?,
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn one_day(args: &GenerateArgs, progress: &ProgressBar) -> Result<(), GenerateError> {
+    let batches = Generator::new(&args.load.options(args.lines))?;
     match &args.out {
         Some(path) => {
             let file = File::create(path)
                 .map_err(|source| GenerateError::Create { path: path.clone(), source })?;
-            write(batches, args.format, file, &progress)
-                .map_err(|source| GenerateError::Write { to: shown(path), source })?;
+            write(batches, args.format, file, progress)
+                .map_err(|source| GenerateError::Write { to: shown(path), source })
         }
-        None => {
-            // Lines would run through a bar in the same terminal.
-            progress.set_draw_target(indicatif::ProgressDrawTarget::hidden());
-            unless_broken_pipe(write(batches, args.format, io::stdout(), &progress))
-                .map_err(|source| GenerateError::Write { to: "standard output".into(), source })?;
-        }
+        None => unless_broken_pipe(write(batches, args.format, io::stdout(), progress))
+            .map_err(|source| GenerateError::Write { to: "standard output".into(), source }),
     }
-    progress.finish_and_clear();
-    Ok(())
 }
 
 fn shown(path: &Path) -> String {

@@ -1,4 +1,4 @@
-//! Who is to misbehave: what a user states, and the default scenario that is drawn from the seed.
+//! Who is to misbehave: what a user states, or a scenario that is drawn from the seed.
 
 use super::kind::{Group, Kind, Planted};
 use crate::day::Day;
@@ -346,8 +346,13 @@ mod tests {
             // 0 or 5: 4 is another's.
             (Kind::Gifts, 0.2, found[3].actor, all().0, all().1),
         ];
-        let expected = expected
-            .map(|(kind, strength, actor, from, to)| Planted { kind, strength, actor, from, to });
+        let expected = expected.map(|(kind, strength, actor, from, to)| Planted {
+            kind,
+            strength,
+            actor,
+            from,
+            to,
+        });
         assert_eq!(found, expected);
         assert!([0, 5].contains(&found[3].actor), "{found:?}");
     }
@@ -399,7 +404,8 @@ mod tests {
         let candidates: Vec<u32> = (0..40).collect();
         let days = (day("2026-06-01"), day("2026-07-10"));
         let all = |days| scenario(&candidates, Some(40), days, &mut Random::keyed(&[5])).unwrap();
-        let merged: Vec<_> = all(days).into_iter().filter(|each| each.kind == Kind::Merge).collect();
+        let merged: Vec<_> =
+            all(days).into_iter().filter(|each| each.kind == Kind::Merge).collect();
         assert!(!merged.is_empty() && merged.iter().all(|each| each.from >= day("2026-07-01")));
         let earlier = all((day("2026-05-01"), day("2026-06-30")));
         assert!(earlier.len() > 40 && earlier.iter().all(|each| each.kind != Kind::Merge));

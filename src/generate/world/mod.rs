@@ -36,7 +36,7 @@
 //!   declarant, where its days begin and which consignments of split orders are still to be lodged
 //!   (within a day); so memory does not grow with the number of lines but by those.
 //! - Who misbehaves changes nothing in what others send but their LRNs; and nothing in a batch
-//!   tells who does.
+//!   tells who does. The truth is written elsewhere ([`TruthWriter`]).
 
 mod affected;
 mod content;

@@ -125,6 +125,26 @@ impl Seen {
         }
     }
 
+    /// Consignments at EUR 145.01 to 150, against a quarter of those at EUR 125.01 to 145.
+    fn bunching(&self) -> f64 {
+        let within = |low, high| {
+            let values = self.accepted().map(|(day, each)| cents(each, day));
+            values.filter(|cents| (low..=high).contains(cents)).count() as f64
+        };
+        within(14_501, 15_000) / (within(12_501, 14_500) / 4.0)
+    }
+
+    /// HS code and logarithm of the value per weight of each line.
+    fn per_kilogram(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.accepted().flat_map(|(day, each)| {
+            each.goods_items.iter().map(move |item| {
+                let value = item.intrinsic_value.as_ref().unwrap();
+                let cents = Terms::on(day).eur_cents(value.hundredths, &value.currency) as f64;
+                (item.hs6.as_str(), (cents / item.gross_mass_mg as f64).ln())
+            })
+        })
+    }
+
     /// Consignments of one exporter and importer, a day apart at most, together above EUR 150.
     fn split(&self) -> (usize, usize) {
         let mut groups: HashMap<String, Vec<(Day, u64)>> = HashMap::new();
@@ -186,6 +206,52 @@ fn truth_of(options: &WorldOptions) -> Vec<DeclarantTruth> {
     World::new(options).unwrap().truth().declarants
 }
 
+/// What detectors look at, where what is planted stays within what honest ones do as well: I-07,
+/// I-08 of the indicators.
+#[test]
+fn bunching_and_undervaluing_stand_out_from_what_honest_ones_do() {
+    let none = options("2026-10-26", 150_000, "none");
+    let mut actors = World::new(&none).unwrap().declarants;
+    actors.retain(|each| each.odd.is_none());
+    actors.sort_by_key(|each| Reverse(each.weight()));
+    let [buncher, undervaluer] = [actors[0].index, actors[1].index];
+    let stated = format!("bunch:{STRENGTH}@{buncher},undervalue:{STRENGTH}@{undervaluer}");
+    let (honest, seen) = (Seen::of(&none), Seen::of(&options("2026-10-26", 150_000, &stated)));
+
+    let at = buncher as usize;
+    let (before, after) = (honest[at].bunching(), seen[at].bunching());
+    assert!(before < 1.2 && after > 3.0, "{before} {after}");
+
+    let mut all: HashMap<&str, Vec<f64>> = HashMap::new();
+    for (hs6, per_kilogram) in honest.iter().flat_map(Seen::per_kilogram) {
+        all.entry(hs6).or_default().push(per_kilogram);
+    }
+    all.retain(|_, values| values.len() >= 200);
+    let levels: HashMap<&str, (f64, f64)> = all
+        .into_iter()
+        .map(|(hs6, values)| {
+            let middle = median(values.clone());
+            let apart = values.iter().map(|value| (value - middle).abs()).collect();
+            (hs6, (middle, 1.4826 * median(apart)))
+        })
+        .collect();
+    let low = |seen: &Seen| {
+        let values: Vec<f64> = seen
+            .per_kilogram()
+            .filter_map(|(hs6, value)| levels.get(hs6).map(|(middle, mad)| (value - middle) / mad))
+            .collect();
+        values.iter().filter(|&&z| z < -2.0).count() as f64 / values.len() as f64
+    };
+    let at = undervaluer as usize;
+    let (before, after) = (low(&honest[at]), low(&seen[at]));
+    assert!(before < 0.05 && after > before + 0.05, "{before} {after}");
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// Of an undervaluer: told by its twin, who sends the same goods of the same weight.
 fn undervalued(honest: &Seen, seen: &Seen, options: &WorldOptions) {
     let factor = truth_of(options).iter().find_map(|each| each.kinds.first()?.factor).unwrap();
@@ -215,18 +281,12 @@ fn value_per_kilogram_is_that_of_the_hs_code_for_all() {
     let mut medians: HashMap<String, Vec<f64>> = HashMap::new();
     for (seen, odd) in all.iter().zip(odd) {
         let mut values: HashMap<&str, Vec<f64>> = HashMap::new();
-        for (day, each) in seen.accepted() {
-            for item in &each.goods_items {
-                let value = item.intrinsic_value.as_ref().unwrap();
-                let cents = Terms::on(day).eur_cents(value.hundredths, &value.currency) as f64;
-                let per_kilogram = (cents / item.gross_mass_mg as f64).ln();
-                values.entry(&item.hs6).or_default().push(per_kilogram);
-            }
+        for (hs6, per_kilogram) in seen.per_kilogram() {
+            values.entry(hs6).or_default().push(per_kilogram);
         }
-        for (hs6, mut values) in values {
+        for (hs6, values) in values {
             if values.len() >= 150 && !odd {
-                values.sort_by(f64::total_cmp);
-                medians.entry(hs6.to_owned()).or_default().push(values[values.len() / 2]);
+                medians.entry(hs6.to_owned()).or_default().push(median(values));
             }
         }
     }

@@ -54,8 +54,11 @@ impl Sending {
         self.batches_today = 0;
         let slot = self.slot;
         let later = (0..).zip(self.tomorrow.drain(..));
-        self.waiting
-            .extend(later.map(|(n, (at, affected))| Waiting { due: slot + n * 3, at, affected }));
+        self.waiting.extend(later.map(|(n, (at, affected))| Waiting {
+            due: slot + n * 3,
+            at,
+            affected,
+        }));
     }
 
     /// When the next batch is due, in 2^-32 of a day.
@@ -82,25 +85,24 @@ impl Sending {
             let over = self.tally.sent().lines >= self.lines_until;
             let due = self.waiting.front().is_some_and(|each| each.due <= self.slot || over);
             let waiting = if due { self.waiting.pop_front() } else { None };
-            let (declaration, mark) =
-                if let Some(Waiting { at, affected, .. }) = waiting {
-                    // By the law and the rates of the day on which it is lodged, and with the
-                    // flight of its batch, as all there.
-                    let at = Place { day, ..at };
-                    let (mut declaration, mark) = accepted(ground, declarants, actor, at, affected);
-                    declaration.previous_documents = vec![ground.flight(actor, first, day)];
-                    (declaration, mark)
-                } else if over {
+            let (declaration, mark) = if let Some(Waiting { at, affected, .. }) = waiting {
+                // By the law and the rates of the day on which it is lodged, and with the
+                // flight of its batch, as all there.
+                let at = Place { day, ..at };
+                let (mut declaration, mark) = accepted(ground, declarants, actor, at, affected);
+                declaration.previous_documents = vec![ground.flight(actor, first, day)];
+                (declaration, mark)
+            } else if over {
+                break;
+            } else {
+                // Batches end where flights do.
+                if self.slot > first && self.slot.is_multiple_of(actor.batch) {
                     break;
-                } else {
-                    // Batches end where flights do.
-                    if self.slot > first && self.slot.is_multiple_of(actor.batch) {
-                        break;
-                    }
-                    let slot = self.slot;
-                    self.slot += 1;
-                    self.declaration(ground, declarants, actor, slot, day)
-                };
+                }
+                let slot = self.slot;
+                self.slot += 1;
+                self.declaration(ground, declarants, actor, slot, day)
+            };
             let lines = declaration.goods_items.len() as u64;
             self.tally.add(mark, lines, &declaration.ioss_number);
             declarations.push(declaration);
