@@ -71,7 +71,7 @@ impl Ground {
             // Other kinds are a share of consignments, of which there are more than orders.
             let of_orders = |kind| {
                 let strength = actor.strength(kind, on);
-                strength + (strength * (heads / 4 * 5 / 16) >> 28)
+                strength + ((strength * (heads / 4 * 5 / 16)) >> 28)
             };
             (one_of(&SHAPES, draw - heads, of_orders), 1)
         };
