@@ -36,18 +36,18 @@ pub struct WorldArgs {
     #[arg(long, value_name = "N", default_value_t = DAYS, requires = "from")]
     pub days: u32,
 
-    /// Who misbehaves in which way and how much: KIND[:STRENGTH] between commas, all, drawn or none
+    /// Who misbehaves, in which way, how much: KIND[:STRENGTH] between commas, all, drawn, none
     ///
     /// KIND[:STRENGTH][@DECLARANT[:FIRST..LAST]]
     ///             a declarant, by its index from 0 or its EORI, or one that is drawn; on those
     ///             days, or all. The strength is the share of its declarations that are affected,
     ///             above 0 and at most 1; 0.2 if left out, resend 0.1, conflict 0.01
     /// all         every kind, each by a declarant of its own
-    /// drawn[:N]   N declarants (if left out, two of seven), their kinds, strengths and days drawn
-    ///             from the seed
-    /// none        nobody, which it is if left out
+    /// drawn[:N]   N declarants (two of seven, if left out), with kinds, strengths and days, all
+    ///             drawn from the seed
+    /// none        nobody, as if the flag is left out
     ///
-    /// The kinds, of which those between brackets may be 1 together for one declarant (0.9 the last):
+    /// The kinds; those between brackets may be 1 together for one declarant (the last two 0.9):
     ///
     /// [undervalue   values are 0.15 to 0.5 of the true ones, weights stay
     ///  bunch        goods worth more are declared at EUR 145 to 150 in all
@@ -307,11 +307,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let days = ["2026-10-30", "2026-10-31", "2026-11-01", "2026-11-02"];
         for (format, ending) in [("json", "jsonl"), ("binary", "pb")] {
-            let (one, split) =
-                (folder.path().join(ending), folder.path().join(format!("{ending}/")));
-            let split = split.join("daily/");
+            let whole = folder.path().join(format!("whole.{ending}"));
+            let split = folder.path().join(format!("{ending}/daily/"));
             let same = ["--misbehave", "drawn", "--format", format, "--out"];
-            let whole = one.with_extension("one");
             generate(&[&same[..], &[text(&whole)]].concat()).unwrap();
             generate(&[&same[..], &[text(&split)]].concat()).unwrap();
             let mut names: Vec<_> = fs::read_dir(&split)
