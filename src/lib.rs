@@ -68,6 +68,7 @@
 //! | [`client`] | lodging from another program: batches in flight, answers in order, sent again when lost |
 //! | [`send`], `rows` | files of declarations to a service, verdicts beside them; declarations as rows |
 //! | [`spool`] | batches taken in beside a declarant's system while the service is down, and forwarded |
+//! | [`conformity`] | cases of law played against any service that speaks the contract |
 //! | [`command`] | the command line |
 //!
 //! Without the feature `client`, which is on by default, there are no client, no commands and no binaries.
@@ -82,6 +83,8 @@ pub mod client;
 #[cfg(feature = "client")]
 pub mod command;
 pub mod config;
+#[cfg(feature = "client")]
+pub mod conformity;
 pub mod day;
 pub mod disk;
 mod fields;

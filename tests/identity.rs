@@ -721,6 +721,49 @@ async fn the_command_line_reads_a_summary_with_certificate_or_token() {
 }
 
 #[test]
+fn cases_of_law_are_played_with_a_token_or_a_certificate_and_none_for_another_declarant() {
+    let secured = Secured::new("");
+    let token = secured.token("own");
+    let server = secured.start();
+    let pair = secured.authority.signs("own", &[]);
+    secured.write("own.pem", &pair.certificate);
+    secured.write("own.key", &pair.key);
+    secured.write("token", &format!("{token}\n"));
+    let file = |name: &str| secured.files.join(name).to_str().unwrap().to_owned();
+    let url = format!("https://{}", server.address);
+    let (authority, with_token) = (file("authorities.pem"), file("token"));
+    let (certificate, key) = (file("own.pem"), file("own.key"));
+    let play = |more: &[&str]| {
+        let all =
+            ["conformity", "--against", &url, "--on", "2026-11-05", "--authority", &authority];
+        let output = waag(&[&all[..], more].concat());
+        let (out, log) = (String::from_utf8(output.stdout), String::from_utf8(output.stderr));
+        (output.status.code().unwrap(), out.unwrap(), log.unwrap())
+    };
+    let by_certificate = ["--certificate", &certificate, "--key", &key];
+    for caller in [&["--token-file", &with_token][..], &by_certificate] {
+        let (code, out, log) = play(caller);
+        assert_eq!(code, 0, "{out}{log}");
+        // Those of other declarants are told, and why.
+        let told = out.lines().find(|line| line.contains("header/eori-xi")).unwrap();
+        assert!(
+            told.starts_with("not played: the service does not allow it: PERMISSION_DENIED"),
+            "{told}"
+        );
+        assert!(!told.contains("header/eori-nl"), "{told}");
+    }
+    for (caller, told) in [
+        (&[][..], "the service does not know who calls (UNAUTHENTICATED"),
+        (&["--declarant", OTHER, "--token-file", &with_token], "does not let NL810000004 lodge"),
+        (&["--token-file", &file("missing")], "--token-file"),
+        (&["--token-file", &authority], "holds no token"),
+    ] {
+        let (code, out, log) = play(caller);
+        assert!(code == 2 && out.is_empty() && log.contains(told), "{code} {out} {log}");
+    }
+}
+
+#[test]
 fn a_file_is_sent_with_certificate_or_token_and_for_no_other_declarant() {
     let secured = Secured::new("");
     let token = secured.token("own");

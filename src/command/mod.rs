@@ -4,6 +4,7 @@
 pub mod agreement;
 pub mod audit;
 pub mod backup;
+pub mod conformity;
 pub mod connecting;
 pub mod demo;
 pub mod export;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::edition::{EURO, Edition};
+use super::edition::{EURO, Edition, NO_CURRENCY};
 use super::finding::{Finding, Reason, Severity};
 use super::ioss::Denied;
 use super::money::Rate;
 use crate::day::Day;
-use crate::id::Eori;
+use crate::id::{Eori, EurCents};
 
 /// What holds on one day, compiled for speed. Cheap to share; immutable.
 #[derive(Debug)]
@@ -95,6 +95,18 @@ impl DayLaw {
         if let Some(law) = self.edition.reason(finding.reason) {
             law.sentence.write(finding.element, value, out);
         }
+    }
+
+    /// The largest amount, in hundredths of `currency`, that is worth `cents` and no more at the rate of the
+    /// day's own month; `None` where there is no such rate, or no amount is worth just that.
+    #[must_use]
+    pub fn most_worth(&self, cents: EurCents, currency: &str) -> Option<u64> {
+        let rate = match self.edition.currency(currency) {
+            NO_CURRENCY => return None,
+            number => self.rate(number)?,
+        };
+        let most = rate.most_worth(cents);
+        (self.rates_outdated.is_none() && rate.to_eur(most) == cents).then_some(most)
     }
 
     /// The rate of a currency by its number, from [`Edition::currency`].

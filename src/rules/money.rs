@@ -57,6 +57,15 @@ impl Rate {
     }
 }
 
+impl Rate {
+    /// The largest amount in hundredths that [`Self::to_eur`] makes no more than `cents` of: the h for which
+    /// 2 * h * unit < scaled * (2 * cents + 1).
+    pub(super) fn most_worth(self, cents: EurCents) -> u64 {
+        let below = u128::from(self.scaled) * (u128::from(cents.0) * 2 + 1);
+        u64::try_from((below - 1) / (u128::from(self.unit) * 2)).unwrap_or(u64::MAX)
+    }
+}
+
 /// Reads `150.00`, `150` or `1.5` as hundredths; `None` for anything else.
 pub(super) fn parse_hundredths(text: &str) -> Option<u64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
