@@ -57,6 +57,8 @@ pub struct Config {
     pub rules: Option<PathBuf>,
     /// IANA name of the zone in which days are counted: that is when the law changes.
     pub time_zone: String,
+    /// Who answers for Waag's own algorithms, as the register of algorithms has it.
+    pub algorithms_owner: String,
     /// Most declarations in a batch. The index addresses 65,536; the answer must fit in
     /// `answer_bytes_max` with one finding each.
     pub batch_declarations_max: usize,
@@ -237,6 +239,7 @@ impl Default for Config {
             memory_max: ByteSize(3 << 30),
             rules: None,
             time_zone: "Europe/Amsterdam".into(),
+            algorithms_owner: "the authority that runs this server".into(),
             batch_declarations_max: 10_000,
             batch_goods_items_max: 100_000,
             batch_bytes_max: ByteSize(16 * MIB),

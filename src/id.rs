@@ -35,6 +35,13 @@ impl<const N: usize> ShortText<N> {
     }
 }
 
+/// The empty text.
+impl<const N: usize> Default for ShortText<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], length: 0 }
+    }
+}
+
 impl<const N: usize> fmt::Display for ShortText<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

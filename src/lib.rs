@@ -57,6 +57,9 @@
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
 //! | [`agreements`] | agreements on improvements with actors: kept, and reviewed |
+//! | [`profiles`] | analysts' own dated rules: kept, tried on the past, matched with what is sealed |
+//! | [`algorithms`] | Waag's own algorithms, for the register |
+//! | [`book`] | files that only grow, in which agreements and profiles are kept |
 //! | [`statistics`] | intervals, bounds, samples and CUSUM, as pure functions |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
@@ -74,9 +77,11 @@
 //! Without the feature `client`, which is on by default, there are no client, no commands and no binaries.
 
 pub mod agreements;
+pub mod algorithms;
 pub mod archive;
 pub mod audit;
 pub mod backup;
+pub mod book;
 pub mod catalog;
 #[cfg(feature = "client")]
 pub mod client;
@@ -96,6 +101,7 @@ pub mod ingest;
 pub mod journal;
 pub mod mrn;
 pub mod outcome;
+pub mod profiles;
 pub mod proto;
 #[cfg(feature = "client")]
 mod rows;

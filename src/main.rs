@@ -35,6 +35,8 @@ enum Command {
     Reconciliation(command::reconciliation::ReconciliationArgs),
     Agreement(command::agreement::AgreementArgs),
     Operate(command::operate::OperateArgs),
+    Profile(command::profile::ProfileArgs),
+    Algorithms(command::algorithms::AlgorithmsArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
     Export(command::export::ExportArgs),
@@ -76,6 +78,8 @@ fn main() -> ExitCode {
         Command::Reconciliation(args) => done(reconciliation(&args)),
         Command::Agreement(args) => done(command::agreement::run(&args)),
         Command::Operate(args) => done(command::operate::run(&args)),
+        Command::Profile(args) => done(command::profile::run(&args)),
+        Command::Algorithms(args) => done(command::algorithms::run(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),
         Command::Export(args) => done(command::export::run(&args)),
         Command::Token(args) => done(command::token::run(&args)),

@@ -566,6 +566,73 @@ async fn agreements_are_for_those_whom_they_concern() {
     assert!(has(&["\"operator\"", "record agreement", "denied"]), "{log}");
 }
 
+/// Tries all calls on risk profiles and the register; there is `P1`, and no `P9`.
+async fn profiles(client: &Client) -> Vec<(&'static str, Code)> {
+    let calls = ComplianceClient::new(client.channel().await);
+    let mut codes = Vec::new();
+    for (what, id) in [("list", ""), ("show", "P1"), ("show none", "P9")] {
+        let request = v1::ListProfilesRequest { id: id.into(), ..Default::default() };
+        codes.push((what, code(&came(calls.clone().list_profiles(request).await))));
+    }
+    for (what, id) in [("hits", "P1"), ("hits of none", "P9")] {
+        let request = v1::ListProfileHitsRequest { id: id.into(), ..Default::default() };
+        codes.push((what, code(&came(calls.clone().list_profile_hits(request).await))));
+    }
+    let request = v1::TryProfileRequest { conditions: Some(of_other()), ..Default::default() };
+    codes.push(("try", code(&came(calls.clone().try_profile(request).await))));
+    let id = "P9".to_owned();
+    let request = v1::WithdrawProfileRequest { id, replaces_version: 1, ..Default::default() };
+    codes.push(("withdraw", code(&came(calls.clone().withdraw_profile(request).await))));
+    let request = v1::ListAlgorithmsRequest {};
+    codes.push(("register", code(&came(calls.clone().list_algorithms(request).await))));
+    codes
+}
+
+fn of_other() -> v1::ProfileConditions {
+    v1::ProfileConditions { declarants: vec![OTHER.into()], ..Default::default() }
+}
+
+#[tokio::test]
+async fn risk_profiles_are_for_analysts_and_the_register_for_all() {
+    let secured = Secured::new("");
+    let supervisor = secured.token("supervisor");
+    let server = secured.start();
+    let client = |name| secured.client(&server, name);
+    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
+    let terms = v1::ProfileTerms {
+        name: "borrowed".into(),
+        purpose: "to see".into(),
+        owner: "team".into(),
+        conditions: Some(of_other()),
+        ..Default::default()
+    };
+    let recorded = v1::RecordProfileRequest { terms: Some(terms), ..Default::default() };
+    for who in [&client("own"), &client("operator"), &supervisor] {
+        let mut calls = ComplianceClient::new(who.channel().await);
+        let refused = came(calls.record_profile(recorded.clone()).await);
+        assert_eq!(code(&refused), Code::PermissionDenied);
+    }
+    let mut calls = ComplianceClient::new(client("analyst").channel().await);
+    let found = calls.record_profile(recorded).await.unwrap().into_inner().profile.unwrap();
+    assert_eq!((&found.id[..], &found.newest.unwrap().recorded_by[..]), ("P1", "analyst"));
+    //                                                       list hits try withdraw register
+    assert_codes("own", &profiles(&client("own")).await, "xxx xx x x .");
+    assert_codes("other", &profiles(&client("other")).await, "xxx xx x x .");
+    assert_codes("analyst", &profiles(&client("analyst")).await, "..? .? . ? .");
+    assert_codes("supervisor", &profiles(&supervisor).await, "..? .? . x .");
+    assert_codes("operator", &profiles(&client("operator")).await, "xxx xx x x .");
+    let stranger = client("stranger");
+    assert_codes("a stranger", &profiles(&stranger).await, "uuu uu u u u");
+    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
+    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["\"analyst\"", "record profile", "borrowed", "a new one"]), "{log}");
+    // Whose declarations were looked at stands there.
+    assert!(has(&["\"analyst\"", "read profile hits", "P1 from", OTHER]), "{log}");
+    assert!(has(&["\"supervisor\"", "try profile", OTHER]), "{log}");
+    assert!(has(&["\"operator\"", "read profile hits", "denied"]), "{log}");
+    assert!(has(&["\"operator\"", "record profile", "denied"]), "{log}");
+}
+
 /// Everything that was read and refused stands in the audit log, with whom.
 fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     let data = text(&secured.data);

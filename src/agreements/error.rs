@@ -1,8 +1,7 @@
-//! What can be wrong with agreements, and with their file.
-
-use std::path::PathBuf;
+//! What can be wrong with agreements.
 
 use super::AgreementId;
+use crate::book::StoreError;
 
 /// Terms that cannot be agreed on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,43 +11,6 @@ pub struct Wrong {
     pub field: &'static str,
     /// What is wrong with it: its value and the bound.
     pub why: String,
-}
-
-/// Why the agreements cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The file or its folder cannot be read or written.
-    #[error("{path}: {source}")]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A line is not what was written.
-    #[error("{path}, line {line} (byte {byte}): {why}; restore the file from a backup")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// Where it begins.
-        byte: u64,
-        /// What is wrong.
-        why: String,
-    },
-    /// A later version of this program wrote it.
-    #[error("{path}, line {line}: format {found}, and the newest known here is {newest}")]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// Its format.
-        found: u64,
-        /// The newest format that is read.
-        newest: u64,
-    },
 }
 
 /// Why a version is not recorded.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::line::Line;
 use super::{Agreement, AgreementId, RecordError, Terms, Version, Wrong};
+use crate::book::LineError;
 
 /// Agreements at most: some hundred for each of 35 declarants over the years, and some for IOSS holders.
 pub(super) const AGREEMENTS_MAX: usize = 10_000;
@@ -27,6 +28,12 @@ pub(super) struct Place {
 }
 
 impl Known {
+    /// Takes in the bytes of a line.
+    pub(super) fn take(&mut self, line: &[u8]) -> Result<(), LineError> {
+        self.apply(Line::decode(line)?)?;
+        Ok(())
+    }
+
     /// Takes in a line of the file; what is wrong with it otherwise.
     pub(super) fn apply(&mut self, line: Line) -> Result<Arc<Agreement>, String> {
         let Line { n, agreement: id, version } = line;

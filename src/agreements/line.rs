@@ -11,11 +11,11 @@
 //! | `baseline` | its numbers and days, and the watermark where they were computed |
 //! | `crc32c` | 8 hexadecimal digits |
 
-use crc32c::crc32c;
 use serde::{Deserialize, Serialize};
 
 use super::terms::{Baseline, Direction, Draft, Source, Terms};
 use super::{AgreementId, Version};
+use crate::book::{self, LineError};
 use crate::day::{Day, Moment};
 use crate::id::Watermark;
 use crate::summary::{ActorId, Role};
@@ -26,11 +26,6 @@ pub(super) const FORMAT: u64 = 1;
 /// Bytes of a line at most: two notes at their longest, every byte of them escaped, and more.
 pub(super) const LINE_BYTES_MAX: usize = 32 << 10;
 
-/// `,"crc32c":"` before the eight digits and `"}` after them.
-const CHECK_BEFORE: &[u8] = b",\"crc32c\":\"";
-const CHECK_AFTER: &[u8] = b"\"}";
-const CHECK_DIGITS: usize = 8;
-
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Line {
@@ -39,16 +34,9 @@ pub(super) struct Line {
     pub(super) version: Version,
 }
 
-/// Why a line is none.
-#[derive(Debug, PartialEq)]
-pub(super) enum LineError {
-    Damaged(String),
-    Newer(u64),
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+pub(super) struct Stored {
     format: u64,
     n: u64,
     agreement: u32,
@@ -92,49 +80,15 @@ struct StoredBaseline {
     watermark: Option<u64>,
 }
 
-/// Only the field whose meaning stays in all formats.
-#[derive(Deserialize)]
-struct Format {
-    format: u64,
-}
-
 impl Line {
-    /// Its bytes, without the line feed.
-    pub(super) fn encode(&self) -> serde_json::Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec(&Stored::of(self))?;
-        // The brace that closes the object comes after the check.
-        bytes.pop();
-        let check = crc32c(&bytes);
-        bytes.extend_from_slice(CHECK_BEFORE);
-        bytes.extend_from_slice(format!("{check:08x}").as_bytes());
-        bytes.extend_from_slice(CHECK_AFTER);
-        Ok(bytes)
-    }
-
-    /// Reads what [`Line::encode`] wrote.
+    /// Reads what was made of [`Stored::of`].
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, LineError> {
-        let checked = checked(bytes).ok_or_else(|| LineError::Damaged("its check fails".into()))?;
-        let object = [checked, b"}"].concat();
-        let no_version = |error| LineError::Damaged(format!("it is no version: {error}"));
-        let Format { format } = serde_json::from_slice(&object).map_err(no_version)?;
-        if format > FORMAT {
-            return Err(LineError::Newer(format));
-        }
-        let stored: Stored = serde_json::from_slice(&object).map_err(no_version)?;
-        stored.line().map_err(LineError::Damaged)
+        Ok(book::decode::<Stored>(bytes, FORMAT)?.line()?)
     }
-}
-
-/// What stands before the check, where that is right.
-fn checked(bytes: &[u8]) -> Option<&[u8]> {
-    let rest = bytes.strip_suffix(CHECK_AFTER)?;
-    let (rest, digits) = rest.split_at_checked(rest.len().checked_sub(CHECK_DIGITS)?)?;
-    let checked = rest.strip_suffix(CHECK_BEFORE)?;
-    (format!("{:08x}", crc32c(checked)).as_bytes() == digits).then_some(checked)
 }
 
 impl Stored {
-    fn of(line: &Line) -> Self {
+    pub(super) fn of(line: &Line) -> Self {
         let Version { number, terms, recorded_by, recorded_at, recorded_on, withdrawn } =
             &line.version;
         let baseline = terms.baseline();

@@ -2,7 +2,7 @@
 //! indicator, from a baseline to a target by a deadline; and how far each has come.
 //!
 //! - [`Terms`]: what is agreed, within its bounds; [`Draft`] before it has a baseline.
-//! - [`Store`]: all agreements with all their versions, in a file that only grows ([`store`] has its format).
+//! - [`Store`]: all agreements with all their versions, in a file that only grows (a [`crate::book`]).
 //! - [`review`]: what the summaries say of one. Pure: of the terms, the actor's days and what day it is.
 //!
 //! Invariants:
@@ -22,19 +22,27 @@ mod known;
 mod line;
 mod review;
 mod schedule;
-pub mod store;
+mod store;
 mod terms;
 mod verdict;
 
 pub use agreement::{Agreement, AgreementId, State, Version};
-pub use error::{RecordError, StoreError, Wrong};
+pub use error::{RecordError, Wrong};
 pub use review::{DayFigure, DayPoint, Figure, Progress, Review, days_needed, review};
-pub use store::{Recorder, Store};
+pub use store::Store;
 pub use terms::{Baseline, Direction, Draft, NOTE_BYTES_MAX, Source, Terms};
 pub use verdict::{Verdict, glide, verdict};
+
+use crate::book::Kind;
 
 #[cfg(test)]
 mod tests;
 
-/// The folder in the data folder.
-pub const FOLDER: &str = "agreements";
+/// Their book: some 20,000 versions with a short note. In memory they take about twice as much.
+pub const BOOK: Kind = Kind {
+    folder: "agreements",
+    name: "agreements.jsonl",
+    bytes_max: 16 << 20,
+    line_bytes_max: line::LINE_BYTES_MAX,
+    check: store::check,
+};

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::store::{Recorder, check, path_in};
+use super::store::check;
 use super::*;
+use crate::book::{Recorder, StoreError};
 use crate::day::{Day, Moment};
 use crate::id::Watermark;
 use crate::summary::{ActorId, Role};
@@ -260,8 +261,8 @@ fn versions_follow_one_another_and_come_back() {
     assert_eq!(store.list(None, |_| true), all);
     assert_eq!(store.get(first.id).unwrap().newest.terms, tighter, "to the last bit");
     assert_eq!(store.list(Some(first.id), |_| true).len(), 1);
-    let found = check(&path_in(folder.path())).unwrap();
-    assert_eq!((found.agreements, found.versions, found.torn_bytes), (2, 4, 0));
+    let found = check(&BOOK.path_in(folder.path())).unwrap();
+    assert_eq!((found.things, found.versions, found.torn_bytes), (2, 4, 0));
     for text in ["", "A", "A0", "A01", "1", "a1", "A-1", "A4294967296"] {
         assert_eq!(AgreementId::parse(text), None, "{text}");
     }
@@ -287,7 +288,7 @@ fn of_those_who_change_one_at_a_time_one_succeeds() {
 #[test]
 fn a_torn_end_is_cut_off_and_every_changed_byte_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let path = path_in(folder.path());
+    let path = BOOK.path_in(folder.path());
     let store = Store::open(folder.path()).unwrap();
     let id = store.record(terms(), recorder("2026-11-01")).unwrap().id;
     store.change(id, 1, terms(), recorder("2026-11-02")).unwrap();
@@ -330,8 +331,8 @@ fn a_torn_end_is_cut_off_and_every_changed_byte_is_told() {
 #[test]
 fn a_newer_format_is_refused_as_such() {
     let folder = tempfile::tempdir().unwrap();
-    let path = path_in(folder.path());
-    std::fs::create_dir(folder.path().join(FOLDER)).unwrap();
+    let path = BOOK.path_in(folder.path());
+    std::fs::create_dir(folder.path().join(BOOK.folder)).unwrap();
     let body = "{\"format\":2,\"what\":\"else\"";
     let crc = crc32c::crc32c(body.as_bytes());
     std::fs::write(&path, format!("{body},\"crc32c\":\"{crc:08x}\"}}\n")).unwrap();

@@ -236,7 +236,7 @@ mod table_file;
 mod tables;
 mod takes_rows;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 pub use checking::Checked;

@@ -212,8 +212,17 @@ impl Archive {
     /// Where its files cannot be opened, or are damaged. Days that are dropped while it is read are
     /// missing: an error.
     pub fn read(&self, set: &Set) -> Result<Records, ArchiveError> {
+        self.read_days(set, (Day(0), Day(u16::MAX)))
+    }
+
+    /// The same of what arrived on the first to the last of `days`; nothing else of it is opened.
+    ///
+    /// # Errors
+    /// As [`Archive::read`].
+    pub fn read_days(&self, set: &Set, days: (Day, Day)) -> Result<Records, ArchiveError> {
         let checks = self.inner.checks(set)?;
-        let kept: Vec<_> = set.kept().zip(checks).collect();
+        let is_wanted = |part: &Part| days.0 <= part.day && part.day <= days.1;
+        let kept: Vec<_> = set.kept().zip(checks).filter(|(part, _)| is_wanted(part)).collect();
         let mut parts = Vec::new();
         for (part, checks) in kept.into_iter().rev() {
             parts.push((part.clone(), checks.ok_or_else(|| dropped_meanwhile(part))?));

@@ -5,7 +5,7 @@
 
 mod crash;
 mod encoding;
-mod making;
+pub(crate) mod making;
 mod sets;
 mod size;
 

@@ -1,4 +1,4 @@
-//! Who may call, who did, and what was agreed: the hashes of tokens, and the audit log and the agreements, which a
+//! Who may call, who did, and what was recorded: the hashes of tokens, and the audit log and the books, which a
 //! server goes on writing.
 
 use std::fs::File;
@@ -13,9 +13,9 @@ use super::moment::Source;
 use super::small::{create_private, make_private, write_private};
 use super::take::patiently;
 use super::target::{Target, Written};
-use crate::agreements::{self, StoreError};
 use crate::audit;
 use crate::audit::check::{self, AuditError, Head};
+use crate::book::{KINDS, Kind, StoreError};
 use crate::identity::token::{self, TokenError};
 
 /// Copies the hashes of tokens, where there are any. Their file is only ever replaced as a whole.
@@ -77,28 +77,30 @@ fn log(source: &Source, target: &mut Target) -> Result<Head, BackupError> {
     }
 }
 
-/// Copies the agreements, where there are any, and checks every line of the copy: those that were answered before, and
+/// Copies the books, where there are any, and checks every line of each copy: those that were answered before, and
 /// of those that are written meanwhile some, each whole.
-pub(super) fn agreements(source: &Source, target: &mut Target) -> Result<(), BackupError> {
-    patiently(|| {
-        let path = agreements::store::path_in(&source.root);
-        if !path.exists() {
-            return Ok(());
+pub(super) fn books(source: &Source, target: &mut Target) -> Result<(), BackupError> {
+    KINDS.iter().try_for_each(|kind| patiently(|| book(kind, source, target)))
+}
+
+fn book(kind: &Kind, source: &Source, target: &mut Target) -> Result<(), BackupError> {
+    let path = kind.path_in(&source.root);
+    if !path.exists() {
+        return Ok(());
+    }
+    let folder = private_folder(target, kind.folder)?;
+    let copy = folder.join(kind.name);
+    let written = copy_log(&path, &copy, true)?;
+    target.note(format!("{}/{}", kind.folder, kind.name), written);
+    (kind.check)(&copy).map(drop).map_err(|error| match error {
+        StoreError::Io { path, source } => io("reading", &path)(source).into(),
+        // It is the file that was copied which has to be mended.
+        StoreError::Damaged { line, byte, why, .. } => {
+            StoreError::Damaged { path, line, byte, why }.into()
         }
-        let folder = private_folder(target, agreements::FOLDER)?;
-        let copy = folder.join(agreements::store::NAME);
-        let written = copy_log(&path, &copy, true)?;
-        target.note(format!("{}/{}", agreements::FOLDER, agreements::store::NAME), written);
-        agreements::store::check(&copy).map(drop).map_err(|error| match error {
-            StoreError::Io { path, source } => io("reading", &path)(source).into(),
-            // It is the file that was copied which has to be mended.
-            StoreError::Damaged { line, byte, why, .. } => {
-                StoreError::Damaged { path, line, byte, why }.into()
-            }
-            StoreError::Newer { line, found, newest, .. } => {
-                StoreError::Newer { path, line, found, newest }.into()
-            }
-        })
+        StoreError::Newer { line, found, newest, .. } => {
+            StoreError::Newer { path, line, found, newest }.into()
+        }
     })
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::agreements::StoreError;
 use crate::archive::ArchiveError;
 use crate::audit::check::AuditError;
+use crate::book::StoreError;
 use crate::disk::LockError;
 use crate::identity::token::TokenError;
 use crate::index::run::RunError;
@@ -113,9 +113,9 @@ pub enum BackupError {
     /// The audit log is damaged or cannot be read.
     #[error(transparent)]
     Audit(#[from] AuditError),
-    /// The agreements.
-    #[error("the agreements: {0}")]
-    Agreements(#[from] StoreError),
+    /// A book is damaged or cannot be read.
+    #[error(transparent)]
+    Book(#[from] StoreError),
     /// A file is not what was written there.
     #[error("{} is damaged: {what}", path.display())]
     Damaged {

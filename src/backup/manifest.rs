@@ -25,6 +25,7 @@ use crate::audit;
 use crate::disk::Disk;
 use crate::identity::token;
 use crate::ingest::engine::folders;
+use crate::profiles;
 
 /// The file that only a whole backup has.
 pub const MANIFEST: &str = "backup.json";
@@ -36,12 +37,13 @@ pub(super) const FORMAT: u32 = 1;
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The folders that a backup may have.
-pub(super) const KEPT: [&str; 8] = [
+pub(super) const KEPT: [&str; 9] = [
     folders::RULES,
     folders::SECRETS,
     token::FOLDER,
     audit::FOLDER,
-    agreements::FOLDER,
+    agreements::BOOK.folder,
+    profiles::BOOK.folder,
     folders::ARCHIVE,
     folders::RUNS,
     folders::JOURNAL,

@@ -36,7 +36,7 @@
 //! open for as long as it takes to copy what was sealed meanwhile, and the journal.
 //!
 //! Rules come after the journal: a law is kept before its record is written. Secrets never change. The audit log
-//! comes last, after the agreements: an entry is on disk before the answer that it is of, so that every read which was answered before
+//! comes last, after the books: an entry is on disk before the answer that it is of, so that every read which was answered before
 //! the log is looked at stands in it, also of what the journal's copy does not have.
 //!
 //! So a backup is the data folder as a start would find it after a kill at the moment of its last record, but for
@@ -145,7 +145,7 @@ pub fn backup(
     small::rules(&source, &mut target)?;
     small::secrets(&secrets, &mut target)?;
     access::tokens(&source, &mut target)?;
-    access::agreements(&source, &mut target)?;
+    access::books(&source, &mut target)?;
     let audited = access::audit_log(&source, &mut target)?;
     target.sync()?;
 

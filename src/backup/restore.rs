@@ -11,8 +11,8 @@ use super::error::{PlaceError, RestoreError, io};
 use super::manifest::{Contents, FileEntry, MANIFEST};
 use super::target::{Target, expect_empty};
 use super::{CHUNK_BYTES, Progress, restoring, small};
-use crate::agreements;
 use crate::audit::{self, Event};
+use crate::book::KINDS;
 use crate::disk::{AlignedBuffer, Disk, FolderLock, LocalDisk, PAGE_BYTES};
 use crate::identity::token;
 use crate::ingest::engine::folders;
@@ -128,7 +128,10 @@ impl Stored<'_> {
         target.sync()?;
         for file in rest {
             match file.folder() {
-                folders::SECRETS | token::FOLDER | audit::FOLDER | agreements::FOLDER => {
+                folders::SECRETS | token::FOLDER | audit::FOLDER => {
+                    self.copy_private(file, target, read)?;
+                }
+                folder if KINDS.iter().any(|kind| kind.folder == folder) => {
                     self.copy_private(file, target, read)?;
                 }
                 folders::JOURNAL => self.copy_segment(file, target, read)?,

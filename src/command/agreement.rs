@@ -4,13 +4,11 @@ use std::io::{self, Write};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::connecting::{ConnectArgs, ConnectArgsError};
+use super::asking::{ServerArgs, day, json};
 use super::show::{Table, thousands};
 use super::summary::{Role, period};
 use super::{Failure, output, runtime};
-use crate::client::Connection;
 use crate::day::Day;
-use crate::proto::v1::compliance_client::ComplianceClient;
 use crate::proto::v1::{
     Actor, Agreement, AgreementBaseline, AgreementDay, AgreementDirection, AgreementReview,
     AgreementState, AgreementTerms, AgreementVersion, ListAgreementsRequest, Period,
@@ -45,19 +43,6 @@ enum AgreementCommand {
     Show(ShowArgs),
     /// Have an agreement hold no more
     Withdraw(WithdrawArgs),
-}
-
-/// Where the server is, and how to print.
-#[derive(Debug, Args)]
-struct ServerArgs {
-    /// Where the server listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    from: String,
-    /// Print protobuf JSON, one message to a line
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connection: ConnectArgs,
 }
 
 #[derive(Debug, Args)]
@@ -171,10 +156,6 @@ struct WithdrawArgs {
     server: ServerArgs,
 }
 
-fn day(text: &str) -> Result<Day, String> {
-    Day::parse(text).ok_or_else(|| format!("{text:?} is no day written as 2027-06-01"))
-}
-
 fn share(text: &str) -> Result<f64, String> {
     let wrong = || format!("{text:?} is no share: write 0.01 or 1%");
     let (number, of) = text.strip_suffix('%').map_or((text, 1.0), |percent| (percent, 100.0));
@@ -184,25 +165,6 @@ fn share(text: &str) -> Result<f64, String> {
 fn baseline(text: &str) -> Result<(u64, u64), String> {
     let parsed = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
     parsed.ok_or_else(|| format!("{text:?} is no fraction of whole numbers, as 87/1200"))
-}
-
-type Client = ComplianceClient<Connection>;
-
-impl ServerArgs {
-    async fn client(&self) -> Result<Client, Failure> {
-        let server = self.connection.server(&self.from).map_err(|error| self.unreached(&error))?;
-        let connection = server.connect().await.map_err(ConnectArgsError::from);
-        Ok(ComplianceClient::new(connection.map_err(|error| self.unreached(&error))?))
-    }
-
-    fn unreached(&self, error: &ConnectArgsError) -> Failure {
-        format!("--from {}: {}", self.from, super::with_causes(error)).into()
-    }
-
-    fn failed(&self, status: &tonic::Status) -> Failure {
-        let (url, code, told) = (&self.from, status.code(), status.message());
-        format!("the server at {url} says {code}: {told}").into()
-    }
 }
 
 /// Does what is asked.
@@ -275,10 +237,6 @@ fn tell(server: &ServerArgs, agreement: Option<Agreement>, what: &str) -> Result
         writeln!(out, "agreement {}, version {version}, {what}", agreement.id)?;
         write_terms(&agreement, agreement.newest.as_ref(), out)
     })
-}
-
-fn json(message: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", serde_json::to_string(message)?)
 }
 
 async fn list(args: &ListArgs) -> Result<(), Failure> {

@@ -2,6 +2,8 @@
 //! commands do is elsewhere in the crate.
 
 pub mod agreement;
+pub mod algorithms;
+mod asking;
 pub mod audit;
 pub mod backup;
 pub mod conformity;
@@ -11,6 +13,7 @@ pub mod export;
 pub mod generate;
 pub mod judge;
 pub mod operate;
+pub mod profile;
 pub mod rebuild;
 pub mod reconciliation;
 pub mod restore;

@@ -12,10 +12,14 @@
 //! | read an agreement (`ListAgreements` of an actor, `ReviewAgreement`) | with its EORIs, as declarant or representative | all | all | |
 //! | read all agreements (`ListAgreements`) | | yes | yes | |
 //! | record and withdraw agreements (`RecordAgreement`, `WithdrawAgreement`) | | yes | | |
+//! | read and try risk profiles, and read what they hit (`ListProfiles`, `TryProfile`, `ListProfileHits`) | | yes | yes | |
+//! | record and withdraw risk profiles (`RecordProfile`, `WithdrawProfile`) | | yes | | |
+//! | read the register of algorithms (`ListAlgorithms`) | yes | yes | yes | yes |
 //! | read the reasons (`ListReasons`) and the contract (reflection) | yes | yes | yes | yes |
 //!
 //! Agreements are made by those who speak with actors, the analysts; an operator keeps the server, and has no part
-//! in them. Both sides of one read the same figures.
+//! in them. Both sides of one read the same figures. Risk profiles are the analysts' own too; the register, which all
+//! may read, says what each is for and what it looks at, not what it looks for.
 //!
 //! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
 //! who may, is one role more, which is given apart.
@@ -224,5 +228,27 @@ impl Who {
             return Ok(());
         }
         self.denied("may not record agreements", "role analyst")
+    }
+
+    /// May read risk profiles and what they hit, and try one.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_profiles(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) || self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        self.denied("may not read risk profiles", "role analyst or supervisor")
+    }
+
+    /// May record risk profiles, and withdraw them.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_record_profiles(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) {
+            return Ok(());
+        }
+        self.denied("may not record risk profiles", "role analyst")
     }
 }

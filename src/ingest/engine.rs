@@ -36,6 +36,7 @@ pub use super::start_error::StartError;
 use super::start_error::io;
 pub use super::work::Answer;
 use super::work::{self, Caller, Finisher, Job, ToEnact, Worker};
+use crate::archive::Archive;
 use crate::config::{Config, DELTA_BYTES_MAX};
 use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
@@ -486,6 +487,12 @@ impl Engine {
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.board
+    }
+
+    /// What is sealed.
+    #[must_use]
+    pub fn archive(&self) -> &Archive {
+        &self.sources.archive
     }
 
     /// The zone in which days are counted.

@@ -15,9 +15,9 @@ use super::engine::{StartError, folders};
 use super::kept_runs::KeptRuns;
 use super::recover::{RecoverError, Recovered};
 use super::start_error::io;
-use crate::agreements;
 use crate::archive::{Archive, Checked};
 use crate::audit;
+use crate::book;
 use crate::config::Config;
 use crate::id::Watermark;
 use crate::journal::{JournalError, Verified};
@@ -97,7 +97,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
         Err(error) => Part::unsound("rules", error.to_string()),
     });
     parts.push(check_audit(config));
-    parts.extend(check_agreements(config));
+    parts.extend(book::KINDS.iter().filter_map(|kind| check_book(kind, config)));
 
     let archive = match opened.open_archive(config) {
         Ok(archive) => archive,
@@ -206,20 +206,20 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     }
 }
 
-/// The agreements, where there are any.
-fn check_agreements(config: &Config) -> Option<Part> {
-    const NAME: &str = "agreements";
-    match agreements::store::check(&agreements::store::path_in(&config.data_dir)) {
+/// A book, where there is anything in it.
+fn check_book(kind: &book::Kind, config: &Config) -> Option<Part> {
+    match (kind.check)(&kind.path_in(&config.data_dir)) {
         Ok(found) if found.versions == 0 && found.torn_bytes == 0 => None,
         Ok(found) => {
-            let (versions, of) = (found.versions, found.agreements);
+            let (versions, of) = (found.versions, found.things);
             let torn = match found.torn_bytes {
                 0 => String::new(),
                 bytes => format!("; {bytes} bytes at the end were being written"),
             };
-            Some(Part::sound(NAME, format!("{versions} versions of {of}, every line whole{torn}")))
+            let told = format!("{versions} versions of {of}, every line whole{torn}");
+            Some(Part::sound(kind.folder, told))
         }
-        Err(error) => Some(Part::unsound(NAME, error.to_string())),
+        Err(error) => Some(Part::unsound(kind.folder, error.to_string())),
     }
 }
 

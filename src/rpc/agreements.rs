@@ -18,9 +18,10 @@ use super::compliance::{
 use super::guard::Caller;
 use super::ledger::holding;
 use crate::agreements::{
-    self, Agreement, AgreementId, Baseline, Draft, RecordError, Recorder, Source, State, Store,
-    Terms, Wrong, days_needed,
+    self, Agreement, AgreementId, Baseline, Draft, RecordError, Source, State, Store, Terms, Wrong,
+    days_needed,
 };
+use crate::book::Recorder;
 use crate::day::{Day, When};
 use crate::proto::v1;
 use crate::summary::{Board, Period, QueryError, proportion_inputs};

@@ -99,12 +99,16 @@ through_prost! {
         GetIndicatorHistoryRequest, ListIndicatorsRequest, RecordAgreementRequest,
         WithdrawAgreementRequest, ListAgreementsRequest, ReviewAgreementRequest,
         GetServerStatusRequest, ReloadRulesRequest, DrainRequest,
+        RecordProfileRequest, WithdrawProfileRequest, ListProfilesRequest, TryProfileRequest,
+        ListProfileHitsRequest, ListAlgorithmsRequest,
         PullVerdictsRequest, StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
          ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
          GetIndicatorHistoryResponse, ListIndicatorsResponse, RecordAgreementResponse,
          WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse,
-         GetServerStatusResponse, ReloadRulesResponse, DrainResponse, Receipt,
+         GetServerStatusResponse, ReloadRulesResponse, DrainResponse,
+         RecordProfileResponse, WithdrawProfileResponse, ListProfilesResponse, TryProfileResponse,
+         ListProfileHitsResponse, ListAlgorithmsResponse, Receipt,
          LodgeStreamResponse, PullVerdictsResponse, VerdictSet, GetReconciliationResponse,
          GetStatusResponse,
 }

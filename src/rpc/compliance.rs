@@ -1,6 +1,7 @@
 //! The `Compliance` service: how each actor declares, for analysts.
 //!
-//! It maps requests to reads of the [`Board`] and back, and nothing else; those on agreements in `agreements`.
+//! It maps requests to reads of the [`Board`] and back, and nothing else; those on agreements in `agreements`, and on
+//! risk profiles in `profiles`.
 //!
 //! What the contract leaves open:
 //! - An id that no declaration has named is NOT_FOUND; one that is known but declared nothing in
@@ -30,6 +31,8 @@ use super::agreements::{self, Desk};
 use super::guard::Guard;
 use super::history;
 use super::ledger::holding;
+use super::profile_trial;
+use super::profiles::{self, Office};
 use super::reads::{Reader, assert_reading, come_back, with_retry};
 use super::reconciliations;
 use super::watch::{WATCH_AHEAD, Watch, may_watch};
@@ -49,15 +52,15 @@ const WATCH: &str = "watch summaries";
 /// And figures by fallback reference.
 const RECONCILE: &str = "read reconciliations";
 /// Ids in one entry of it: 17 characters each at most, and an entry's target holds 512 bytes.
-const IDS_RECORDED: usize = 25;
+pub(super) const IDS_RECORDED: usize = 25;
 
 pub(super) const PAGE_SIZE_DEFAULT: u32 = 100;
 pub(super) const PAGE_SIZE_MAX: u32 = 1_000;
 /// How long a call without a deadline waits for its watermark.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Kept of the caller's deadline, so that our sentence reaches it before its own clock ends the
 /// call.
-const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+pub(super) const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
 /// How many actors one watch names at most.
 const WATCH_IDS_MAX: usize = 1_000;
 
@@ -90,6 +93,7 @@ pub struct ComplianceService {
     pub(super) reader: Reader,
     pub(super) guard: Guard,
     pub(super) desk: Desk,
+    pub(super) office: Office,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
@@ -97,10 +101,16 @@ pub struct ComplianceService {
 impl ComplianceService {
     /// A service that reads `board` for those whom `guard` lets. Its watches end when the board stops.
     #[must_use]
-    pub fn new(board: Board, guard: Guard, desk: Desk, options: &ComplianceOptions) -> Self {
+    pub fn new(
+        board: Board,
+        guard: Guard,
+        (desk, office): (Desk, Office),
+        options: &ComplianceOptions,
+    ) -> Self {
         Self {
             guard,
             desk,
+            office,
             reader: Reader::new(board, options.reads_max, options.reads_waiting_max),
             watches: Arc::new(Semaphore::new(options.watches_max)),
             watches_max: options.watches_max,
@@ -253,6 +263,50 @@ impl Compliance for ComplianceService {
         request: Request<v1::ReviewAgreementRequest>,
     ) -> Result<Response<v1::ReviewAgreementResponse>, Status> {
         agreements::review(self, request).await
+    }
+
+    async fn record_profile(
+        &self,
+        request: Request<v1::RecordProfileRequest>,
+    ) -> Result<Response<v1::RecordProfileResponse>, Status> {
+        profiles::record(self, request).await
+    }
+
+    async fn withdraw_profile(
+        &self,
+        request: Request<v1::WithdrawProfileRequest>,
+    ) -> Result<Response<v1::WithdrawProfileResponse>, Status> {
+        profiles::withdraw(self, request).await
+    }
+
+    async fn list_profiles(
+        &self,
+        request: Request<v1::ListProfilesRequest>,
+    ) -> Result<Response<v1::ListProfilesResponse>, Status> {
+        profiles::list(self, request).await
+    }
+
+    type TryProfileStream = ReceiverStream<Result<v1::TryProfileResponse, Status>>;
+
+    async fn try_profile(
+        &self,
+        request: Request<v1::TryProfileRequest>,
+    ) -> Result<Response<Self::TryProfileStream>, Status> {
+        profile_trial::start(self, request).await
+    }
+
+    async fn list_profile_hits(
+        &self,
+        request: Request<v1::ListProfileHitsRequest>,
+    ) -> Result<Response<v1::ListProfileHitsResponse>, Status> {
+        profiles::hits(self, request).await
+    }
+
+    async fn list_algorithms(
+        &self,
+        request: Request<v1::ListAlgorithmsRequest>,
+    ) -> Result<Response<v1::ListAlgorithmsResponse>, Status> {
+        profiles::register(self, &request)
     }
 
     type WatchActorSummariesStream =
@@ -414,7 +468,7 @@ pub(super) fn invalid(field: &str, description: impl Into<String>) -> Status {
 }
 
 /// The time that the caller gives the call: `grpc-timeout`, at most 8 digits and a unit.
-fn deadline(metadata: &MetadataMap) -> Option<Duration> {
+pub(super) fn deadline(metadata: &MetadataMap) -> Option<Duration> {
     let text = metadata.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

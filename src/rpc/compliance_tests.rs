@@ -24,11 +24,23 @@ impl Served {
         let today = Day::parse("2026-11-05").unwrap();
         let now = crate::day::When { at: crate::day::Moment(0), day: today };
         let desk = Desk::new(agreements, move || now);
+        let profiles = crate::profiles::Store::open(folder.path()).unwrap();
+        let disk = std::sync::Arc::new(crate::disk::LocalDisk::new());
+        let of_archive = crate::archive::Options {
+            identity: [1; 16],
+            personal: false,
+            pseudonyms: crate::archive::Pseudonyms::new([3; 16]),
+            look_only: false,
+            encode_beside: false,
+        };
+        let sealed = folder.path().join("sealed");
+        let (sealed, _) = crate::archive::Archive::open(disk, &sealed, of_archive).unwrap();
+        let office = Office::open(profiles, sealed, String::new(), move || now).unwrap();
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self {
             _folder: folder,
             fold,
-            service: ComplianceService::new(board, Guard::open(), desk, &options),
+            service: ComplianceService::new(board, Guard::open(), (desk, office), &options),
         }
     }
 

@@ -6,8 +6,8 @@
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
 //!   answers, or makes no calls, is disconnected.
-//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch` and
-//!   [`agreements`] are parts of the second. [`operation`]: for those who keep the server.
+//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch`, [`agreements`]
+//!   and [`profiles`] are parts of the second. [`operation`]: for those who keep the server.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - `health`: what is served. [`closed`]: the listener while nothing is.
@@ -24,6 +24,7 @@ pub mod guard;
 pub mod ledger;
 pub mod lodgement;
 pub mod operation;
+pub mod profiles;
 pub mod server;
 pub mod status;
 pub mod tls;
@@ -33,6 +34,8 @@ mod agreement_messages;
 mod farewell;
 mod health;
 mod history;
+mod profile_messages;
+mod profile_trial;
 mod reads;
 mod reconciliations;
 mod traffic;

@@ -19,14 +19,17 @@ use super::guard::{Guard, GuardLayer};
 use super::health::{Health, Served};
 use super::lodgement::LodgementService;
 use super::operation::{OperationService, Order};
+use super::profiles::Office;
 use super::tls::Tls;
-use crate::agreements::{Store, StoreError};
+use crate::agreements;
 use crate::audit::check::AuditError;
 use crate::audit::log::Log;
 use crate::audit::{Event, Hash};
+use crate::book::StoreError;
 use crate::config::{CONNECTION_WINDOW_BYTES, Config, ConfigError, Sizes};
 use crate::ingest::engine::Engine;
 use crate::ingest::refusal::Refusal;
+use crate::profiles;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
 use crate::proto::server::operation_server::OperationServer;
@@ -56,9 +59,12 @@ pub enum ServeError {
     /// The audit log is damaged, or cannot be written.
     #[error("the audit log: {0}")]
     Audit(#[from] AuditError),
-    /// The agreements are damaged, or cannot be written.
-    #[error("the agreements: {0}")]
-    Agreements(#[from] StoreError),
+    /// A book is damaged, or cannot be written.
+    #[error(transparent)]
+    Book(#[from] StoreError),
+    /// There is no thread to match profiles.
+    #[error("a thread cannot be started: {0}")]
+    Thread(std::io::Error),
     /// Where it listens cannot be told.
     #[error("the address of the listener: {0}")]
     Address(std::io::Error),
@@ -128,7 +134,8 @@ pub async fn serve(
     engine: Arc<Engine>,
 ) -> Result<Running, ServeError> {
     let audit = Log::open(&config.data_dir)?;
-    let agreements = Store::open(&config.data_dir)?;
+    let agreements = agreements::Store::open(&config.data_dir)?;
+    let profiles = profiles::Store::open(&config.data_dir)?;
     let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
     let address = listener.local_addr().map_err(ServeError::Address)?;
     let (sizes, telemetry) = (config.check()?, engine.telemetry().clone());
@@ -160,11 +167,14 @@ pub async fn serve(
         is_stopping.clone(),
     );
     let of = Arc::clone(&engine);
-    let desk = Desk::new(agreements, move || of.calendar().when(of.clock().admit()));
+    let now = move || of.calendar().when(of.clock().admit());
+    let desk = Desk::new(agreements, now.clone());
+    let (archive, owner) = (engine.archive().clone(), config.algorithms_owner.clone());
+    let office = Office::open(profiles, archive, owner, now).map_err(ServeError::Thread)?;
     let compliance = Arc::new(ComplianceService::new(
         engine.board().clone(),
         guard.clone(),
-        desk,
+        (desk, office),
         &ComplianceOptions::of(config),
     ));
     let (operation, orders) = OperationService::new(Arc::clone(&engine), guard.clone(), config);

@@ -186,6 +186,12 @@ impl Board {
         self.shared.stop();
     }
 
+    /// Whether the fold stopped, or [`Board::stop`] was called.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.shared.progress.borrow().stopped
+    }
+
     /// Returns once the fold stopped, or [`Board::stop`] was called.
     pub async fn stopped(&self) {
         let mut progress = self.shared.progress.subscribe();

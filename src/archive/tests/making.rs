@@ -4,9 +4,9 @@ use super::*;
 use crate::disk::{Disk, SimulatedDisk};
 use crate::generate::{Generator, Options as Generated};
 
-pub(super) const IDENTITY: [u8; 16] = [9; 16];
+pub(crate) const IDENTITY: [u8; 16] = [9; 16];
 
-pub(super) fn options(personal: bool) -> Options {
+pub(crate) fn options(personal: bool) -> Options {
     Options {
         identity: IDENTITY,
         personal,
@@ -16,12 +16,12 @@ pub(super) fn options(personal: bool) -> Options {
     }
 }
 
-pub(super) fn open(disk: &SimulatedDisk) -> Result<(Archive, Opened), ArchiveError> {
+pub(crate) fn open(disk: &SimulatedDisk) -> Result<(Archive, Opened), ArchiveError> {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     Archive::open(disk, Path::new("data/archive"), options(false))
 }
 
-pub(super) fn new_archive() -> (SimulatedDisk, Archive) {
+pub(crate) fn new_archive() -> (SimulatedDisk, Archive) {
     let disk = SimulatedDisk::new(1, u64::MAX);
     let (archive, opened) = open(&disk).unwrap();
     assert_eq!(opened, Opened::default());
@@ -30,16 +30,16 @@ pub(super) fn new_archive() -> (SimulatedDisk, Archive) {
 
 /// A batch as it was put into a set.
 #[derive(Debug, Clone)]
-pub(super) struct GivenBatch {
-    pub(super) record: u64,
-    pub(super) day: Day,
-    pub(super) first_ordinal: u64,
-    pub(super) goods_items: u32,
-    pub(super) entries: Vec<GivenEntry>,
+pub(crate) struct GivenBatch {
+    pub(crate) record: u64,
+    pub(crate) day: Day,
+    pub(crate) first_ordinal: u64,
+    pub(crate) goods_items: u32,
+    pub(crate) entries: Vec<GivenEntry>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum GivenEntry {
+pub(crate) enum GivenEntry {
     Declaration(Box<Expected>),
     /// First ordinal and answer; IOSS number and fallback reference.
     Replay(Ordinal, Outcome, [String; 2]),
@@ -47,46 +47,46 @@ pub(super) enum GivenEntry {
 
 /// What is to be read back of a declaration.
 #[derive(Debug, Clone)]
-pub(super) struct Expected {
-    pub(super) outcome: Outcome,
-    pub(super) mrn: Option<String>,
+pub(crate) struct Expected {
+    pub(crate) outcome: Outcome,
+    pub(crate) mrn: Option<String>,
     /// Without what is withheld.
-    pub(super) message: v1::Declaration,
-    pub(super) is_withheld: bool,
-    pub(super) judgement: Judgement,
-    pub(super) line_values: Vec<Option<EurCents>>,
-    pub(super) findings: Vec<(Finding, String)>,
-    pub(super) digests: Digests,
-    pub(super) facts: Facts,
-    pub(super) check: FallbackCheck,
-    pub(super) law_day: Day,
+    pub(crate) message: v1::Declaration,
+    pub(crate) is_withheld: bool,
+    pub(crate) judgement: Judgement,
+    pub(crate) line_values: Vec<Option<EurCents>>,
+    pub(crate) findings: Vec<(Finding, String)>,
+    pub(crate) digests: Digests,
+    pub(crate) facts: Facts,
+    pub(crate) check: FallbackCheck,
+    pub(crate) law_day: Day,
 }
 
 /// Batches of the generator, about `lines` goods items in all.
-pub(super) fn generated(lines: u64, batch: u32) -> Vec<v1::SubmitBatchRequest> {
+pub(crate) fn generated(lines: u64, batch: u32) -> Vec<v1::SubmitBatchRequest> {
     let options =
         Generated { lines, batch, actors: 5, invalid: 0.2, ..Generated::on(day("2026-11-05")) };
     Generator::new(&options).unwrap().map(|batch| batch.request).collect()
 }
 
 /// Puts batches into sets and notes what must be read back. Every fifth declaration is a replay.
-pub(super) struct Maker {
+pub(crate) struct Maker {
     judge: Judge,
     digester: Digester,
     mint: crate::mrn::Mint,
-    pub(super) record: u64,
-    pub(super) ordinal: u64,
+    pub(crate) record: u64,
+    pub(crate) ordinal: u64,
 }
 
 impl Maker {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let digester = Digester::new(Keys::new([1; 16], [2; 32]));
         let mint = crate::mrn::Mint::new([5; 16]);
         Self { judge: Judge::new(), digester, mint, record: 0, ordinal: 0 }
     }
 
     /// The next record, a batch of `day`.
-    pub(super) fn batch(
+    pub(crate) fn batch(
         &mut self,
         writer: &mut SetWriter,
         day: Day,
@@ -219,7 +219,7 @@ impl Maker {
 }
 
 /// Writes a set of `batches`, each on its day, and publishes it.
-pub(super) fn write_set(
+pub(crate) fn write_set(
     archive: &Archive,
     maker: &mut Maker,
     batches: &[(Day, v1::SubmitBatchRequest)],
@@ -247,7 +247,7 @@ fn same_findings(found: OwnFindings<'_>, expected: &[(Finding, String)]) {
 
 /// The set read back is what was given, dropped days apart; facts made of it are those made of the
 /// message.
-pub(super) fn assert_same(archive: &Archive, set: &Set, given: &[GivenBatch]) {
+pub(crate) fn assert_same(archive: &Archive, set: &Set, given: &[GivenBatch]) {
     let mut records = archive.read(set).unwrap();
     let is_dropped = |day| set.parts.iter().any(|part| part.is_dropped && part.day == day);
     for given in given.iter().filter(|given| !is_dropped(given.day)) {
@@ -299,7 +299,7 @@ fn same_declaration(found: &DeclarationEntry<'_>, expected: &Expected) {
 }
 
 /// What is found under each ordinal is what was given.
-pub(super) fn assert_found(archive: &Archive, given: &[GivenBatch], dropped: &[Day]) {
+pub(crate) fn assert_found(archive: &Archive, given: &[GivenBatch], dropped: &[Day]) {
     for batch in given {
         for (index, expected) in batch.entries.iter().enumerate() {
             let ordinal = Ordinal(batch.first_ordinal + index as u64);
