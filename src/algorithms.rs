@@ -1,5 +1,6 @@
 //! Waag's own algorithms, as the register names them: whatever judges, counts, compares or selects declarations or those
-//! who lodge them. Risk profiles, which analysts make, are in [`crate::profiles`].
+//! who lodge them. Risk profiles, which analysts make, are in [`crate::profiles`],
+//! and sampling plans in [`crate::samples`].
 //!
 //! An algorithm that is added to Waag is added here: the register is for those about whom it says something.
 
@@ -19,7 +20,7 @@ pub struct Algorithm {
 }
 
 /// All of them.
-pub const ALGORITHMS: [Algorithm; 6] = [
+pub const ALGORITHMS: [Algorithm; 7] = [
     Algorithm {
         id: "rules",
         name: "Judging declarations",
@@ -63,6 +64,18 @@ pub const ALGORITHMS: [Algorithm; 6] = [
         inputs: &["what the profile states, see each of them"],
         method: "All stated conditions must hold: lists, ranges and regular expressions, made by people. Nothing \
                  is learned from data. A candidate is tried on the past by the same code.",
+    },
+    Algorithm {
+        id: "sampling",
+        name: "Selecting goods items at random",
+        purpose: "Say how much is wrong among all, from controls of some that nobody chose.",
+        inputs: &[
+            "declarant (13 05), LRN (12 09) and place of the goods item",
+            "what the plan states, see each of them",
+        ],
+        method: "HMAC-SHA256 under a secret, of which the hash is published before and the secret after; so that \
+                 nobody knows beforehand and everybody can check. Estimates with exact or stated bounds; what was \
+                 controlled for a reason stands apart (EstimatePlan).",
     },
     Algorithm {
         id: "fair-share",

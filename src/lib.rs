@@ -58,8 +58,9 @@
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
 //! | [`agreements`] | agreements on improvements with actors: kept, and reviewed |
 //! | [`profiles`] | analysts' own dated rules: kept, tried on the past, matched with what is sealed |
+//! | [`samples`] | the sampling frame: plans, selections, outcomes of controls, estimates |
 //! | [`algorithms`] | Waag's own algorithms, for the register |
-//! | [`book`] | files that only grow, in which agreements and profiles are kept |
+//! | [`book`] | files that only grow, in which agreements, profiles and samples are kept |
 //! | [`statistics`] | intervals, bounds, samples and CUSUM, as pure functions |
 //! | [`archive`] | what is sealed, as Parquet files that analysts' tools read |
 //! | [`identity`], [`audit`] | who may do what, and the log of who did |
@@ -107,6 +108,7 @@ pub mod proto;
 mod rows;
 pub mod rpc;
 pub mod rules;
+pub mod samples;
 pub mod secrets;
 #[cfg(feature = "client")]
 pub mod send;

@@ -36,6 +36,7 @@ enum Command {
     Agreement(command::agreement::AgreementArgs),
     Operate(command::operate::OperateArgs),
     Profile(command::profile::ProfileArgs),
+    Sample(command::sample::SampleArgs),
     Algorithms(command::algorithms::AlgorithmsArgs),
     /// Check, show and write out rule files
     Rules(command::rules::RulesArgs),
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         Command::Agreement(args) => done(command::agreement::run(&args)),
         Command::Operate(args) => done(command::operate::run(&args)),
         Command::Profile(args) => done(command::profile::run(&args)),
+        Command::Sample(args) => done(command::sample::run(&args)),
         Command::Algorithms(args) => done(command::algorithms::run(&args)),
         Command::Rules(args) => done(command::rules::run(&args)),
         Command::Export(args) => done(command::export::run(&args)),

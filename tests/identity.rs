@@ -633,6 +633,69 @@ async fn risk_profiles_are_for_analysts_and_the_register_for_all() {
     assert!(has(&["\"operator\"", "record profile", "denied"]), "{log}");
 }
 
+/// Tries all calls on samples; there is `S1`, and no `S9`.
+async fn samples(client: &Client) -> Vec<(&'static str, Code)> {
+    let calls = ComplianceClient::new(client.channel().await);
+    let mut codes = Vec::new();
+    for (what, id) in [("list", ""), ("show none", "S9")] {
+        let request = v1::ListPlansRequest { id: id.into(), ..Default::default() };
+        codes.push((what, code(&came(calls.clone().list_plans(request).await))));
+    }
+    for (what, id) in [("selected", "S1"), ("selected of none", "S9")] {
+        let request = v1::ListSelectedRequest { id: id.into(), ..Default::default() };
+        codes.push((what, code(&came(calls.clone().list_selected(request).await))));
+    }
+    let request = v1::EstimatePlanRequest { id: "S1".into(), ..Default::default() };
+    codes.push(("estimate", code(&came(calls.clone().estimate_plan(request).await))));
+    let (declarant, lrn) = (OTHER.into(), "L1".into());
+    let outcome = v1::ControlOutcome { declarant, lrn, goods_item: 1, ..Default::default() };
+    let request = v1::RecordOutcomeRequest { id: "S1".into(), outcome: Some(outcome) };
+    codes.push(("outcome", code(&came(calls.clone().record_outcome(request).await))));
+    codes
+}
+
+#[tokio::test]
+async fn samples_are_for_analysts_and_supervisors_read_them() {
+    let secured = Secured::new("");
+    let supervisor = secured.token("supervisor");
+    let server = secured.start();
+    let client = |name| secured.client(&server, name);
+    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
+    let fixed = v1::FixedSample { size: 9, ..Default::default() };
+    let terms = v1::SamplingTerms {
+        name: "December".into(),
+        purpose: "to see".into(),
+        owner: "team".into(),
+        first_day: "2026-12-01".into(),
+        last_day: "2026-12-31".into(),
+        conditions: Some(of_other()),
+        method: Some(v1::sampling_terms::Method::Fixed(fixed)),
+    };
+    let recorded = v1::RecordPlanRequest { terms: Some(terms) };
+    for who in [&client("own"), &client("operator"), &supervisor] {
+        let mut calls = ComplianceClient::new(who.channel().await);
+        let refused = came(calls.record_plan(recorded.clone()).await);
+        assert_eq!(code(&refused), Code::PermissionDenied);
+    }
+    let mut calls = ComplianceClient::new(client("analyst").channel().await);
+    let found = calls.record_plan(recorded).await.unwrap().into_inner().plan.unwrap();
+    assert_eq!((&found.id[..], &found.recorded_by[..]), ("S1", "analyst"));
+    //                                                      list selected estimate outcome
+    assert_codes("own", &samples(&client("own")).await, "xx xx x x");
+    assert_codes("other", &samples(&client("other")).await, "xx xx x x");
+    assert_codes("analyst", &samples(&client("analyst")).await, ".? .? . .");
+    assert_codes("supervisor", &samples(&supervisor).await, ".? .? . x");
+    assert_codes("operator", &samples(&client("operator")).await, "xx xx x x");
+    assert_codes("a stranger", &samples(&client("stranger")).await, "uu uu u u");
+    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
+    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(has(&["\"analyst\"", "record sampling plan", "December"]), "{log}");
+    assert!(has(&["\"analyst\"", "record outcome", "S1", OTHER, "L1"]), "{log}");
+    // Whose declarations were looked at stands there.
+    assert!(has(&["\"supervisor\"", "read sample", "S1", OTHER]), "{log}");
+    assert!(has(&["\"operator\"", "read sample", "denied"]), "{log}");
+}
+
 /// Everything that was read and refused stands in the audit log, with whom.
 fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     let data = text(&secured.data);

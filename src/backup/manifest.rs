@@ -26,6 +26,7 @@ use crate::disk::Disk;
 use crate::identity::token;
 use crate::ingest::engine::folders;
 use crate::profiles;
+use crate::samples;
 
 /// The file that only a whole backup has.
 pub const MANIFEST: &str = "backup.json";
@@ -37,13 +38,14 @@ pub(super) const FORMAT: u32 = 1;
 const BYTES_MAX: u64 = 256 << 20;
 
 /// The folders that a backup may have.
-pub(super) const KEPT: [&str; 9] = [
+pub(super) const KEPT: [&str; 10] = [
     folders::RULES,
     folders::SECRETS,
     token::FOLDER,
     audit::FOLDER,
     agreements::BOOK.folder,
     profiles::BOOK.folder,
+    samples::BOOK.folder,
     folders::ARCHIVE,
     folders::RUNS,
     folders::JOURNAL,

@@ -11,7 +11,8 @@
 //!
 //! A book is read once, at the start; all that is made of it is in memory, bounded by [`Kind::bytes_max`].
 //!
-//! What the lines say is up to whoever keeps the book ([`crate::agreements`], [`crate::profiles`]).
+//! What the lines say is up to whoever keeps the book ([`crate::agreements`], [`crate::profiles`],
+//! [`crate::samples`]).
 
 mod error;
 mod file;
@@ -25,7 +26,7 @@ pub(crate) use file::{Book, read};
 pub(crate) use line::{LineError, decode};
 
 use crate::day::{Day, Moment};
-use crate::{agreements, profiles};
+use crate::{agreements, profiles, samples};
 
 /// A kind of book: where it is in a data folder, and its bounds.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ pub struct Kind {
 }
 
 /// All kinds.
-pub const KINDS: [&Kind; 2] = [&agreements::BOOK, &profiles::BOOK];
+pub const KINDS: [&Kind; 3] = [&agreements::BOOK, &profiles::BOOK, &samples::BOOK];
 
 impl Kind {
     /// The file in a data folder.

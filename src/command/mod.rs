@@ -18,6 +18,7 @@ pub mod rebuild;
 pub mod reconciliation;
 pub mod restore;
 pub mod rules;
+pub mod sample;
 pub mod send;
 pub mod serve;
 pub mod show;

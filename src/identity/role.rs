@@ -14,11 +14,13 @@
 //! | record and withdraw agreements (`RecordAgreement`, `WithdrawAgreement`) | | yes | | |
 //! | read and try risk profiles, and read what they hit (`ListProfiles`, `TryProfile`, `ListProfileHits`) | | yes | yes | |
 //! | record and withdraw risk profiles (`RecordProfile`, `WithdrawProfile`) | | yes | | |
+//! | read sampling plans, what they select and estimates (`ListPlans`, `ListSelected`, `EstimatePlan`) | | yes | yes | |
+//! | record sampling plans and outcomes of controls (`RecordPlan`, `RecordOutcome`) | | yes | | |
 //! | read the register of algorithms (`ListAlgorithms`) | yes | yes | yes | yes |
 //! | read the reasons (`ListReasons`) and the contract (reflection) | yes | yes | yes | yes |
 //!
 //! Agreements are made by those who speak with actors, the analysts; an operator keeps the server, and has no part
-//! in them. Both sides of one read the same figures. Risk profiles are the analysts' own too; the register, which all
+//! in them. Both sides of one read the same figures. Risk profiles and samples are the analysts' own too; the register, which all
 //! may read, says what each is for and what it looks at, not what it looks for.
 //!
 //! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
@@ -250,5 +252,27 @@ impl Who {
             return Ok(());
         }
         self.denied("may not record risk profiles", "role analyst")
+    }
+
+    /// May read sampling plans, what they select, and what they say.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_read_samples(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) || self.has(Role::Supervisor) {
+            return Ok(());
+        }
+        self.denied("may not read samples", "role analyst or supervisor")
+    }
+
+    /// May record sampling plans, and outcomes of controls.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn may_record_samples(&self) -> Result<(), Denied> {
+        if self.has(Role::Analyst) {
+            return Ok(());
+        }
+        self.denied("may not record samples", "role analyst")
     }
 }

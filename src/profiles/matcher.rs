@@ -7,8 +7,8 @@ use crate::archive::DeclarationEntry;
 use crate::id::{Eori, EurCents};
 use crate::wire::view::{Declaration, GoodsItem};
 
-/// Bytes that the patterns of one profile may take, compiled, and again to be matched. Ten times what twenty plain
-/// words take; 200 profiles in force have 100 MiB at most.
+/// Bytes that the patterns of one profile may take, compiled, and again to be matched. Twenty patterns of 40 letters
+/// take less; 200 profiles in force have 100 MiB at most.
 const PATTERN_SIZE_MAX: usize = 256 << 10;
 /// How deep a pattern may nest.
 const PATTERN_NEST_MAX: u32 = 20;
@@ -34,6 +34,17 @@ impl<'e, 'a> From<&'e DeclarationEntry<'a>> for Lodged<'e, 'a> {
             value: entry.judgement.intrinsic_value,
             line_values: &entry.line_values,
         }
+    }
+}
+
+impl<'e, 'a> Lodged<'e, 'a> {
+    /// Its goods items with their places, from 1, and their values.
+    pub fn items(
+        &self,
+    ) -> impl Iterator<Item = (u32, &'e GoodsItem<'a>, Option<EurCents>)> + use<'e, 'a> {
+        let values = self.line_values.iter().copied().chain(std::iter::repeat(None));
+        let items = (1_u32..).zip(&self.declaration.goods_items).zip(values);
+        items.map(|((number, item), value)| (number, item, value))
     }
 }
 
@@ -91,18 +102,11 @@ impl Matcher {
     /// What of `lodged` matches; nothing where the whole does not.
     #[must_use]
     pub fn hit(&self, lodged: &Lodged<'_, '_>) -> Option<Hit> {
-        let Lodged { declarant, declaration, value, line_values } = *lodged;
-        let of = &self.conditions;
-        let is_lodged = is_one(&of.declarants, declarant.as_str())
-            && is_one(&of.ioss_numbers, declaration.ioss_number)
-            && is_one(&of.exporter_countries, declaration.exporter.country)
-            && of.declaration_value.contains(value.0);
-        if !is_lodged {
+        if !self.is_lodged(lodged) {
             return None;
         }
         let mut hit: Option<Hit> = None;
-        let values = line_values.iter().copied().chain(std::iter::repeat(None));
-        for ((number, item), value) in (1_u32..).zip(&declaration.goods_items).zip(values) {
+        for (number, item, value) in lodged.items() {
             if !self.is_item(item, value) {
                 continue;
             }
@@ -113,8 +117,20 @@ impl Matcher {
         hit
     }
 
+    /// Whether the conditions of the whole declaration hold.
+    #[must_use]
+    pub fn is_lodged(&self, lodged: &Lodged<'_, '_>) -> bool {
+        let of = &self.conditions;
+        is_one(&of.declarants, lodged.declarant.as_str())
+            && is_one(&of.ioss_numbers, lodged.declaration.ioss_number)
+            && is_one(&of.exporter_countries, lodged.declaration.exporter.country)
+            && of.declaration_value.contains(lodged.value.0)
+    }
+
+    /// Whether those of a goods item do, of this one and its value in euro.
     /// A value that is not known is in no range.
-    fn is_item(&self, item: &GoodsItem<'_>, value: Option<EurCents>) -> bool {
+    #[must_use]
+    pub fn is_item(&self, item: &GoodsItem<'_>, value: Option<EurCents>) -> bool {
         let of = &self.conditions;
         let is_prefix = |prefix: &String| item.hs6.starts_with(prefix.as_str());
         (of.hs_prefixes.is_empty() || of.hs_prefixes.iter().any(is_prefix))

@@ -100,7 +100,8 @@ through_prost! {
         WithdrawAgreementRequest, ListAgreementsRequest, ReviewAgreementRequest,
         GetServerStatusRequest, ReloadRulesRequest, DrainRequest,
         RecordProfileRequest, WithdrawProfileRequest, ListProfilesRequest, TryProfileRequest,
-        ListProfileHitsRequest, ListAlgorithmsRequest,
+        ListProfileHitsRequest, ListAlgorithmsRequest, RecordPlanRequest, ListPlansRequest,
+        ListSelectedRequest, RecordOutcomeRequest, EstimatePlanRequest,
         PullVerdictsRequest, StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
          ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
@@ -108,7 +109,8 @@ through_prost! {
          WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse,
          GetServerStatusResponse, ReloadRulesResponse, DrainResponse,
          RecordProfileResponse, WithdrawProfileResponse, ListProfilesResponse, TryProfileResponse,
-         ListProfileHitsResponse, ListAlgorithmsResponse, Receipt,
+         ListProfileHitsResponse, ListAlgorithmsResponse, RecordPlanResponse, ListPlansResponse,
+         ListSelectedResponse, RecordOutcomeResponse, EstimatePlanResponse, Receipt,
          LodgeStreamResponse, PullVerdictsResponse, VerdictSet, GetReconciliationResponse,
          GetStatusResponse,
 }

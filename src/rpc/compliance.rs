@@ -1,7 +1,7 @@
 //! The `Compliance` service: how each actor declares, for analysts.
 //!
-//! It maps requests to reads of the [`Board`] and back, and nothing else; those on agreements in `agreements`, and on
-//! risk profiles in `profiles`.
+//! It maps requests to reads of the [`Board`] and back, and nothing else; those on agreements in `agreements`, on risk
+//! profiles in `profiles`, and on the sampling frame in `samples`.
 //!
 //! What the contract leaves open:
 //! - An id that no declaration has named is NOT_FOUND; one that is known but declared nothing in
@@ -33,8 +33,11 @@ use super::history;
 use super::ledger::holding;
 use super::profile_trial;
 use super::profiles::{self, Office};
-use super::reads::{Reader, assert_reading, come_back, with_retry};
+use super::reads::{Reader, come_back, with_retry};
 use super::reconciliations;
+use super::register;
+use super::samples::{self, Frame};
+use super::summary_messages::to_message;
 use super::watch::{WATCH_AHEAD, Watch, may_watch};
 use crate::config::Config;
 use crate::day::Day;
@@ -42,8 +45,7 @@ use crate::id::Watermark;
 use crate::proto::server::compliance_server::Compliance;
 use crate::proto::v1;
 use crate::summary::{
-    ActorId, Board, Counters, ListQuery, Order, Page, Period, Role, Summary, indicators,
-    read_token, write_token,
+    ActorId, Board, ListQuery, Order, Page, Period, Role, read_token, write_token,
 };
 
 /// What the audit log calls reading summaries, and watching them.
@@ -94,6 +96,7 @@ pub struct ComplianceService {
     pub(super) guard: Guard,
     pub(super) desk: Desk,
     pub(super) office: Office,
+    pub(super) frame: Frame,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
@@ -104,13 +107,14 @@ impl ComplianceService {
     pub fn new(
         board: Board,
         guard: Guard,
-        (desk, office): (Desk, Office),
+        (desk, office, frame): (Desk, Office, Frame),
         options: &ComplianceOptions,
     ) -> Self {
         Self {
             guard,
             desk,
             office,
+            frame,
             reader: Reader::new(board, options.reads_max, options.reads_waiting_max),
             watches: Arc::new(Semaphore::new(options.watches_max)),
             watches_max: options.watches_max,
@@ -306,7 +310,42 @@ impl Compliance for ComplianceService {
         &self,
         request: Request<v1::ListAlgorithmsRequest>,
     ) -> Result<Response<v1::ListAlgorithmsResponse>, Status> {
-        profiles::register(self, &request)
+        register::list(self, &request)
+    }
+
+    async fn record_plan(
+        &self,
+        request: Request<v1::RecordPlanRequest>,
+    ) -> Result<Response<v1::RecordPlanResponse>, Status> {
+        samples::record(self, request).await
+    }
+
+    async fn list_plans(
+        &self,
+        request: Request<v1::ListPlansRequest>,
+    ) -> Result<Response<v1::ListPlansResponse>, Status> {
+        samples::list(self, request).await
+    }
+
+    async fn list_selected(
+        &self,
+        request: Request<v1::ListSelectedRequest>,
+    ) -> Result<Response<v1::ListSelectedResponse>, Status> {
+        samples::selected(self, request).await
+    }
+
+    async fn record_outcome(
+        &self,
+        request: Request<v1::RecordOutcomeRequest>,
+    ) -> Result<Response<v1::RecordOutcomeResponse>, Status> {
+        samples::found(self, request).await
+    }
+
+    async fn estimate_plan(
+        &self,
+        request: Request<v1::EstimatePlanRequest>,
+    ) -> Result<Response<v1::EstimatePlanResponse>, Status> {
+        samples::estimated(self, request).await
     }
 
     type WatchActorSummariesStream =
@@ -497,55 +536,6 @@ fn page_message(
         summaries: summaries.map(|summary| to_message(summary, query.role, asked)).collect(),
         next_page_token: next_page_token.unwrap_or_default(),
         watermark: page.watermark.0,
-    }
-}
-
-/// Takes some µs, and there are up to 1,000 in an answer: for the thread of a read.
-pub(super) fn to_message(summary: &Summary, role: Role, asked: &v1::Period) -> v1::ActorSummary {
-    assert_reading();
-    let c = &summary.counters;
-    v1::ActorSummary {
-        actor: Some(v1::Actor { role: role as i32, id: summary.id.as_str().to_owned() }),
-        period: Some(asked.clone()),
-        watermark: summary.watermark.0,
-        accepted: c.accepted,
-        rejected: c.rejected,
-        replayed: c.replayed,
-        conflicts: c.conflicts,
-        accepted_lines: c.accepted_lines,
-        intrinsic_value_eur_cents: c.intrinsic_value,
-        gross_mass_mg: c.gross_mass_mg,
-        duty_eur_cents: c.duty,
-        reasons: reasons(c),
-        indicators: indicators(c).into_iter().map(indicator).collect(),
-        value_histogram: c.value_histogram.to_vec(),
-    }
-}
-
-/// The reason found in most declarations first; then by findings, then by name.
-fn reasons(counters: &Counters) -> Vec<v1::ReasonCount> {
-    let mut reasons = counters.reasons().to_vec();
-    reasons.sort_by(|a, b| {
-        let frequency = |count: &crate::summary::ReasonCount| (count.declarations, count.findings);
-        frequency(b).cmp(&frequency(a)).then_with(|| a.reason.name().cmp(b.reason.name()))
-    });
-    let message = |count: crate::summary::ReasonCount| v1::ReasonCount {
-        reason: count.reason.name().to_owned(),
-        declarations: count.declarations,
-        findings: count.findings,
-    };
-    reasons.into_iter().map(message).collect()
-}
-
-pub(super) fn indicator(indicator: crate::summary::Indicator) -> v1::Indicator {
-    let (lower, upper) = indicator.interval.unzip();
-    v1::Indicator {
-        name: indicator.name,
-        numerator: indicator.numerator,
-        denominator: indicator.denominator,
-        value: indicator.value,
-        lower,
-        upper,
     }
 }
 

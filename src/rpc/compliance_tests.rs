@@ -35,12 +35,14 @@ impl Served {
         };
         let sealed = folder.path().join("sealed");
         let (sealed, _) = crate::archive::Archive::open(disk, &sealed, of_archive).unwrap();
-        let office = Office::open(profiles, sealed, String::new(), move || now).unwrap();
+        let office = Office::open(profiles, sealed.clone(), String::new(), move || now).unwrap();
+        let samples = crate::samples::Store::open(folder.path()).unwrap();
+        let frame = Frame::new(samples, sealed, move || now);
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self {
             _folder: folder,
             fold,
-            service: ComplianceService::new(board, Guard::open(), (desk, office), &options),
+            service: ComplianceService::new(board, Guard::open(), (desk, office, frame), &options),
         }
     }
 

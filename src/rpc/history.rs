@@ -6,10 +6,11 @@
 use tonic::{Request, Response, Status};
 
 use super::compliance::{
-    ComplianceService, READ, actor, indicator, invalid, name_of, period, shortened, unknown,
+    ComplianceService, READ, actor, invalid, name_of, period, shortened, unknown,
 };
 use super::ledger::holding;
 use super::reads::assert_reading;
+use super::summary_messages::indicator;
 use crate::proto::v1;
 use crate::summary::{
     History, HistoryDay, HistoryQuery, PeerFigure, Period, Role, descriptions, is_indicator,

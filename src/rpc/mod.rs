@@ -6,8 +6,8 @@
 //! - [`framing`], [`ledger`]: a batch takes its share when its length arrives and gives it back when its
 //!   answer has left; messages past the bound are skipped on the wire. `traffic`: a client that takes no
 //!   answers, or makes no calls, is disconnected.
-//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch`, [`agreements`]
-//!   and [`profiles`] are parts of the second. [`operation`]: for those who keep the server.
+//! - [`lodgement`], [`compliance`]: the two services. `reads`, `history`, `watch`, [`agreements`],
+//!   [`profiles`] and [`samples`] are parts of the second. [`operation`]: for those who keep the server.
 //! - [`access`], [`guard`], [`tls`]: who is let in, and what each may do.
 //! - [`status`]: refusals as gRPC statuses with `google.rpc` details.
 //! - `health`: what is served. [`closed`]: the listener while nothing is.
@@ -25,6 +25,7 @@ pub mod ledger;
 pub mod lodgement;
 pub mod operation;
 pub mod profiles;
+pub mod samples;
 pub mod server;
 pub mod status;
 pub mod tls;
@@ -38,5 +39,8 @@ mod profile_messages;
 mod profile_trial;
 mod reads;
 mod reconciliations;
+mod register;
+mod sample_messages;
+mod summary_messages;
 mod traffic;
 mod watch;

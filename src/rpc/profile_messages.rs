@@ -1,12 +1,10 @@
-//! Risk profiles and the register of algorithms as messages of the contract, and back.
+//! Risk profiles as messages of the contract, and back.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use tonic::Status;
 
 use super::compliance::{invalid, shortened};
-use crate::algorithms::{ALGORITHMS, Algorithm};
 use crate::day::Day;
 use crate::profiles::{
     Conditions, DayHits, Example, Profile, Range, State, Terms, Totals, Version, VersionHits,
@@ -104,7 +102,7 @@ fn version_message(profile: &Profile, version: &Version) -> v1::ProfileVersion {
 }
 
 /// Empty for the last day that there is, which stands for none.
-fn known_day(day: Day) -> String {
+pub(super) fn known_day(day: Day) -> String {
     if day == Day(u16::MAX) { String::new() } else { day.to_string() }
 }
 
@@ -119,7 +117,7 @@ fn terms_message(terms: &Terms) -> v1::ProfileTerms {
     }
 }
 
-fn conditions_message(conditions: &Conditions) -> v1::ProfileConditions {
+pub(super) fn conditions_message(conditions: &Conditions) -> v1::ProfileConditions {
     let range = |range: Range| {
         (!range.is_open()).then_some(v1::ProfileRange { min: range.min, max: range.max })
     };
@@ -194,56 +192,5 @@ pub(super) fn hits_message(
         watermark: hits.watermark.0,
         hits: Some(totals_message(totals)),
         days: days_message(&hits.days, days),
-    }
-}
-
-/// The register: Waag's own, for which `owner` answers, and `profiles`.
-pub(super) fn register_message(
-    owner: &str,
-    profiles: &[Arc<Profile>],
-) -> v1::ListAlgorithmsResponse {
-    let own = ALGORITHMS.iter().map(|algorithm| own_message(algorithm, owner));
-    let profiles = profiles.iter().map(|profile| profile_algorithm(profile));
-    v1::ListAlgorithmsResponse { algorithms: own.chain(profiles).collect() }
-}
-
-fn own_message(algorithm: &Algorithm, owner: &str) -> v1::Algorithm {
-    let Algorithm { id, name, purpose, inputs, method } = *algorithm;
-    v1::Algorithm {
-        id: id.to_owned(),
-        kind: v1::AlgorithmKind::BuiltIn.into(),
-        name: name.to_owned(),
-        purpose: purpose.to_owned(),
-        inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
-        method: method.to_owned(),
-        owner: owner.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..v1::Algorithm::default()
-    }
-}
-
-fn profile_algorithm(profile: &Profile) -> v1::Algorithm {
-    let terms = &profile.newest.terms;
-    let days = profile.all_days();
-    // What any version looks at, each once.
-    let mut inputs: Vec<String> = Vec::new();
-    for input in profile.versions().flat_map(|version| version.terms.conditions.inputs()) {
-        if !inputs.iter().any(|known| known == input) {
-            inputs.push(input.to_owned());
-        }
-    }
-    v1::Algorithm {
-        id: profile.id.to_string(),
-        kind: v1::AlgorithmKind::Profile.into(),
-        name: terms.name.clone(),
-        purpose: terms.purpose.clone(),
-        inputs,
-        method: "Accepted declarations that meet all its conditions are counted and listed for people to look \
-                 at; no verdict changes."
-            .to_owned(),
-        owner: terms.owner.clone(),
-        since_day: days.map(|(first, _)| first.to_string()).unwrap_or_default(),
-        until_day: days.map(|(_, last)| known_day(last)).unwrap_or_default(),
-        version: profile.newest.number.to_string(),
     }
 }

@@ -18,9 +18,7 @@ use super::compliance::{
     deadline, invalid, shortened,
 };
 use super::guard::Caller;
-use super::profile_messages::{
-    conditions, hits_message, profile_message, register_message, state, terms,
-};
+use super::profile_messages::{conditions, hits_message, profile_message, state, terms};
 use super::reads::with_retry;
 use crate::archive::Archive;
 use crate::book::Recorder;
@@ -50,7 +48,7 @@ pub struct Office {
     pub(super) trials: Arc<Semaphore>,
     now: Arc<Now>,
     /// Who answers for Waag's own algorithms.
-    owner: String,
+    pub(super) owner: String,
 }
 
 impl std::fmt::Debug for Office {
@@ -295,16 +293,6 @@ pub(super) async fn hits(
         profile: Some(profile_message(&profile, office.today(), true)),
         versions: versions.into_iter().map(|(n, hits)| hits_message(n, &hits, days)).collect(),
     }))
-}
-
-pub(super) fn register(
-    service: &ComplianceService,
-    request: &Request<v1::ListAlgorithmsRequest>,
-) -> Result<Response<v1::ListAlgorithmsResponse>, Status> {
-    service.guard.caller(request.extensions())?;
-    let office = &service.office;
-    let ever = office.store.list(None, |profile| profile.all_days().is_some());
-    Ok(Response::new(register_message(&office.owner, &ever)))
 }
 
 impl ComplianceService {

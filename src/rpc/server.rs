@@ -20,6 +20,7 @@ use super::health::{Health, Served};
 use super::lodgement::LodgementService;
 use super::operation::{OperationService, Order};
 use super::profiles::Office;
+use super::samples::Frame;
 use super::tls::Tls;
 use crate::agreements;
 use crate::audit::check::AuditError;
@@ -33,6 +34,7 @@ use crate::profiles;
 use crate::proto::server::compliance_server::ComplianceServer;
 use crate::proto::server::lodgement_server::LodgementServer;
 use crate::proto::server::operation_server::OperationServer;
+use crate::samples;
 use crate::summary::Board;
 use crate::telemetry::Telemetry;
 
@@ -136,6 +138,7 @@ pub async fn serve(
     let audit = Log::open(&config.data_dir)?;
     let agreements = agreements::Store::open(&config.data_dir)?;
     let profiles = profiles::Store::open(&config.data_dir)?;
+    let samples = samples::Store::open(&config.data_dir)?;
     let guard = Guard::of(access.register.clone(), audit.clone(), Arc::clone(&engine));
     let address = listener.local_addr().map_err(ServeError::Address)?;
     let (sizes, telemetry) = (config.check()?, engine.telemetry().clone());
@@ -170,11 +173,12 @@ pub async fn serve(
     let now = move || of.calendar().when(of.clock().admit());
     let desk = Desk::new(agreements, now.clone());
     let (archive, owner) = (engine.archive().clone(), config.algorithms_owner.clone());
+    let frame = Frame::new(samples, archive.clone(), now.clone());
     let office = Office::open(profiles, archive, owner, now).map_err(ServeError::Thread)?;
     let compliance = Arc::new(ComplianceService::new(
         engine.board().clone(),
         guard.clone(),
-        (desk, office),
+        (desk, office, frame),
         &ComplianceOptions::of(config),
     ));
     let (operation, orders) = OperationService::new(Arc::clone(&engine), guard.clone(), config);

@@ -17,9 +17,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::compliance::to_message;
 use super::guard::{Caller, Guard, status_of};
 use super::reads::{Reader, assert_reading};
+use super::summary_messages::to_message;
 use crate::id::Watermark;
 use crate::identity::{Denied, Who};
 use crate::proto::v1;

@@ -43,7 +43,7 @@ impl World {
 
     /// Seals some batches, each on the day of that place.
     fn seal(&mut self, days: &[usize]) {
-        let batches = generated(400, 40);
+        let batches = generated(5_000, 400);
         let batches: Vec<_> = days.iter().map(|at| day(DAYS[*at])).zip(batches).collect();
         assert_eq!(batches.len(), days.len());
         let (_, given) = write_set(&self.archive, &mut self.maker, &batches).unwrap();

@@ -267,10 +267,12 @@ fn conditions_are_within_their_bounds() {
     }
     let just = Conditions {
         declarants: many("NL8", 100),
-        description_patterns: many(&"a".repeat(200), 20),
+        description_patterns: many(&"a".repeat(40), 20),
         ..none()
     };
     just.matcher().unwrap();
+    let long = Conditions { description_patterns: list(&"a".repeat(200)), ..none() };
+    long.matcher().unwrap();
     let given = Conditions { origin_countries: vec![" cn".into(), "CN".into()], ..none() };
     assert_eq!(given.normalised().origin_countries, ["CN"]);
 }
