@@ -541,4 +541,4 @@ fn page_message(
 
 #[cfg(test)]
 #[path = "compliance_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -8,14 +8,14 @@ use crate::outcome::Outcome;
 use crate::rules::finding::{Element, Finding, Reason, Severity};
 use crate::summary::{Delta, Event, Facts, Fold, FoldOptions};
 
-struct Served {
+pub(crate) struct Served {
     _folder: tempfile::TempDir,
     fold: Fold,
-    service: ComplianceService,
+    pub(crate) service: ComplianceService,
 }
 
 impl Served {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (catalog, archive) = (folder.path().join("catalog"), folder.path().join("archive"));
         let (fold, board, _) =

@@ -32,6 +32,7 @@ pub mod tls;
 
 mod addresses;
 mod agreement_messages;
+mod background;
 mod farewell;
 mod health;
 mod history;

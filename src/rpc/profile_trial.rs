@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::background;
 use super::compliance::{ComplianceService, DEADLINE_MARGIN, deadline, invalid};
 use super::profile_messages::{days_message, totals_message};
 use super::profiles::{candidate, days, whose};
@@ -73,14 +74,14 @@ pub(super) async fn start(
     let until = Instant::now() + wait.min(TRIAL_MAX);
     let (sender, receiver) = mpsc::channel(AHEAD);
     let (archive, board) = (office.archive.clone(), service.reader.board.clone());
-    tokio::task::spawn_blocking(move || {
+    background::begin(move || {
         let came = run(&matcher, &archive, &board, days, until, &sender);
         drop(turn);
         if let Some(came) = came {
             // Where the caller is gone, there is nobody to tell.
             let _gone = sender.blocking_send(came);
         }
-    });
+    })?;
     Ok(Response::new(ReceiverStream::new(receiver)))
 }
 
@@ -158,3 +159,7 @@ fn message(trial: &Trial, days: (Day, Day)) -> v1::ProfileTrial {
         declarants_left_out: u32::try_from(left_out).unwrap_or(u32::MAX),
     }
 }
+
+#[cfg(test)]
+#[path = "profile_trial_tests.rs"]
+mod tests;

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
 
+use super::background;
 use super::compliance::{
     ComplianceService, DEADLINE_MARGIN, deadline, invalid, page_size, shortened,
 };
@@ -337,7 +338,7 @@ impl ComplianceService {
         let (archive, states, board) =
             (frame.archive.clone(), Arc::clone(&frame.states), self.reader.board.clone());
         let id = plan.id;
-        let followed = blocking(move || {
+        let followed = background::done(move || {
             let _turn = turn;
             let mut state = taken(&states, id);
             let came = selector.follow(&mut state, &archive, |_| {

@@ -9,7 +9,7 @@
 // unreadable; 5 not all answered; 1 a file cannot be read; 2 a wrong command line.
 package main
 
-//go:generate protoc -I ../../../proto --go_out=. --go-grpc_out=. --go_opt=module=waag.example/lodge,Mwaag/v1/declaration.proto=waag.example/lodge/waagv1,Mwaag/v1/lodgement.proto=waag.example/lodge/waagv1,Mwaag/v1/compliance.proto=waag.example/lodge/waagv1 --go-grpc_opt=module=waag.example/lodge,Mwaag/v1/declaration.proto=waag.example/lodge/waagv1,Mwaag/v1/lodgement.proto=waag.example/lodge/waagv1,Mwaag/v1/compliance.proto=waag.example/lodge/waagv1 waag/v1/declaration.proto waag/v1/lodgement.proto waag/v1/compliance.proto
+//go:generate protoc -I ../../../proto --go_out=. --go-grpc_out=. --go_opt=module=waag.example/lodge,Mwaag/v1/declaration.proto=waag.example/lodge/waagv1,Mwaag/v1/lodgement.proto=waag.example/lodge/waagv1,Mwaag/v1/compliance.proto=waag.example/lodge/waagv1,Mwaag/v1/profiles.proto=waag.example/lodge/waagv1,Mwaag/v1/sampling.proto=waag.example/lodge/waagv1 --go-grpc_opt=module=waag.example/lodge,Mwaag/v1/declaration.proto=waag.example/lodge/waagv1,Mwaag/v1/lodgement.proto=waag.example/lodge/waagv1,Mwaag/v1/compliance.proto=waag.example/lodge/waagv1,Mwaag/v1/profiles.proto=waag.example/lodge/waagv1,Mwaag/v1/sampling.proto=waag.example/lodge/waagv1 waag/v1/declaration.proto waag/v1/lodgement.proto waag/v1/compliance.proto waag/v1/profiles.proto waag/v1/sampling.proto
 
 import (
 	"bufio"
