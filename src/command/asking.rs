@@ -1,4 +1,4 @@
-//! What commands that ask the `Compliance` service have in common.
+//! What commands that ask a running server have in common.
 
 use std::io::{self, Write};
 
@@ -26,10 +26,15 @@ pub(super) struct ServerArgs {
 pub(super) type Client = ComplianceClient<Connection>;
 
 impl ServerArgs {
+    /// A client of its `Compliance`.
     pub(super) async fn client(&self) -> Result<Client, Failure> {
+        Ok(ComplianceClient::new(self.connect().await?))
+    }
+
+    pub(super) async fn connect(&self) -> Result<Connection, Failure> {
         let server = self.connection.server(&self.from).map_err(|error| self.unreached(&error))?;
         let connection = server.connect().await.map_err(ConnectArgsError::from);
-        Ok(ComplianceClient::new(connection.map_err(|error| self.unreached(&error))?))
+        connection.map_err(|error| self.unreached(&error))
     }
 
     fn unreached(&self, error: &ConnectArgsError) -> Failure {

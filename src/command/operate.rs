@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::connecting::{ConnectArgs, ConnectArgsError};
+use super::asking::{ServerArgs, json};
 use super::show::thousands;
 use super::{Failure, output, runtime};
 use crate::client::Connection;
@@ -37,47 +37,19 @@ enum OperateCommand {
     Drain(ServerArgs),
 }
 
-/// Where the server is, and how to print.
-#[derive(Debug, Args)]
-struct ServerArgs {
-    /// Where the server listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    from: String,
-    /// Print protobuf JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    connection: ConnectArgs,
+type Client = OperationClient<Connection>;
+
+async fn client(server: &ServerArgs) -> Result<Client, Failure> {
+    Ok(OperationClient::new(server.connect().await?))
 }
 
-impl ServerArgs {
-    async fn client(&self) -> Result<OperationClient<Connection>, Failure> {
-        let unreached = |error: &ConnectArgsError| -> Failure {
-            format!("--from {}: {}", self.from, super::with_causes(error)).into()
-        };
-        let server = self.connection.server(&self.from).map_err(|error| unreached(&error))?;
-        let connection = server.connect().await.map_err(ConnectArgsError::from);
-        Ok(OperationClient::new(connection.map_err(|error| unreached(&error))?))
-    }
-
-    fn failed(&self, status: &tonic::Status) -> Failure {
-        let (url, code, told) = (&self.from, status.code(), status.message());
-        format!("the server at {url} says {code}: {told}").into()
-    }
-
-    fn tell<T: serde::Serialize>(
-        &self,
-        answer: Result<tonic::Response<T>, tonic::Status>,
-        write: impl FnOnce(&T, &mut dyn Write) -> std::io::Result<()>,
-    ) -> Result<(), Failure> {
-        let answer = answer.map_err(|status| self.failed(&status))?.into_inner();
-        output(|out| {
-            if self.json {
-                return writeln!(out, "{}", serde_json::to_string(&answer)?);
-            }
-            write(&answer, out)
-        })
-    }
+fn tell<T: serde::Serialize>(
+    server: &ServerArgs,
+    answer: Result<tonic::Response<T>, tonic::Status>,
+    write: impl FnOnce(&T, &mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let answer = answer.map_err(|status| server.failed(&status))?.into_inner();
+    output(|out| if server.json { json(&answer, out) } else { write(&answer, out) })
 }
 
 /// Does what is asked.
@@ -89,14 +61,14 @@ pub fn run(args: &OperateArgs) -> Result<(), Failure> {
         match &args.command {
             OperateCommand::Status(server) => status(server).await,
             OperateCommand::Reload(server) => {
-                let answer = server.client().await?.reload_rules(ReloadRulesRequest {}).await;
-                server.tell(answer, |answer, out| {
+                let answer = client(server).await?.reload_rules(ReloadRulesRequest {}).await;
+                tell(server, answer, |answer, out| {
                     writeln!(out, "law {} is in force: {}", answer.law, answer.rule_set)
                 })
             }
             OperateCommand::Drain(server) => {
-                let answer = server.client().await?.drain(DrainRequest {}).await;
-                server.tell(answer, |answer, out| {
+                let answer = client(server).await?.drain(DrainRequest {}).await;
+                tell(server, answer, |answer, out| {
                     writeln!(out, "draining, for {} s at most", answer.drain_s_max)
                 })
             }
@@ -105,8 +77,8 @@ pub fn run(args: &OperateArgs) -> Result<(), Failure> {
 }
 
 async fn status(server: &ServerArgs) -> Result<(), Failure> {
-    let answer = server.client().await?.get_server_status(GetServerStatusRequest {}).await;
-    server.tell(answer, |status, out| {
+    let answer = client(server).await?.get_server_status(GetServerStatusRequest {}).await;
+    tell(server, answer, |status, out| {
         let yes_no = |is_so| if is_so { "yes" } else { "NO" };
         let utc = Calendar::new("UTC").map(|utc| utc.show(Moment(status.serving_since_ms)));
         writeln!(out, "version     {}", status.version)?;
