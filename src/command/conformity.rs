@@ -303,8 +303,11 @@ fn write_played(out: &mut dyn Write, played: &Played<'_>, args: &ConformityArgs)
     if played.state == State::Differs {
         writeln!(out, "{}", played.line())?;
     }
-    let notes = played.notes.iter().filter(|_| args.notes);
-    notes.into_iter().try_for_each(|note| writeln!(out, "{}  note: {note}", played.id))
+    if args.notes {
+        let mut notes = played.notes.iter();
+        notes.try_for_each(|note| writeln!(out, "{}  note: {note}", played.id))?;
+    }
+    Ok(())
 }
 
 fn write_summary(out: &mut dyn Write, report: &Report<'_>) -> io::Result<()> {

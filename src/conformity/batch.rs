@@ -106,8 +106,8 @@ impl Making<'_> {
 
     fn base(&self, name: &str) -> Result<Value, Unplayable> {
         let day = self.law.day();
-        let held = self.kit.bases.get(name).into_iter().flatten();
-        let base = held.into_iter().find(|base| base.from <= day && day <= base.to);
+        let mut held = self.kit.bases.get(name).into_iter().flatten();
+        let base = held.find(|base| base.from <= day && day <= base.to);
         let base =
             base.ok_or_else(|| Unplayable::Fault(format!("there is no base {name:?} on {day}")))?;
         let mut made = match (&base.like, &base.declaration) {

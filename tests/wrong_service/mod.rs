@@ -79,7 +79,8 @@ impl Way {
             };
             match self {
                 Self::Threshold => {
-                    if drop_reason(verdict, "INTRINSIC_VALUE_EXCEEDS_THRESHOLD") {
+                    let is_dropped = drop_reason(verdict, "INTRINSIC_VALUE_EXCEEDS_THRESHOLD");
+                    if is_dropped {
                         verdict.outcome = v1::Outcome::Accepted.into();
                         verdict.mrn = "21NL8TDE2PO02TAER9".into();
                     }
