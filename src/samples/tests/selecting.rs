@@ -48,7 +48,7 @@ struct World {
 /// The same batches, sealed in this order and in sets of so many.
 fn world(order: &[usize], set_of: usize) -> World {
     let (_, archive) = new_archive();
-    let batches = generated(600, 40);
+    let batches = generated(3_000, 200);
     let mut maker = Maker::new();
     let mut given = Vec::new();
     for part in order.chunks(set_of) {
