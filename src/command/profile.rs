@@ -39,7 +39,7 @@ pub struct ProfileArgs {
 #[derive(Debug, Subcommand)]
 enum ProfileCommand {
     /// What would it have hit? Nothing is recorded
-    Try(TryArgs),
+    Try(Box<TryArgs>),
     /// Record a new profile, or another version of one
     Record(Box<RecordArgs>),
     /// List profiles as they stand

@@ -44,7 +44,7 @@ impl Known {
         }
         match line {
             Line::Plan(plan) if plan.id == self.next_id() => {
-                let entry = Entry { plan: Arc::new(plan), outcomes: Arc::default() };
+                let entry = Entry { plan: Arc::new(*plan), outcomes: Arc::default() };
                 self.plans.insert(entry.plan.id, entry);
             }
             Line::Plan(plan) => {

@@ -26,7 +26,7 @@ pub(super) const LINE_BYTES_MAX: usize = 2 << 20;
 /// A line of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Line {
-    Plan(Plan),
+    Plan(Box<Plan>),
     Outcome(PlanId, Outcome),
 }
 
@@ -75,25 +75,28 @@ struct StoredOutcome {
 impl Stored {
     pub(super) fn of(n: u64, line: &Line) -> Self {
         match line.clone() {
-            Line::Plan(Plan { id, terms, secret, recorded_by, recorded_at, recorded_on }) => Self {
-                format: FORMAT,
-                n,
-                plan: id.0,
-                recorded_by,
-                recorded_at_ms: recorded_at.0,
-                recorded_on: recorded_on.to_string(),
-                terms: Some(StoredTerms {
-                    name: terms.name,
-                    purpose: terms.purpose,
-                    owner: terms.owner,
-                    first: terms.first.to_string(),
-                    last: terms.last.to_string(),
-                    conditions: terms.conditions,
-                    method: terms.method,
-                    secret: secret.reveal(),
-                }),
-                outcome: None,
-            },
+            Line::Plan(plan) => {
+                let Plan { id, terms, secret, recorded_by, recorded_at, recorded_on } = *plan;
+                Self {
+                    format: FORMAT,
+                    n,
+                    plan: id.0,
+                    recorded_by,
+                    recorded_at_ms: recorded_at.0,
+                    recorded_on: recorded_on.to_string(),
+                    terms: Some(StoredTerms {
+                        name: terms.name,
+                        purpose: terms.purpose,
+                        owner: terms.owner,
+                        first: terms.first.to_string(),
+                        last: terms.last.to_string(),
+                        conditions: terms.conditions,
+                        method: terms.method,
+                        secret: secret.reveal(),
+                    }),
+                    outcome: None,
+                }
+            }
             Line::Outcome(plan, outcome) => Self {
                 format: FORMAT,
                 n,
@@ -136,7 +139,8 @@ impl Stored {
                 };
                 terms.check().map_err(|wrong| wrong.to_string())?;
                 let secret = Secret::parse(&stored.secret).ok_or("its secret is none")?;
-                Ok(Line::Plan(Plan { id, terms, secret, recorded_by, recorded_at, recorded_on }))
+                let plan = Plan { id, terms, secret, recorded_by, recorded_at, recorded_on };
+                Ok(Line::Plan(Box::new(plan)))
             }
             (None, Some(stored)) => {
                 let eori = Eori::parse(&stored.declarant);

@@ -72,7 +72,7 @@ impl Store {
             recorded_at: recorder.at,
             recorded_on: recorder.on,
         };
-        self.append(&mut book, Line::Plan(plan))?;
+        self.append(&mut book, Line::Plan(Box::new(plan)))?;
         let (plan, _) = self.get(id).ok_or(RecordError::Unknown(id))?;
         Ok(plan)
     }

@@ -67,8 +67,11 @@ fn select(world: &World, method: Method) -> Selection {
     selector.selection(&state)
 }
 
+/// A stratum's name, items, values, and what is selected: draw, item, values.
+type Plain = (String, u64, u64, u64, Vec<(String, ItemId, u64, u64)>);
+
 /// What is selected, without MRN, which is by place in the journal.
-fn plain(selection: &Selection) -> Vec<(String, u64, u64, u64, Vec<(String, ItemId, u64, u64)>)> {
+fn plain(selection: &Selection) -> Vec<Plain> {
     let of = |stratum: &SelectedStratum| {
         let selected = stratum.selected.iter();
         let selected = selected.map(|s| (s.draw.to_string(), s.item, s.declared, s.expected));
