@@ -18,8 +18,8 @@ use crate::proto::v1::{DrainRequest, GetServerStatusRequest, ReloadRulesRequest}
 /// One that knows none tells its status only, and is managed by signals.
 ///
 ///   waag operate status
-///   waag operate reload --from https://waag.example:50051 --authority ca.pem --token-file operator.token
-///   waag operate drain  --from https://waag.example:50051 --authority ca.pem --token-file operator.token
+///   waag operate reload --authority ca.pem --token-file operator.token
+///   waag operate drain  --authority ca.pem --token-file operator.token
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct OperateArgs {

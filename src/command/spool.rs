@@ -33,9 +33,9 @@ const CALL_MAX: Duration = Duration::from_secs(40);
 
 /// Take batches in beside your own system while the service is down, and forward them
 ///
-///   waag spool --folder spool --to https://customs.example:50051
+///   waag spool --folder spool --to http://127.0.0.1:50051
 ///   waag spool status --at http://127.0.0.1:50052
-///   waag spool reconcile --folder spool --to https://customs.example:50051
+///   waag spool reconcile --folder spool --to http://127.0.0.1:50051
 ///
 /// Batches are lodged with the spool as with the service (waag.v1.Lodgement), or for a signed
 /// receipt each (waag.v1.Spool). Each is on the spool's disk before it is answered, and is

@@ -3,7 +3,7 @@
 //!
 //! The cases are data, `cases/*.json`: a file for each family, in it the rules of law with their basis, and
 //! under each its cases. `kit` reads them, `batch` makes batches of them for one day and one run, `play`
-//! sends these to a `service` and `compare` holds what comes against what is expected; [`report`] shows it.
+//! sends these to a `service` and `compare` holds what comes against what is expected; `report` shows it.
 //! The worked cases of `tests/cases.json` are among them, with the days on which they hold.
 //!
 //! Three things are kept apart: what the law or the contract says (a difference), what a service is free in
