@@ -82,7 +82,7 @@ async fn status(server: &ServerArgs) -> Result<(), Failure> {
         let yes_no = |is_so| if is_so { "yes" } else { "NO" };
         let utc = Calendar::new("UTC").map(|utc| utc.show(Moment(status.serving_since_ms)));
         writeln!(out, "version     {}", status.version)?;
-        writeln!(out, "serving     since {} UTC", utc.unwrap_or_default())?;
+        writeln!(out, "serving     since {}", utc.unwrap_or_default())?;
         writeln!(out, "lodging     {}", yes_no(status.is_lodging))?;
         writeln!(out, "reading     {}", yes_no(status.is_reading))?;
         writeln!(out, "today       {}", status.today)?;

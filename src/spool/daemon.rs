@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 
 use super::forward::forward;
@@ -158,7 +158,8 @@ pub async fn run(
     let shutdown = async move {
         let _ = until.wait_for(|is_stopping| *is_stopping).await;
     };
-    let incoming = TcpListenerStream::new(listener);
+    // Receipts are whole messages: to hold their last bytes back would only delay them.
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
     let mut serving = tokio::spawn(serving.serve_with_incoming_shutdown(incoming, shutdown));
     tracing::info!(%address, to = server.url(), "listening");
     let forwarding = tokio::spawn(forward(store.clone(), server, reach));
