@@ -285,7 +285,10 @@ impl Running {
 
     /// Says NOT_SERVING, reads no more, lets what is in work finish, at most for the time that the
     /// settings give. Whoever connects meanwhile is told so.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
+        // Whoever waits for an order is told that it is not carried out, instead of holding up the stop.
+        self.orders.close();
+        while self.orders.try_recv().is_ok() {}
         // Or it might say SERVING again.
         self.watcher.abort();
         self.health.say(Served::NOTHING).await;
