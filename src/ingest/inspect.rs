@@ -216,7 +216,7 @@ fn check_book(kind: &book::Kind, config: &Config) -> Option<Part> {
                 0 => String::new(),
                 bytes => format!("; {bytes} bytes at the end were being written"),
             };
-            let told = format!("{versions} versions of {of}, every line whole{torn}");
+            let told = format!("{of} in {versions} versions, every line whole{torn}");
             Some(Part::sound(kind.folder, told))
         }
         Err(error) => Some(Part::unsound(kind.folder, error.to_string())),

@@ -55,9 +55,7 @@ impl Rate {
             u128::from(hundredths) * u128::from(2 * self.unit) + u128::from(self.scaled);
         EurCents(u64::try_from(numerator / u128::from(2 * self.scaled)).unwrap_or(u64::MAX))
     }
-}
 
-impl Rate {
     /// The largest amount in hundredths that [`Self::to_eur`] makes no more than `cents` of: the h for which
     /// 2 * h * unit < scaled * (2 * cents + 1).
     pub(super) fn most_worth(self, cents: EurCents) -> u64 {
