@@ -56,9 +56,10 @@ impl FolderArgs {
                 let line = serde_json::to_string(&inspection)?;
                 return writeln!(out, "{line}");
             }
+            let width = inspection.parts.iter().map(|part| part.name.len()).max().unwrap_or(0);
             for part in &inspection.parts {
                 let verdict = if part.is_sound { "sound" } else { "DAMAGED" };
-                writeln!(out, "{:<8} {verdict:<8} {}", part.name, part.found)?;
+                writeln!(out, "{:<width$} {verdict:<8} {}", part.name, part.found)?;
             }
             writeln!(out, "summaries digest {}", inspection.summaries_digest)
         })?;

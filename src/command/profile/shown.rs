@@ -114,6 +114,11 @@ pub(super) fn write_trial(trial: &ProfileTrial, mut out: &mut dyn Write) -> io::
         writeln!(out, "days up to {} are dropped, and missing here", trial.dropped_through)?;
     }
     let [hits, lines, value] = totals(trial.hits.as_ref());
+    if trial.accepted.is_none_or(|accepted| accepted.declarations == 0) {
+        let sentence =
+            "nothing accepted on these days is sealed yet, and a trial looks at what is sealed";
+        return writeln!(out, "{sentence}");
+    }
     let [of, of_lines, of_value] = totals(trial.accepted.as_ref());
     writeln!(
         out,
