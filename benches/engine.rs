@@ -14,6 +14,7 @@ use waag::config::{ByteSize, Config};
 use waag::day::Day;
 use waag::generate::{Generator, Options};
 use waag::ingest::answer::Framing;
+use waag::ingest::budget::Client;
 use waag::ingest::clock::Clock;
 use waag::ingest::engine::Engine;
 use waag::ingest::options::calendar;
@@ -53,7 +54,7 @@ fn start() -> Started {
 
 /// Lodges every `CALLERS`-th message, from `first` on.
 async fn lodge(engine: Arc<Engine>, messages: Arc<Vec<Bytes>>, first: usize) {
-    let budget = engine.budget().connection();
+    let budget = engine.budget().connection(Client::NOWHERE);
     let mut under_way = std::collections::VecDeque::new();
     for message in messages.iter().skip(first).step_by(CALLERS) {
         if under_way.len() == UNDER_WAY

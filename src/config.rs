@@ -222,6 +222,9 @@ const ADDRESS_CONNECTIONS: u32 = 64;
 /// A hundred years: as good as for ever, and no day is before the first that can be written.
 const RETENTION_DAYS_MAX: u16 = 36_500;
 
+/// What the shortest calls bring along.
+const HEADER_BYTES_LEAST: ByteSize = ByteSize(1 << 10);
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -433,14 +436,6 @@ impl Config {
                 return bound(field, &value, format!("must be 0 to {most}"));
             }
         }
-        if !(1..=declarations_max).contains(&(self.batch_declarations_max as u64)) {
-            let rule = format!(
-                "must be 1 to {declarations_max}: an answer with one finding for each declaration \
-                 must stay below answer_bytes_max ({}), and the index addresses {}",
-                self.answer_bytes_max, BATCH_DECLARATIONS_MAX
-            );
-            return bound("batch_declarations_max", &self.batch_declarations_max, rule);
-        }
         let positive: &[(&'static str, u64, u64)] = &[
             ("batch_goods_items_max", self.batch_goods_items_max as u64, 10_000_000),
             ("batch_bytes_max", self.batch_bytes_max.0, 256 * MIB),
@@ -481,6 +476,29 @@ impl Config {
             if !(1..=most).contains(&value) {
                 return bound(field, &value, format!("must be 1 to {most}"));
             }
+        }
+        if self.data_dir.as_os_str().is_empty() {
+            return bound("data_dir", &"\"\"", "must name a folder, as ./waag-data".into());
+        }
+        if self.header_bytes_max < HEADER_BYTES_LEAST {
+            let rule = format!("must be {HEADER_BYTES_LEAST} to 1MiB: no call has less");
+            return bound("header_bytes_max", &self.header_bytes_max, rule);
+        }
+        if declarations_max == 0 {
+            let rule = format!(
+                "must have room for one declaration with one finding and a batch_id of \
+                 batch_id_characters_max ({}) characters",
+                self.batch_id_characters_max
+            );
+            return bound("answer_bytes_max", &self.answer_bytes_max, rule);
+        }
+        if !(1..=declarations_max).contains(&(self.batch_declarations_max as u64)) {
+            let rule = format!(
+                "must be 1 to {declarations_max}: an answer with one finding for each declaration \
+                 must stay below answer_bytes_max ({}), and the index addresses {}",
+                self.answer_bytes_max, BATCH_DECLARATIONS_MAX
+            );
+            return bound("batch_declarations_max", &self.batch_declarations_max, rule);
         }
         // With less, a day would be dropped to which batches may still come around midnight.
         if let Some(days) = self.retention_days
@@ -710,6 +728,10 @@ mod tests {
             config.check().unwrap_err().to_string()
         };
         assert!(wrong(|c| c.batch_declarations_max = 0).contains("1 to 30838"));
+        assert!(wrong(|c| c.data_dir = PathBuf::new()).contains("data_dir is \"\": must name"));
+        assert!(wrong(|c| c.header_bytes_max = ByteSize(1)).contains("1KiB to 1MiB"));
+        let told = wrong(|c| c.answer_bytes_max = ByteSize(1));
+        assert!(told.contains("answer_bytes_max is 1: must have room"), "{told}");
         assert!(wrong(|c| c.batch_declarations_max = 40_000).contains("batch_declarations_max"));
         assert!(wrong(|c| c.memory_max = ByteSize(100 << 20)).contains("at least 256MiB"));
         assert!(wrong(|c| c.segment_bytes = ByteSize(1 << 20)).contains("segment_bytes"));

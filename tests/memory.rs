@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
@@ -18,7 +19,9 @@ use tonic::transport::Channel;
 use waag::day::Day;
 use waag::generate::{Generator, Options};
 use waag::proto::v1::compliance_client::ComplianceClient;
-use waag::proto::v1::{SubmitBatchRequest, WatchActorSummariesRequest};
+use waag::proto::v1::{
+    ActorRole, ListActorSummariesRequest, SubmitBatchRequest, WatchActorSummariesRequest,
+};
 
 const MIB: u64 = 1 << 20;
 const MEMORY_MAX: u64 = 512 * MIB;
@@ -33,6 +36,8 @@ address_connections_max = 64
 /// All connections that memory has room for, which are 21, but one: to see that others are still heard.
 const LODGING: usize = 16;
 const WATCHING: usize = 4;
+/// Reads on each connection that watches.
+const READING: usize = 16;
 /// Streams of each connection, all of which send the largest batches there may be.
 const STREAMS: usize = 4;
 const DECLARANTS: usize = 8;
@@ -102,9 +107,12 @@ impl Decoder for Raw {
 }
 
 /// A connection whose client takes 16 bytes of each answer, and no more.
-async fn slow_to_read(url: String) -> Channel {
+///
+/// From one of two addresses in turn: what one of them may have is half of all.
+async fn slow_to_read(url: String, number: usize) -> Channel {
     let endpoint = Channel::from_shared(url).unwrap().initial_stream_window_size(16);
-    endpoint.connect().await.unwrap()
+    let from = Ipv4Addr::new(127, 0, 0, if number.is_multiple_of(2) { 1 } else { 2 });
+    endpoint.local_address(Some(from.into())).connect().await.unwrap()
 }
 
 /// Sends one of the `batches` after another for as long as the server reads, and takes no answer.
@@ -131,18 +139,25 @@ async fn it_stays_below_memory_max_whatever_is_sent_at_once() {
     for number in 0..LODGING {
         let (url, batches) = (server.url(), batches.clone());
         clients.spawn(async move {
-            let channel = slow_to_read(url).await;
+            let channel = slow_to_read(url, number).await;
             for stream in 0..STREAMS {
                 tokio::spawn(floods(channel.clone(), batches.clone(), number + stream));
             }
         });
     }
-    for _ in 0..WATCHING {
+    for number in 0..WATCHING {
         let url = server.url();
         clients.spawn(async move {
-            let mut client = ComplianceClient::new(slow_to_read(url).await);
-            let request = WatchActorSummariesRequest::default();
-            let summaries = client.watch_actor_summaries(request).await;
+            let mut client = ComplianceClient::new(slow_to_read(url, number).await);
+            let role = ActorRole::Declarant.into();
+            let request = WatchActorSummariesRequest { role, ..Default::default() };
+            let summaries = client.watch_actor_summaries(request).await.unwrap();
+            // Reads whose answers nobody takes, as many as come to one.
+            for _ in 0..READING {
+                let mut client = client.clone();
+                let request = ListActorSummariesRequest { role, ..Default::default() };
+                tokio::spawn(async move { client.list_actor_summaries(request).await });
+            }
             std::future::pending::<()>().await;
             drop(summaries);
         });

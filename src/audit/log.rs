@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
 use std::num::NonZeroU32;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -204,7 +204,7 @@ impl Writer {
     /// Cuts off what was written after the last sync that succeeded.
     fn cut_back(&mut self) -> std::io::Result<()> {
         match &self.file {
-            Some((_, file, length)) if file.metadata()?.len() != *length => {
+            Some((_, file, length)) if file.metadata()?.len() > *length => {
                 plain::call(|| file.set_len(*length))?;
                 plain::call(|| file.sync_all())
             }
@@ -212,8 +212,24 @@ impl Writer {
         }
     }
 
+    /// Whether what was written is still there under its name: nobody may be answered on entries that went with
+    /// a file that was taken away, or cut by others.
+    fn is_there(&self) -> std::io::Result<()> {
+        let Some((path, file, length)) = &self.file else { return Ok(()) };
+        let (named, open) = (std::fs::metadata(path)?, file.metadata()?);
+        let told = if (named.dev(), named.ino()) != (open.dev(), open.ino()) {
+            "another file is in the place of the one that was written to: put it back and restart"
+        } else if open.len() < *length {
+            "it is shorter than what was written to it: put it back and restart"
+        } else {
+            return Ok(());
+        };
+        Err(std::io::Error::other(told))
+    }
+
     /// Appends to a month's file and syncs it.
     fn append(&mut self, path: &Path, text: &[u8]) -> std::io::Result<()> {
+        self.is_there()?;
         self.cut_back()?;
         if self.file.as_ref().is_none_or(|(open, ..)| open != path) {
             let mut options = OpenOptions::new();

@@ -80,3 +80,36 @@ fn who_waits_for_an_entry_that_fails_learns_it_and_refusals_stay_counted() {
     });
     assert_eq!(failed, 4, "the lines and their sync");
 }
+
+#[test]
+fn nothing_is_recorded_any_more_once_the_file_was_taken_away_or_cut() {
+    type Harm = fn(&Path) -> std::io::Result<()>;
+    let harms: [Harm; 3] = [
+        |path| std::fs::remove_file(path),
+        |path| OpenOptions::new().write(true).open(path)?.set_len(1),
+        |path| {
+            let copy = path.with_extension("copy");
+            std::fs::copy(path, &copy)?;
+            std::fs::rename(copy, path)
+        },
+    ];
+    for harm in harms {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(folder.path()).unwrap();
+        let item = |n| [Item { event: event(n), synced: None }];
+        writer.write(&item(1)).unwrap();
+        writer.write(&item(2)).unwrap();
+        let path = files(&folder.path().join(FOLDER)).unwrap().remove(0);
+        let aside = path.with_extension("aside");
+        std::fs::hard_link(&path, &aside).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        harm(&path).unwrap();
+        assert!(writer.write(&item(3)).is_err());
+        // Until what was there is back.
+        std::fs::write(&aside, whole).unwrap();
+        std::fs::rename(&aside, &path).unwrap();
+        std::fs::remove_file(&aside).ok();
+        writer.write(&item(4)).unwrap();
+        assert_eq!(targets(folder.path()), ["1", "2", "4"]);
+    }
+}

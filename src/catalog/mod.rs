@@ -327,9 +327,19 @@ fn open_sled(path: &Path, cache_bytes: u64) -> Result<sled::Db, NotOpened> {
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
+            // Nothing is wrong with it, and another one could not be made either.
+            Err(sled::Error::Io(error)) if is_of_the_disk(&error) => {
+                return Err(NotOpened::Failed(io_error("open", path, error)));
+            }
             Err(error) => return Err(NotOpened::Unusable(format!("sled cannot open it: {error}"))),
         }
     }
+}
+
+/// Whether an error is that of the disk or of who may use it, and no damage.
+fn is_of_the_disk(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull)
 }
 
 /// Reads and checks everything, and returns the header.

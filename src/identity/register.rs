@@ -23,6 +23,9 @@ const CHECKS_MAX: usize = 1;
 /// Calls that wait for that; more are told to come back.
 const CHECKS_WAITING_MAX: usize = 64;
 
+/// Of those, calls with one token: whoever sends wrong secrets under its id keeps out its own, and not others.
+const CHECKS_OF_TOKEN_MAX: usize = CHECKS_WAITING_MAX / 4;
+
 /// Why the files are not in force.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
@@ -53,6 +56,8 @@ struct Files {
     tried: Mutex<[Stamp; 2]>,
     checks: Arc<Semaphore>,
     waiting: Semaphore,
+    /// Places among those for the tokens that are being checked, by id.
+    of_token: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 /// What the files held when they were read.
@@ -148,7 +153,15 @@ impl Register {
         let known = ArcSwap::from_pointee(Known::read(&clients, &tokens)?);
         let (checks, waiting) =
             (Arc::new(Semaphore::new(CHECKS_MAX)), Semaphore::new(CHECKS_WAITING_MAX));
-        Ok(Self(Some(Arc::new(Files { clients, tokens, known, tried, checks, waiting }))))
+        Ok(Self(Some(Arc::new(Files {
+            clients,
+            tokens,
+            known,
+            tried,
+            checks,
+            waiting,
+            of_token: Mutex::default(),
+        }))))
     }
 
     /// Whether anyone may do everything.
@@ -232,6 +245,17 @@ impl Register {
 }
 
 impl Files {
+    fn of_token(&self, id: &str) -> Arc<Semaphore> {
+        let mut of_token = self.of_token.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(places) = of_token.get(id) {
+            return Arc::clone(places);
+        }
+        of_token.retain(|_, places| Arc::strong_count(places) > 1);
+        let places = Arc::new(Semaphore::new(CHECKS_OF_TOKEN_MAX));
+        of_token.insert(id.to_owned(), Arc::clone(&places));
+        places
+    }
+
     /// The id of the token in `authorization`, whose secret is right.
     async fn check(
         &self,
@@ -265,9 +289,15 @@ impl Files {
             return Ok(id.into());
         }
         let busy = || Denied::Busy("too many tokens are being checked: come back later".into());
+        let of_token = self.of_token(id);
+        let _of_token = of_token.try_acquire().map_err(|_| busy())?;
         let _waiting = self.waiting.try_acquire().map_err(|_| busy())?;
         // Kept by the thread, whether the caller stays or not.
         let turn = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| busy())?;
+        // Of many calls with the same token the first has it checked for all.
+        if known.is_checked(&digest) {
+            return Ok(id.into());
+        }
         let (its, secret) = (Arc::clone(token), secret.to_owned());
         let checked = tokio::task::spawn_blocking(move || {
             let _turn = turn;

@@ -123,3 +123,32 @@ async fn without_files_anyone_may_do_everything() {
     // But what is anyone there is nobody here.
     assert!(Files::new().read().still(&anyone, TODAY).is_err());
 }
+
+#[tokio::test]
+async fn wrong_secrets_under_one_id_keep_out_nobody_else() {
+    let files = Files::new();
+    let (mine, _) = Token::make("a", TODAY, None).unwrap();
+    let (other, text) = Token::make("a", TODAY, None).unwrap();
+    token::write(&files.tokens(), &[mine.clone(), other.clone()]).unwrap();
+    let register = files.read();
+    // While one is being checked, and until all that may wait do.
+    let forged = bearer(&text.replace(&other.id, &mine.id));
+    let held = Arc::clone(&register.0.as_ref().unwrap().checks).acquire_owned().await.unwrap();
+    let guesses: Vec<_> = (0..=CHECKS_OF_TOKEN_MAX)
+        .map(|_| {
+            let (register, forged) = (register.clone(), forged.clone());
+            tokio::spawn(async move { who(&register, &forged).await.unwrap_err() })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let authorization = bearer(&text);
+    let known = who(&register, &authorization);
+    drop(held);
+    assert!(known.await.is_ok());
+    let mut denied = Vec::new();
+    for guess in guesses {
+        denied.push(guess.await.unwrap());
+    }
+    let busy = denied.iter().filter(|denied| matches!(denied, Denied::Busy(_))).count();
+    assert_eq!(busy, 1, "one more than may wait");
+}

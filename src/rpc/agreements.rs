@@ -17,6 +17,7 @@ use super::compliance::{
 };
 use super::guard::Caller;
 use super::ledger::holding;
+use super::reads::PAGE_BYTES;
 use crate::agreements::{
     self, Agreement, AgreementId, Baseline, Draft, RecordError, Source, State, Store, Terms, Wrong,
     days_needed,
@@ -30,9 +31,6 @@ use crate::summary::{Board, Period, QueryError, proportion_inputs};
 const READ: &str = "read agreement";
 const RECORD: &str = "record agreement";
 const WITHDRAW: &str = "withdraw agreement";
-
-/// Where a page ends, whatever its size: clients take 4 MiB.
-const PAGE_BYTES: usize = 2 << 20;
 
 type Now = dyn Fn() -> When + Send + Sync;
 
@@ -213,7 +211,7 @@ pub(super) async fn list(
     service: &ComplianceService,
     request: Request<v1::ListAgreementsRequest>,
 ) -> Result<Response<v1::ListAgreementsResponse>, Status> {
-    let (_, extensions, request) = request.into_parts();
+    let (_, mut extensions, request) = request.into_parts();
     let actor = match &request.actor {
         None => None,
         Some(actor) => {
@@ -248,24 +246,28 @@ pub(super) async fn list(
     };
     service.guard.reads(&caller, READ, target, allowed).await?;
     let today = service.desk.today();
-    let found = service.desk.store.list(after, |agreement| {
-        let terms = &agreement.newest.terms;
-        actor.is_none_or(|actor| actor == (terms.role, terms.actor))
-            && (states.is_empty() || states.contains(&agreement.state(today)))
-    });
-    let mut page = v1::ListAgreementsResponse::default();
-    let mut bytes = 0;
-    for agreement in &found {
-        if page.agreements.len() >= page_size as usize || bytes >= PAGE_BYTES {
-            page.next_page_token =
-                page.agreements.last().map(|last| last.id.clone()).unwrap_or_default();
-            break;
+    let store = service.desk.store.clone();
+    let page = move || {
+        let found = store.list(after, |agreement| {
+            let terms = &agreement.newest.terms;
+            actor.is_none_or(|actor| actor == (terms.role, terms.actor))
+                && (states.is_empty() || states.contains(&agreement.state(today)))
+        });
+        let mut page = v1::ListAgreementsResponse::default();
+        let mut bytes = 0;
+        for agreement in &found {
+            if page.agreements.len() >= page_size as usize || bytes >= PAGE_BYTES {
+                page.next_page_token =
+                    page.agreements.last().map(|last| last.id.clone()).unwrap_or_default();
+                break;
+            }
+            let message = agreement_message(agreement, today, request.with_earlier);
+            bytes += message.encoded_len();
+            page.agreements.push(message);
         }
-        let message = agreement_message(agreement, today, request.with_earlier);
-        bytes += message.encoded_len();
-        page.agreements.push(message);
-    }
-    Ok(Response::new(page))
+        Ok(page)
+    };
+    service.reader.answer(&mut extensions, page).await
 }
 
 fn state(field: &str, number: i32) -> Result<State, Status> {

@@ -92,7 +92,7 @@ impl Closed {
         };
         let accepting = tokio::spawn(connection::accept(
             listener,
-            move || budget.connection(),
+            move |client| budget.connection(client),
             terms,
             telemetry,
             accepted,

@@ -310,7 +310,7 @@ impl Compliance for ComplianceService {
         &self,
         request: Request<v1::ListAlgorithmsRequest>,
     ) -> Result<Response<v1::ListAlgorithmsResponse>, Status> {
-        register::list(self, &request)
+        register::list(self, request).await
     }
 
     async fn record_plan(

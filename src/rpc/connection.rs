@@ -22,7 +22,7 @@ use super::farewell::{PREFACE, turn_away};
 use super::tls::Tls;
 use super::traffic::{Quiet, Traffic};
 use crate::identity::subject::Subject;
-use crate::ingest::budget::ConnectionBudget;
+use crate::ingest::budget::{Client, ConnectionBudget};
 use crate::ingest::refusal::Refusal;
 use crate::telemetry::{OpenConnection, Telemetry};
 
@@ -281,7 +281,7 @@ impl Terms {
 /// its `budget`, once hands are shaken where there is TLS. Gives the listener back.
 pub(super) async fn accept(
     listener: TcpListener,
-    budget: impl Fn() -> ConnectionBudget,
+    budget: impl Fn(Client) -> ConnectionBudget,
     terms: Terms,
     telemetry: Telemetry,
     accepted: mpsc::Sender<io::Result<Connection>>,
@@ -319,7 +319,7 @@ pub(super) async fn accept(
         if let Some((at_address, place)) = place {
             let place = (place, at_address, telemetry.connected());
             let is_known = Arc::new(AtomicBool::new(!must_be_known));
-            let budget = budget();
+            let budget = budget(Client::Address(address.ip()));
             let traffic = Arc::default();
             let peer = Peer { address, certificate: None, is_known, budget, traffic };
             match &terms.tls {

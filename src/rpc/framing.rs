@@ -26,7 +26,7 @@ use tower::{Layer, Service};
 
 use super::ledger::{Held, HoldingBody, Ledger, Skipped};
 use super::status;
-use crate::ingest::budget::{Budget, ConnectionBudget, Share};
+use crate::ingest::budget::{Budget, Client, ConnectionBudget, Share};
 use crate::ingest::engine::too_large;
 use crate::ingest::refusal::Refusal;
 use crate::telemetry::Telemetry;
@@ -79,7 +79,7 @@ impl BoundLayer {
     #[must_use]
     pub fn new(bound: Bound, budget: &Budget, telemetry: Telemetry) -> Self {
         let others = Arc::new(Semaphore::new(OTHER_CALLS_MAX));
-        Self { bound, budget: budget.connection(), others, telemetry }
+        Self { bound, budget: budget.connection(Client::NOWHERE), others, telemetry }
     }
 
     /// A place for a call of health or reflection.
@@ -502,7 +502,7 @@ mod tests {
         let ledger = Ledger::default();
         let gate = Gate {
             bound: BOUND,
-            budget: budget.connection(),
+            budget: budget.connection(Client::NOWHERE),
             ledger: ledger.clone(),
             telemetry: Telemetry::default(),
         };

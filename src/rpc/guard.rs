@@ -25,6 +25,7 @@ use crate::day::Day;
 use crate::identity::register::Register;
 use crate::identity::subject::Subject;
 use crate::identity::{Denied, Who};
+use crate::ingest::budget::Client;
 use crate::ingest::engine::{Engine, declarant};
 use crate::ingest::refusal::{Refusal, RefusalKind};
 
@@ -271,6 +272,17 @@ impl<S> Layer<S> for GuardLayer {
     }
 }
 
+/// What is said of a request that is no call of gRPC. A page on another site can have a browser send one, with the
+/// certificate that it was given for this server; but none with the content type of gRPC, without asking first.
+fn is_no_call<B>(request: &http::Request<B>) -> Option<http::StatusCode> {
+    if request.method() != http::Method::POST {
+        return Some(http::StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let kind = request.headers().get(http::header::CONTENT_TYPE);
+    let is_grpc = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    (!is_grpc).then_some(http::StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
 /// See [`GuardLayer`].
 #[derive(Debug, Clone)]
 pub struct Guarded<S> {
@@ -297,6 +309,11 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<HttpBody>) -> Self::Future {
+        if let Some(status) = is_no_call(&request) {
+            let mut answer = http::Response::new(HttpBody::empty());
+            *answer.status_mut() = status;
+            return Box::pin(async move { Ok(answer) });
+        }
         let peer = request.extensions_mut().remove::<Peer>();
         if let Some(peer) = &peer {
             request.extensions_mut().insert(peer.budget.clone());
@@ -322,11 +339,41 @@ where
                     if let Some(peer) = &peer {
                         peer.is_known.store(true, Ordering::Relaxed);
                     }
+                    if let (Some(peer), Who::Client(..)) = (&peer, caller.who()) {
+                        let client = Client::Named(caller.who().name().into());
+                        request.extensions_mut().insert(peer.budget.of(client));
+                    }
                     request.extensions_mut().insert(caller);
                     Ok(until_it_ends(inner.call(request).await?))
                 }
                 Err(status) => Ok(status.into_http()),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_a_page_elsewhere_can_have_sent_is_no_call() {
+        let of = |method, kind: Option<&str>| {
+            let request = http::Request::builder().method(method);
+            let request = match kind {
+                Some(kind) => request.header(http::header::CONTENT_TYPE, kind),
+                None => request,
+            };
+            is_no_call(&request.body(()).unwrap()).map(|status| status.as_u16())
+        };
+        for kind in ["application/grpc", "application/grpc+proto"] {
+            assert_eq!(of(http::Method::POST, Some(kind)), None, "{kind}");
+        }
+        for kind in ["text/plain", "application/json", "application/x-www-form-urlencoded"] {
+            assert_eq!(of(http::Method::POST, Some(kind)), Some(415), "{kind}");
+        }
+        assert_eq!(of(http::Method::POST, None), Some(415));
+        assert_eq!(of(http::Method::GET, Some("application/grpc")), Some(405));
     }
 }

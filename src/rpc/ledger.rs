@@ -171,7 +171,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::config::Sizes;
-    use crate::ingest::budget::Budget;
+    use crate::ingest::budget::{Budget, Client};
 
     #[tokio::test]
     async fn a_share_is_given_back_when_the_frame_with_its_answer_goes() {
@@ -185,7 +185,7 @@ mod tests {
             lookups_in_flight_max: 1,
         };
         let all = Budget::new(&sizes, 1, std::time::Duration::ZERO);
-        let budget = all.connection();
+        let budget = all.connection(Client::NOWHERE);
         let ledger = Ledger::default();
         ledger.arrived(Ok(budget.try_take(1).unwrap()));
         let share = ledger.next().unwrap();

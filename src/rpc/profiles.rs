@@ -19,7 +19,7 @@ use super::compliance::{
 };
 use super::guard::Caller;
 use super::profile_messages::{conditions, hits_message, profile_message, state, terms};
-use super::reads::with_retry;
+use super::reads::{PAGE_BYTES, with_retry};
 use crate::archive::Archive;
 use crate::book::Recorder;
 use crate::day::{Day, When};
@@ -33,9 +33,6 @@ const READ: &str = "read profile";
 const READ_HITS: &str = "read profile hits";
 const RECORD: &str = "record profile";
 const WITHDRAW: &str = "withdraw profile";
-
-/// Where a page ends, whatever its size: clients take 4 MiB.
-const PAGE_BYTES: usize = 2 << 20;
 
 type Now = dyn Fn() -> When + Send + Sync;
 
@@ -184,7 +181,7 @@ pub(super) async fn list(
     service: &ComplianceService,
     request: Request<v1::ListProfilesRequest>,
 ) -> Result<Response<v1::ListProfilesResponse>, Status> {
-    let (_, extensions, request) = request.into_parts();
+    let (_, mut extensions, request) = request.into_parts();
     let only = match request.id.as_str() {
         "" => None,
         text => Some(id(text)?),
@@ -210,26 +207,30 @@ pub(super) async fn list(
     let target = only.map_or("every one".to_owned(), |id| id.to_string());
     service.guard.reads(&caller, READ, target, caller.who().may_read_profiles()).await?;
     let today = service.office.today();
-    let found = service.office.store.list(after, |profile| {
-        only.is_none_or(|only| only == profile.id)
-            && (states.is_empty() || states.contains(&profile.state(today)))
-    });
-    if let Some(only) = only.filter(|only| service.office.store.get(*only).is_none()) {
-        return Err(refused(RecordError::Unknown(only)));
-    }
-    let mut page = v1::ListProfilesResponse::default();
-    let mut bytes = 0;
-    for profile in &found {
-        if page.profiles.len() >= page_size as usize || bytes >= PAGE_BYTES {
-            page.next_page_token =
-                page.profiles.last().map(|last| last.id.clone()).unwrap_or_default();
-            break;
+    let store = service.office.store.clone();
+    let page = move || {
+        let found = store.list(after, |profile| {
+            only.is_none_or(|only| only == profile.id)
+                && (states.is_empty() || states.contains(&profile.state(today)))
+        });
+        if let Some(only) = only.filter(|only| store.get(*only).is_none()) {
+            return Err(refused(RecordError::Unknown(only)));
         }
-        let message = profile_message(profile, today, request.with_earlier);
-        bytes += message.encoded_len();
-        page.profiles.push(message);
-    }
-    Ok(Response::new(page))
+        let mut page = v1::ListProfilesResponse::default();
+        let mut bytes = 0;
+        for profile in &found {
+            if page.profiles.len() >= page_size as usize || bytes >= PAGE_BYTES {
+                page.next_page_token =
+                    page.profiles.last().map(|last| last.id.clone()).unwrap_or_default();
+                break;
+            }
+            let message = profile_message(profile, today, request.with_earlier);
+            bytes += message.encoded_len();
+            page.profiles.push(message);
+        }
+        Ok(page)
+    };
+    service.reader.answer(&mut extensions, page).await
 }
 
 /// The days of a request; an end that is not given is that of `otherwise`.
@@ -268,7 +269,7 @@ pub(super) async fn hits(
     service: &ComplianceService,
     request: Request<v1::ListProfileHitsRequest>,
 ) -> Result<Response<v1::ListProfileHitsResponse>, Status> {
-    let (metadata, extensions, request) = request.into_parts();
+    let (metadata, mut extensions, request) = request.into_parts();
     let id = id(&request.id)?;
     let days = days(&request.first_day, &request.last_day, |_| (Day(0), Day(u16::MAX)))?;
     let caller = service.guard.caller(&extensions)?;
@@ -289,10 +290,14 @@ pub(super) async fn hits(
     }
     let versions =
         service.reach_hits(&profile, days, request.at_least_watermark, &metadata).await?;
-    Ok(Response::new(v1::ListProfileHitsResponse {
-        profile: Some(profile_message(&profile, office.today(), true)),
-        versions: versions.into_iter().map(|(n, hits)| hits_message(n, &hits, days)).collect(),
-    }))
+    let today = office.today();
+    let message = move || {
+        Ok(v1::ListProfileHitsResponse {
+            profile: Some(profile_message(&profile, today, true)),
+            versions: versions.into_iter().map(|(n, hits)| hits_message(n, &hits, days)).collect(),
+        })
+    };
+    service.reader.answer(&mut extensions, message).await
 }
 
 impl ComplianceService {

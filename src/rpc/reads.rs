@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use super::ledger::Held;
+use super::ledger::{Held, holding};
 use crate::ingest::budget::ConnectionBudget;
 use crate::summary::{Board, QueryError};
+
+/// Where a page ends, whatever its size: clients take 4 MiB.
+pub(super) const PAGE_BYTES: usize = 2 << 20;
 
 /// Reads the board; clones share their bounds.
 #[derive(Debug, Clone)]
@@ -72,6 +75,19 @@ impl Reader {
         Ok((found, Held::new((own, turn))))
     }
 
+    /// An answer made of what is in memory, as [`Self::read_from`] makes those of summaries: in turn with them,
+    /// on their threads, and within their bounds until it has left.
+    pub(super) async fn answer<T: Send + 'static>(
+        &self,
+        extensions: &mut tonic::Extensions,
+        make: impl FnOnce() -> Result<T, Status> + Send + 'static,
+    ) -> Result<Response<T>, Status> {
+        let place = self.place()?;
+        let made = self.read_from(place, extensions.remove(), move |_| Ok(make()));
+        let (made, held) = made.await?;
+        Ok(holding(made?, held))
+    }
+
     /// The same for a watch, of which there are only so many, each with one read at a time.
     pub(super) async fn read<T: Send + 'static>(
         &self,
@@ -103,7 +119,7 @@ impl Reader {
                 Status::data_loss(error.to_string())
             }
             QueryError::Unsettled => come_back(error.to_string()),
-            QueryError::Stopped => Status::unavailable(error.to_string()),
+            QueryError::Stopped => come_back(error.to_string()),
         })
     }
 }
@@ -119,7 +135,7 @@ pub(super) fn assert_reading() {
 }
 
 fn stopping() -> Status {
-    Status::unavailable("the server is stopping")
+    come_back("the server is stopping: come back later".to_owned())
 }
 
 /// UNAVAILABLE for a second.

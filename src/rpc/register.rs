@@ -11,19 +11,23 @@ use crate::profiles::Profile;
 use crate::proto::v1;
 use crate::samples::{Method, Plan};
 
-pub(super) fn list(
+pub(super) async fn list(
     service: &ComplianceService,
-    request: &Request<v1::ListAlgorithmsRequest>,
+    request: Request<v1::ListAlgorithmsRequest>,
 ) -> Result<Response<v1::ListAlgorithmsResponse>, Status> {
-    service.guard.caller(request.extensions())?;
-    let (profiles, owner) = (&service.office.store, &service.office.owner);
-    let ever = profiles.list(None, |profile| profile.all_days().is_some());
-    let plans = service.frame.store.list(None);
-    let own = ALGORITHMS.iter().map(|algorithm| own_message(algorithm, owner));
-    let ever = ever.iter().map(|profile| profile_algorithm(profile));
-    let plans = plans.iter().map(plan_algorithm);
-    let algorithms = own.chain(ever).chain(plans).collect();
-    Ok(Response::new(v1::ListAlgorithmsResponse { algorithms }))
+    let (_, mut extensions, _) = request.into_parts();
+    service.guard.caller(&extensions)?;
+    let owner = service.office.owner.clone();
+    let (profiles, plans) = (service.office.store.clone(), service.frame.store.clone());
+    let all = move || {
+        let ever = profiles.list(None, |profile| profile.all_days().is_some());
+        let plans = plans.list(None);
+        let own = ALGORITHMS.iter().map(|algorithm| own_message(algorithm, &owner));
+        let ever = ever.iter().map(|profile| profile_algorithm(profile));
+        let plans = plans.iter().map(plan_algorithm);
+        Ok(v1::ListAlgorithmsResponse { algorithms: own.chain(ever).chain(plans).collect() })
+    };
+    service.reader.answer(&mut extensions, all).await
 }
 
 fn plan_algorithm(plan: &Arc<Plan>) -> v1::Algorithm {

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
 use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status};
@@ -23,7 +24,7 @@ use super::compliance::{
 };
 use super::guard::Caller;
 use super::profiles::whose;
-use super::reads::with_retry;
+use super::reads::{PAGE_BYTES, with_retry};
 use super::sample_messages::{
     estimate_message, item_message, outcome, plan_message, selected_message, terms,
 };
@@ -161,7 +162,7 @@ pub(super) async fn list(
     service: &ComplianceService,
     request: Request<v1::ListPlansRequest>,
 ) -> Result<Response<v1::ListPlansResponse>, Status> {
-    let (_, extensions, request) = request.into_parts();
+    let (_, mut extensions, request) = request.into_parts();
     let only = match request.id.as_str() {
         "" => None,
         text => Some(id(text)?),
@@ -175,22 +176,31 @@ pub(super) async fn list(
     let caller = service.guard.caller(&extensions)?;
     let target = only.map_or("every plan".to_owned(), |id| id.to_string());
     service.guard.reads(&caller, READ, target, caller.who().may_read_samples()).await?;
-    let frame = &service.frame;
-    let mut plans = frame.store.list(after);
-    if let Some(only) = only {
-        plans.retain(|plan| plan.id == only);
-        if frame.store.get(only).is_none() {
-            return Err(refused(RecordError::Unknown(only), "id"));
+    let today = service.frame.today();
+    let store = service.frame.store.clone();
+    let page = move || {
+        let mut plans = store.list(after);
+        if let Some(only) = only {
+            plans.retain(|plan| plan.id == only);
+            if store.get(only).is_none() {
+                return Err(refused(RecordError::Unknown(only), "id"));
+            }
         }
-    }
-    let mut page = v1::ListPlansResponse::default();
-    if plans.len() > size {
-        plans.truncate(size);
-        page.next_page_token = plans.last().map(|plan| plan.id.to_string()).unwrap_or_default();
-    }
-    let today = frame.today();
-    page.plans = plans.iter().map(|plan| plan_message(plan, today)).collect();
-    Ok(Response::new(page))
+        let mut page = v1::ListPlansResponse::default();
+        let mut bytes = 0;
+        for plan in &plans {
+            if page.plans.len() >= size || bytes >= PAGE_BYTES {
+                page.next_page_token =
+                    page.plans.last().map(|last| last.id.clone()).unwrap_or_default();
+                break;
+            }
+            let message = plan_message(plan, today);
+            bytes += message.encoded_len();
+            page.plans.push(message);
+        }
+        Ok(page)
+    };
+    service.reader.answer(&mut extensions, page).await
 }
 
 fn no_page(token: &str) -> Status {
@@ -219,7 +229,7 @@ pub(super) async fn selected(
     service: &ComplianceService,
     request: Request<v1::ListSelectedRequest>,
 ) -> Result<Response<v1::ListSelectedResponse>, Status> {
-    let (metadata, extensions, request) = request.into_parts();
+    let (metadata, mut extensions, request) = request.into_parts();
     let id = id(&request.id)?;
     let size = page_size(request.page_size)?;
     let after = match request.page_token.as_str() {
@@ -230,24 +240,28 @@ pub(super) async fn selected(
     let (plan, outcomes) = service.readable(&caller, id).await?;
     let (selection, is_final) =
         service.select(&plan, request.at_least_watermark, &metadata).await?;
-    let all = (0_usize..).zip(&selection.strata).flat_map(|(at, stratum)| {
-        stratum.selected.iter().map(move |one| ((at, one.draw.to_string()), stratum, one))
-    });
-    let is_wanted = |item| !request.open_only || !outcomes.contains_key(item);
-    let mut rest = all
-        .filter(|(place, ..)| after.as_ref().is_none_or(|after| place > after))
-        .filter(|(.., one)| is_wanted(&one.item));
-    let mut answer = selected_message(&selection, is_final);
-    let mut last = None;
-    for (place, stratum, one) in rest.by_ref().take(size) {
-        let outcome = outcomes.get(&one.item);
-        answer.selected.push(item_message(&stratum.name, one, outcome));
-        last = Some(place);
-    }
-    if let (Some(_), Some((at, lot))) = (rest.next(), last) {
-        answer.next_page_token = format!("{at}.{lot}");
-    }
-    Ok(Response::new(answer))
+    let open_only = request.open_only;
+    let page = move || {
+        let all = (0_usize..).zip(&selection.strata).flat_map(|(at, stratum)| {
+            stratum.selected.iter().map(move |one| ((at, one.draw.to_string()), stratum, one))
+        });
+        let is_wanted = |item| !open_only || !outcomes.contains_key(item);
+        let mut rest = all
+            .filter(|(place, ..)| after.as_ref().is_none_or(|after| place > after))
+            .filter(|(.., one)| is_wanted(&one.item));
+        let mut answer = selected_message(&selection, is_final);
+        let mut last = None;
+        for (place, stratum, one) in rest.by_ref().take(size) {
+            let outcome = outcomes.get(&one.item);
+            answer.selected.push(item_message(&stratum.name, one, outcome));
+            last = Some(place);
+        }
+        if let (Some(_), Some((at, lot))) = (rest.next(), last) {
+            answer.next_page_token = format!("{at}.{lot}");
+        }
+        Ok(answer)
+    };
+    service.reader.answer(&mut extensions, page).await
 }
 
 /// Where a page ended: the place of a stratum, and a lot.
@@ -261,7 +275,7 @@ pub(super) async fn estimated(
     service: &ComplianceService,
     request: Request<v1::EstimatePlanRequest>,
 ) -> Result<Response<v1::EstimatePlanResponse>, Status> {
-    let (metadata, extensions, request) = request.into_parts();
+    let (metadata, mut extensions, request) = request.into_parts();
     let id = id(&request.id)?;
     let levels = [(0.0, Level::P95), (0.9, Level::P90), (0.95, Level::P95), (0.99, Level::P99)];
     let level = levels.iter().find(|(asked, _)| *asked == request.confidence);
@@ -281,11 +295,11 @@ pub(super) async fn estimated(
     let plan_now = plan_message(&plan, service.frame.today());
     let (level, watermark) = (*level, selection.watermark.0);
     // The exact intervals of 21 strata take some ms.
-    let found = blocking(move || estimate(&plan, &selection, &outcomes, level)).await?;
-    let plan = Some(plan_now);
-    let message = estimate_message(&found);
-    let answer = v1::EstimatePlanResponse { plan, watermark, is_final, ..message };
-    Ok(Response::new(answer))
+    let message = move || {
+        let message = estimate_message(&estimate(&plan, &selection, &outcomes, level));
+        Ok(v1::EstimatePlanResponse { plan: Some(plan_now), watermark, is_final, ..message })
+    };
+    service.reader.answer(&mut extensions, message).await
 }
 
 impl ComplianceService {

@@ -226,7 +226,7 @@ pub async fn serve(
     };
     let accepting = tokio::spawn(connection::accept(
         listener,
-        move || of.budget().connection(),
+        move |client| of.budget().connection(client),
         terms,
         telemetry.clone(),
         accepted,

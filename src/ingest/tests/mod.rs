@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::answer::Framing;
+use super::budget::Client;
 use super::clock::Clock;
 use super::engine::Engine;
 use crate::config::{ByteSize, Config};
@@ -48,7 +49,7 @@ pub(crate) async fn lodge(engine: &Engine, day: &str) {
         Options { lines: 300, batch: 50, seed: 5, ..Options::on(Day::parse(day).unwrap()) };
     for generated in Generator::new(&options).unwrap() {
         let message = prost::Message::encode_to_vec(&generated.request);
-        let share = engine.budget().connection().take(message.len()).await.unwrap();
+        let share = engine.budget().connection(Client::NOWHERE).take(message.len()).await.unwrap();
         let turn = engine.turn(&message, share).await.unwrap();
         engine.submit(message.into(), turn, Framing::Unary, None).await.unwrap();
     }

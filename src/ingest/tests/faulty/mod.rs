@@ -17,6 +17,7 @@ use crate::day::{Calendar, Day};
 use crate::disk::{Disk, LocalDisk};
 use crate::generate::{Generator, Options};
 use crate::ingest::answer::Framing;
+use crate::ingest::budget::Client;
 use crate::ingest::clock::Clock;
 use crate::ingest::engine::{Engine, Started, folders};
 use crate::ingest::refusal::{Refusal, RefusalKind};
@@ -79,7 +80,7 @@ async fn lodge(
     batch: &SubmitBatchRequest,
 ) -> Result<SubmitBatchResponse, Refusal> {
     let message = Bytes::from(batch.encode_to_vec());
-    let share = engine.budget().connection().take(message.len()).await?;
+    let share = engine.budget().connection(Client::NOWHERE).take(message.len()).await?;
     let turn = engine.turn(&message, share).await?;
     let answer = engine.submit(message, turn, Framing::Unary, None);
     let answer = tokio::time::timeout(HANGS_AFTER, answer).await;
