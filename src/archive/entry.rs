@@ -104,6 +104,12 @@ pub struct DeclarationEntry<'a> {
     pub line_values: Vec<Option<EurCents>>,
     /// All of them; of a conflict, LRN_CONTENT_CONFLICT first.
     pub findings: OwnFindings<'a>,
+    /// Pseudonym of the importer; `None` without a name.
+    pub importer_person: Option<u64>,
+    /// Of its address; `None` without a street.
+    pub importer_address: Option<u64>,
+    /// Of the exporter, where it is a private person.
+    pub exporter_person: Option<u64>,
     /// Name or street of a private person was withheld.
     pub is_withheld: bool,
 }
@@ -252,6 +258,9 @@ pub(super) fn declaration<'a>(
         declaration,
         line_values,
         findings,
+        importer_person: number(&from.importer_person, at),
+        importer_address: number(&from.importer_address, at),
+        exporter_person: number(&from.exporter_person, at),
         is_withheld: is_missing(&from.importer_person, &from.importer_name)
             || is_missing(&from.importer_address, &from.importer_street)
             || is_missing(&from.exporter_person, &from.exporter_name)

@@ -246,6 +246,7 @@ pub use error::ArchiveError;
 pub use find::{Found, FoundDeclaration};
 pub use listing::{ListedFile, ListedSet, list_sets};
 pub use private::Pseudonyms;
+pub(crate) use private::even_out;
 pub use rows::{BatchRow, DeclarationRow, ReplayRow};
 pub use scan::Records;
 pub use set::{FileEntry, OtherRecord, Part, Set};

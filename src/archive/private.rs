@@ -88,7 +88,7 @@ impl Pseudonyms {
 }
 
 /// Appends `text` evened out, with `space` between words.
-fn even_out(text: &str, space: &[u8], to: &mut Vec<u8>) {
+pub(crate) fn even_out(text: &str, space: &[u8], to: &mut Vec<u8>) {
     let start = to.len();
     let mut between = false;
     let mut begins = |is_letter: bool, to: &mut Vec<u8>| {

@@ -230,6 +230,16 @@ impl Archive {
         let (archive, set) = (self.clone(), set.clone());
         Ok(Records { archive, set, parts, open: Vec::new(), current: None })
     }
+
+    /// Reads one part of a set back: its own batches, in order.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_part(&self, set: &Set, part: &Part) -> Result<Records, ArchiveError> {
+        let records = self.read(set)?;
+        let parts = records.parts.into_iter().filter(|(of, _)| of == part);
+        Ok(Records { parts: parts.collect(), ..records })
+    }
 }
 
 impl Records {

@@ -1,0 +1,209 @@
+//! Follows the archive: what is sealed becomes rows, and rows the findings of days.
+//!
+//! A round takes the sets that are new, derives their parts, makes the days again that look at one of them, and
+//! then writes down how far it is. A crash at any place leaves files that the next round writes again, the same
+//! byte for byte; what nobody wants any more is removed by each round.
+//!
+//! A day whose rows are gone (its part, or one that it looks at, is past retention) and that has findings of
+//! just these records keeps them: they could not be made again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::board::{Findings, Published};
+use super::day_file;
+use super::deriving::{Deriver, Parts};
+use super::error::InsightError;
+use super::folder::{Folder, PartName};
+use super::keys::Keys;
+use super::table::{DAYS_AFTER_MAX, DAYS_BEFORE_MAX, Table};
+use crate::archive::{Archive, ArchiveError, Set};
+use crate::day::Day;
+use crate::id::Watermark;
+use crate::mrn::Mint;
+
+/// Sets of one round: what a crash makes do again.
+const SETS_MAX: usize = 16;
+
+/// Keeps findings up with the archive. One thread owns it.
+#[derive(Debug)]
+pub struct Insight {
+    deriver: Deriver,
+    shared: Arc<ArcSwap<Published>>,
+    mint: Mint,
+}
+
+impl Insight {
+    /// Over the folder `root`, made where there is none. `identity` is that of the data folder.
+    ///
+    /// # Errors
+    /// Where folders cannot be made or read. Damage is no error: what is damaged is made again.
+    pub fn open(
+        root: &Path,
+        identity: [u8; 16],
+        keys: Keys,
+        mint: Mint,
+        archive: Archive,
+    ) -> Result<Self, InsightError> {
+        let folder = Folder::new(root, identity);
+        folder.make()?;
+        let sealed = Watermark(archive.next().0.0 - 1);
+        // Sets that the journal has won back are made anew, perhaps of other records.
+        let state = folder.read_state()?.filter(|watermark| *watermark <= sealed);
+        let watermark = state.unwrap_or(Watermark(0));
+        // A later one is of a round that did not end; what it took the place of is still there.
+        let days = folder.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect();
+        let published = Published { watermark, days, problem: None };
+        let shared = Arc::new(ArcSwap::from_pointee(published));
+        Ok(Self { deriver: Deriver { folder, archive, keys }, shared, mint })
+    }
+
+    /// What others read.
+    #[must_use]
+    pub fn findings(&self) -> Findings {
+        Findings::new(Arc::clone(&self.shared), self.deriver.folder.clone(), self.mint.clone())
+    }
+
+    /// Says why it does not come further, or that it does again.
+    pub fn tell(&self, problem: Option<String>) {
+        let published = Published { problem, ..Published::clone(&self.shared.load()) };
+        self.shared.store(Arc::new(published));
+    }
+
+    /// Takes what was sealed since; whether there was anything. `is_stopping` is asked now and then.
+    ///
+    /// # Errors
+    /// Where files cannot be read or written. The next round does it again.
+    pub fn round(&mut self, is_stopping: &dyn Fn() -> bool) -> Result<bool, InsightError> {
+        let sets = self.deriver.archive.sets();
+        let from = self.shared.load().watermark;
+        let new: Vec<_> = sets.iter().filter(|set| set.last > from).take(SETS_MAX).collect();
+        let Some(through) = new.last().map(|set| set.last) else { return Ok(false) };
+        match self.take(&sets, &new, through, is_stopping) {
+            // A day was dropped meanwhile, or rows were found damaged when it came to read them.
+            Err(InsightError::Archive(ArchiveError::Order(why))) => {
+                tracing::info!(why, "findings are derived once more");
+                Ok(true)
+            }
+            Err(InsightError::Damaged { path, what }) => {
+                tracing::warn!(file = %path.display(), what, "a derived file is made again");
+                super::folder::remove(&path)?;
+                Ok(true)
+            }
+            taken => taken.map(|()| true),
+        }
+    }
+
+    fn take(
+        &mut self,
+        sets: &[Arc<Set>],
+        new: &[&Arc<Set>],
+        through: Watermark,
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<(), InsightError> {
+        let mut parts = Parts::new();
+        for set in sets.iter().filter(|set| set.last <= through) {
+            for part in &set.parts {
+                parts.entry(part.day).or_default().push((Arc::clone(set), part.clone()));
+            }
+        }
+        for (set, part) in new.iter().flat_map(|set| set.kept().map(move |part| (set, part))) {
+            if is_stopping() {
+                return Err(InsightError::Stopping);
+            }
+            self.deriver.derive(set, part, &Table::ALL)?;
+        }
+        let first = new.iter().flat_map(|set| &set.parts).map(|part| part.day).min();
+        let mut days = self.shared.load().days.clone();
+        if let Some(first) = first {
+            let first = Day(first.0.saturating_sub(DAYS_AFTER_MAX));
+            for day in parts.range(first..).map(|(day, _)| *day).collect::<Vec<_>>() {
+                if is_stopping() {
+                    return Err(InsightError::Stopping);
+                }
+                self.day(day, &parts, &mut days)?;
+            }
+        }
+        self.deriver.folder.write_state(through)?;
+        let published = Published { watermark: through, days: days.clone(), problem: None };
+        self.shared.store(Arc::new(published));
+        self.sweep(through, &parts, &days)
+    }
+
+    /// Makes the findings of a day again.
+    fn day(
+        &mut self,
+        day: Day,
+        parts: &Parts,
+        days: &mut BTreeMap<Day, u64>,
+    ) -> Result<(), InsightError> {
+        let range = day..=Day(day.0.saturating_add(DAYS_AFTER_MAX));
+        let records = parts.range(range).flat_map(|(_, parts)| parts);
+        let last = records.map(|(_, part)| part.records.1.0).max().unwrap_or(0);
+        let made = self.deriver.day(day, parts)?;
+        if !made.missing_days.is_empty() {
+            let known = self.deriver.folder.days()?.into_iter().filter(|(of, _)| *of == day);
+            let is_gone = made.missing_days.contains(&day);
+            if let Some((_, last)) = known.filter(|(_, of)| is_gone || *of == last).last() {
+                days.insert(day, last);
+                return Ok(());
+            }
+            if is_gone {
+                return Ok(());
+            }
+        }
+        let (path, heading) = self.deriver.folder.day(day, last);
+        // 28 at most.
+        let missing_days = made.missing_days.len() as u16;
+        day_file::write(&path, &heading, missing_days, &made.figures)?;
+        days.insert(day, last);
+        Ok(())
+    }
+
+    /// Removes what no day to come looks at, and findings that others have taken the place of.
+    fn sweep(
+        &self,
+        through: Watermark,
+        parts: &Parts,
+        days: &BTreeMap<Day, u64>,
+    ) -> Result<(), InsightError> {
+        let Some((newest, _)) = parts.last_key_value() else { return Ok(()) };
+        let is_wanted = |table: Table, name: &PartName| {
+            let (before, _) = table.days();
+            let is_part = parts.get(&name.day).is_some_and(|parts| {
+                parts.iter().any(|(set, part)| PartName::of(set, part) == *name)
+            });
+            // The day before the newest may be made again; what comes later is not known here.
+            let looks_at = name.day.0 >= newest.0.saturating_sub(before + DAYS_AFTER_MAX);
+            (is_part && looks_at) || name.last > through.0
+        };
+        let is_newest = |day, last| days.get(&day).is_none_or(|newest| *newest == last);
+        self.deriver.folder.sweep(is_wanted, is_newest)
+    }
+}
+
+/// Throws away what can be made again of `archive`.
+///
+/// # Errors
+/// Where files cannot be removed.
+pub fn erase_derived(
+    root: &Path,
+    identity: [u8; 16],
+    archive: &Archive,
+) -> Result<(), InsightError> {
+    let folder = Folder::new(root, identity);
+    folder.remove_state()?;
+    let sets = archive.sets();
+    let dropped = || sets.iter().flat_map(|set| set.parts.iter().map(move |part| (set, part)));
+    let dropped: Vec<_> = dropped().filter(|(_, part)| part.is_dropped).collect();
+    let looks_at_dropped = |day: Day| {
+        let window = day.0.saturating_sub(DAYS_BEFORE_MAX)..=day.0.saturating_add(DAYS_AFTER_MAX);
+        dropped.iter().any(|(_, part)| window.contains(&part.day.0))
+    };
+    let is_dropped =
+        |name: &PartName| dropped.iter().any(|(set, part)| PartName::of(set, part) == *name);
+    folder.sweep(|_, name| is_dropped(name), |day, _| looks_at_dropped(day))
+}

@@ -1,0 +1,210 @@
+//! The catalogue of what is found after acceptance: what each counts, out of what, and where it comes from.
+//! The same texts go to whoever reads a figure.
+
+use crate::summary::Description;
+
+/// An indicator, or a flag, that is found after acceptance. Numbers stand in files, and are never given to
+/// another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// I-15.
+    TopHs6 = 1,
+    /// I-15.
+    Top3Hs6 = 2,
+    /// I-16, flag CONSIGNMENT_SPLIT_SUSPECT.
+    Split = 3,
+    /// Flag DUPLICATE_TRANSPORT_DOCUMENT.
+    DuplicateDocument = 4,
+    /// I-26.
+    ImporterConcentration = 5,
+    /// I-26.
+    TopImporter = 6,
+    /// I-26.
+    CrowdedAddress = 7,
+}
+
+struct Row {
+    kind: Kind,
+    flag: Option<&'static str>,
+    denominator_min: u64,
+    description: Description,
+}
+
+/// All of them, in the order in which days have them.
+static TABLE: [Row; 7] = [
+    Row {
+        kind: Kind::TopHs6,
+        flag: None,
+        denominator_min: 500,
+        description: Description {
+            name: "top_hs6_share",
+            title: "Most frequent HS code",
+            numerator: "Accepted lines with the actor's most frequent HS code of the day",
+            denominator: "Accepted lines with an HS code",
+            formula: "numerator / denominator; no interval, since the code is chosen for being the largest",
+            source: "I-15",
+            notable_above: Some(0.4),
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::Top3Hs6,
+        flag: None,
+        denominator_min: 500,
+        description: Description {
+            name: "top_3_hs6_share",
+            title: "Three most frequent HS codes",
+            numerator: "Accepted lines with one of the actor's three most frequent HS codes of the day",
+            denominator: "Accepted lines with an HS code",
+            formula: "numerator / denominator; no interval, since the codes are chosen for being the largest",
+            source: "I-15",
+            notable_above: None,
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::Split,
+        flag: Some("CONSIGNMENT_SPLIT_SUSPECT"),
+        denominator_min: 1,
+        description: Description {
+            name: "consignment_split_rate",
+            title: "Consignments that may be one split up",
+            numerator: "Accepted consignments of the day that with others of the same exporter and importer, one \
+                        day earlier to one day later, are above EUR 150 together, none of them being so alone",
+            denominator: "Accepted consignments",
+            formula: "numerator / denominator",
+            source: "I-16; Art. 1(48) UCC-DA (Delegated Regulation (EU) 2015/2446)",
+            notable_above: Some(0.005),
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::DuplicateDocument,
+        flag: Some("DUPLICATE_TRANSPORT_DOCUMENT"),
+        denominator_min: 1,
+        description: Description {
+            name: "duplicate_transport_document_rate",
+            title: "Transport documents declared before",
+            numerator: "Accepted consignments of the day whose transport document, by type and reference, stands \
+                        in another one that was accepted before, of whomever, on that day or the 27 before it",
+            denominator: "Accepted consignments with a transport document",
+            formula: "numerator / denominator",
+            source: "Art. 162 UCC (Regulation (EU) 952/2013); DOMAIN 3.2 and 4.1",
+            notable_above: Some(0.0),
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::ImporterConcentration,
+        flag: None,
+        // Of 500 consignments.
+        denominator_min: 250_000,
+        description: Description {
+            name: "importer_concentration",
+            title: "Concentration on importers",
+            numerator: "Sum over importers of the square of their accepted consignments",
+            denominator: "Square of the accepted consignments with a named importer",
+            formula: "numerator / denominator: the Herfindahl-Hirschman index, the sum of squared shares; 1/n of n \
+                      importers with as many each, 1 of a single one",
+            source: "I-26; Herfindahl 1950, Hirschman 1964",
+            notable_above: Some(0.05),
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::TopImporter,
+        flag: None,
+        denominator_min: 500,
+        description: Description {
+            name: "top_importer_share",
+            title: "Most frequent importer",
+            numerator: "Accepted consignments of the actor's most frequent importer of the day",
+            denominator: "Accepted consignments with a named importer",
+            formula: "numerator / denominator; no interval, since the importer is chosen for being the largest",
+            source: "I-26",
+            notable_above: None,
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::CrowdedAddress,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "crowded_address_rate",
+            title: "Addresses with many names",
+            numerator: "Accepted consignments to an address (street, postcode, country) to which consignments for 10 \
+                        names or more were declared that day, by whomever",
+            denominator: "Accepted consignments with an importer's street",
+            formula: "numerator / denominator",
+            source: "I-26",
+            notable_above: None,
+            is_proportion: true,
+        },
+    },
+];
+
+impl Kind {
+    /// All, in order.
+    pub fn all() -> impl Iterator<Item = Self> {
+        TABLE.iter().map(|row| row.kind)
+    }
+
+    /// By its number in files.
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        Self::all().find(|kind| *kind as u8 == number)
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::all().find(|kind| kind.description().name == name)
+    }
+
+    fn row(self) -> &'static Row {
+        let row = TABLE.iter().find(|row| row.kind == self);
+        let Some(row) = row else { unreachable!("every kind has a row") };
+        row
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn description(self) -> &'static Description {
+        &self.row().description
+    }
+
+    /// The flag that its examples have, by its name in DOMAIN section 8.
+    #[must_use]
+    pub fn flag(self) -> Option<&'static str> {
+        self.row().flag
+    }
+
+    /// Without an interval it says something from here on.
+    #[must_use]
+    pub fn denominator_min(self) -> u64 {
+        self.row().denominator_min
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_has_a_number_and_a_name_of_its_own_and_is_found_by_both() {
+        let numbers: BTreeSet<_> = Kind::all().map(|kind| kind as u8).collect();
+        assert_eq!(numbers.len(), TABLE.len());
+        for kind in Kind::all() {
+            let name = kind.description().name;
+            assert_eq!(
+                (Kind::from_number(kind as u8), Kind::parse(name)),
+                (Some(kind), Some(kind))
+            );
+            assert!(!crate::summary::is_indicator(name), "{name} is one of the summaries, too");
+        }
+        assert_eq!((Kind::from_number(0), Kind::parse("rejection_rate")), (None, None));
+    }
+}

@@ -1,0 +1,73 @@
+//! What shows only when accepted declarations are held against one another: splitting, documents that come
+//! twice, few codes, few importers. Found after acceptance, from what is sealed: it changes no verdict, and no
+//! batch waits for it.
+//!
+//! ```text
+//! archive: sets ─▶ rows of each part, by table ─▶ merged over days ─▶ findings of a day ─▶ Findings: List
+//!                  insight/keys/…                                     insight/days/…
+//! ```
+//!
+//! A [`Kind`] is an indicator (DOMAIN 5) or a flag; a [`Figure`] is one of an actor on a day, with numerator,
+//! denominator, interval where it is a proportion, and up to 20 declarations to look at. [`Insight`] follows the
+//! archive; [`Findings`] is what everyone else reads.
+//!
+//! # Exact, without sketches
+//! What is counted by key (exporter and importer, transport document, importer, HS code) is brought together by
+//! sorting: each part of the archive, the days of one set, becomes files of rows in order, and the figures of
+//! a day are one merge of the files of the days it looks at. So every count, every distinct count and every
+//! largest group is exact, whatever the order of records, and nothing has to be forgotten for want of memory.
+//!
+//! # Invariants
+//! - Every figure is exactly the fold of the first [`watermark`](Findings::watermark) records, all of which
+//!   are sealed. Later ones are not in it, also not of the same day.
+//! - All that is here is derived from the archive, and made again from it bit for bit (`waag rebuild`): a file of
+//!   rows is a function of its part, and findings are one of the records of the days that they look at. The
+//!   exception is what looks at days past their retention: it is kept as it is, and where it had to be made
+//!   without them it says how many were missing.
+//! - Only accepted declarations are counted. A replay is in no numerator and in no denominator.
+//! - Importers and private senders are here as the archive's pseudonyms and as keyed hashes, never by name; rows
+//!   go as soon as no day to come looks at them, after 28 days at most, and no figure has them.
+//! - A declaration counts under its declarant, its representative and its IOSS holder, as in summaries.
+//! - A crash leaves files that the next round writes again. An error here stops nothing but this: it is logged,
+//!   told by [`FindingsPage::problem`], and tried again.
+//!
+//! # Bounds
+//! | what | bound | past it |
+//! |---|---|---|
+//! | rows that are put in order at once | 2^17 for each table: 6 MiB | a run is written |
+//! | a run being merged | a block of 16 KiB | |
+//! | lodgers of a part | 2^18: 31 MB | new ones are `(other)` of their roles |
+//! | actors of a role on a day | 100,000 | later ones are `(other)` of that role |
+//! | examples of a figure | 20 | counted, and not named |
+//! | rows on disk | some 14 bytes a row, 5 or 6 rows a declaration | a row goes with the last day that looks at it |
+//!
+//! Memory of a day grows with its actors (some 1 KiB each with all examples) and with the runs of its window
+//! (4.6 MB of 28 days of 1.3 million declarations), not with its declarations.
+
+mod block_file;
+mod board;
+mod cast;
+mod counting;
+mod day_file;
+mod deriving;
+mod error;
+mod figure;
+mod fold;
+mod folder;
+mod key_file;
+mod keys;
+mod kinds;
+mod lodgers;
+mod merge;
+mod row;
+mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+pub use board::{Finding, Findings, FindingsCursor, FindingsPage, FindingsQuery};
+pub use error::InsightError;
+pub use figure::{EXAMPLES_MAX, Example, Figure, Part};
+pub use fold::{Insight, erase_derived};
+pub use keys::Keys;
+pub use kinds::Kind;

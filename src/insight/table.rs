@@ -1,0 +1,113 @@
+//! The tables: by what accepted declarations are brought together, and over which days.
+//!
+//! | table | group | sub | a row for each | count | amount | days before, after |
+//! |---|---|---|---|---|---|---|
+//! | goods | HS code, as a number | 0 | lodger with it | goods items | | 0, 0 |
+//! | importers | the importer's pseudonym and 1; 0 without a name | 0 | lodger with it | declarations | | 0, 0 |
+//! | addresses | the pseudonym of the importer's address | that of its name and 1; 0 without | lodger with both | declarations | | 0, 0 |
+//! | splits | exporter and importer | ordinal | declaration | 1 | intrinsic value | 1, 1 |
+//! | documents | transport document | ordinal | declaration | 1 | | 27, 0 |
+//!
+//! What has no such key is in no row, but that `importers` has every declaration.
+
+use super::error::InsightError;
+use super::keys::Keys;
+use super::row::Row;
+use crate::archive::DeclarationEntry;
+
+/// The days that a day's figures look at, at most: before it, and after it.
+pub(super) const DAYS_BEFORE_MAX: u16 = 27;
+pub(super) const DAYS_AFTER_MAX: u16 = 1;
+
+/// A table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Table {
+    Goods = 1,
+    Importers = 2,
+    Addresses = 3,
+    Splits = 4,
+    Documents = 5,
+}
+
+impl Table {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Goods, Self::Importers, Self::Addresses, Self::Splits, Self::Documents];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Goods => "goods",
+            Self::Importers => "importers",
+            Self::Addresses => "addresses",
+            Self::Splits => "splits",
+            Self::Documents => "documents",
+        }
+    }
+
+    /// How many days before and after a day have a part in its figures.
+    pub(super) fn days(self) -> (u16, u16) {
+        match self {
+            Self::Goods | Self::Importers | Self::Addresses => (0, 0),
+            Self::Splits => (1, 1),
+            Self::Documents => (DAYS_BEFORE_MAX, 0),
+        }
+    }
+
+    /// Hands the rows of a declaration to `add`.
+    pub(super) fn rows(
+        self,
+        of: &Keyed<'_, '_>,
+        add: &mut dyn FnMut(Row) -> Result<(), InsightError>,
+    ) -> Result<(), InsightError> {
+        let Keyed { entry, who, .. } = *of;
+        let ordinal = entry.ordinal.0;
+        let row = |group, sub| Row { group, sub, who, ordinal, count: 1, amount: 0 };
+        // Pseudonyms have 48 bits.
+        let person = entry.importer_person.map_or(0, |person| person.saturating_add(1));
+        match self {
+            Self::Goods => {
+                let codes = entry.declaration.goods_items.iter().filter_map(|item| hs6(item.hs6));
+                codes.map(|code| row(code, 0)).try_for_each(add)
+            }
+            Self::Importers => add(row(person, 0)),
+            Self::Addresses => {
+                entry.importer_address.map(|address| row(address, person)).map_or(Ok(()), add)
+            }
+            Self::Splits => {
+                let row =
+                    |pair| Row { amount: entry.judgement.intrinsic_value.0, ..row(pair, ordinal) };
+                of.pair.map(row).map_or(Ok(()), add)
+            }
+            Self::Documents => of.document.map(|key| row(key, ordinal)).map_or(Ok(()), add),
+        }
+    }
+}
+
+/// A declaration with its keys.
+#[derive(Debug)]
+pub(super) struct Keyed<'a, 'd> {
+    entry: &'a DeclarationEntry<'d>,
+    who: u32,
+    pair: Option<u64>,
+    document: Option<u64>,
+}
+
+impl<'a, 'd> Keyed<'a, 'd> {
+    pub(super) fn new(entry: &'a DeclarationEntry<'d>, who: u32, keys: &mut Keys) -> Self {
+        let declaration = &entry.declaration;
+        let exporter = keys.exporter(&declaration.exporter, entry.exporter_person);
+        let pair = exporter.zip(entry.importer_person);
+        Self {
+            entry,
+            who,
+            pair: pair.map(|(exporter, importer)| keys.pair(exporter, importer)),
+            document: keys.document(&declaration.transport_document),
+        }
+    }
+}
+
+/// An HS code as a number.
+fn hs6(text: &str) -> Option<u64> {
+    let is_code = text.len() == 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_code { text.parse().ok() } else { None }
+}

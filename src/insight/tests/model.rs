@@ -1,0 +1,149 @@
+//! The figures as one would count them with all declarations at hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::making::{Given, declarant, ioss};
+use super::reading;
+use crate::day::Day;
+use crate::insight::{EXAMPLES_MAX, Insight, Kind};
+use crate::outcome::Outcome;
+use crate::summary::Role;
+
+type Placed = (Day, u64, Given);
+/// Numerator, denominator and the ordinals that may be examples.
+type Counted = (u64, u64, BTreeSet<u64>);
+
+fn actors(given: &Given) -> Vec<(Role, String)> {
+    let mut actors = vec![(Role::Declarant, declarant(given.declarant))];
+    if given.representative > 0 {
+        actors.push((Role::Representative, declarant(given.representative)));
+    }
+    if given.ioss > 0 {
+        actors.push((Role::IossHolder, ioss(given.ioss)));
+    }
+    actors
+}
+
+fn around(day: Day, before: u16, after: u16, other: Day) -> bool {
+    (day.0.saturating_sub(before)..=day.0 + after).contains(&other.0)
+}
+
+/// Of one actor: its accepted declarations of the day, beside all accepted ones.
+fn count(kind: Kind, day: Day, own: &[&Placed], all: &[&Placed]) -> Counted {
+    let of_day = |found: &&&Placed| found.0 == day;
+    let mut codes: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+    for (_, ordinal, given) in own {
+        let lines = given.lines.iter().filter(|line| line.hs6.len() == 6);
+        lines.for_each(|line| codes.entry(line.hs6).or_default().push(*ordinal));
+    }
+    let of = |is: &dyn Fn(&Placed) -> bool| -> BTreeSet<u64> {
+        own.iter().filter(|found| is(found)).map(|(_, ordinal, _)| *ordinal).collect()
+    };
+    let share = |is: &dyn Fn(&Placed) -> bool, out_of: &dyn Fn(&Placed) -> bool| {
+        let found = of(&|placed| out_of(placed) && is(placed));
+        (found.len() as u64, of(out_of).len() as u64, found)
+    };
+    let mut importers: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+    for (_, ordinal, given) in own.iter().filter(|(.., given)| given.importer > 0) {
+        // Another street, or none, is the same person.
+        importers.entry(given.importer).or_default().push(*ordinal);
+    }
+    let named: u64 = importers.values().map(|list| list.len() as u64).sum();
+    match kind {
+        Kind::TopHs6 | Kind::Top3Hs6 => {
+            let mut largest: Vec<_> = codes.iter().collect();
+            largest.sort_by_key(|(code, lines)| (std::cmp::Reverse(lines.len()), **code));
+            largest.truncate(if kind == Kind::TopHs6 { 1 } else { 3 });
+            let lines =
+                |list: &[(&&str, &Vec<u64>)]| list.iter().map(|(_, l)| l.len() as u64).sum();
+            let examples = largest.iter().map(|(_, lines)| lines[0]).collect();
+            (lines(&largest), codes.values().map(|l| l.len() as u64).sum(), examples)
+        }
+        Kind::ImporterConcentration => {
+            let squares = importers.values().map(|list| (list.len() as u64).pow(2)).sum();
+            (squares, named * named, BTreeSet::new())
+        }
+        Kind::TopImporter => {
+            let most = importers.values().map(Vec::len).max().unwrap_or(0);
+            let largest = importers.values().filter(|list| list.len() == most);
+            // Of equal ones any may be named.
+            (most as u64, named, largest.map(|list| list[0]).collect())
+        }
+        Kind::CrowdedAddress => share(
+            &|(.., given)| {
+                let there =
+                    all.iter().filter(of_day).filter(|(.., of)| of.address == given.address);
+                let names: BTreeSet<_> =
+                    there.map(|(.., of)| of.importer).filter(|n| *n > 0).collect();
+                names.len() >= 10
+            },
+            &|(.., given)| given.address > 0,
+        ),
+        Kind::Split => share(
+            &|(.., given)| {
+                if given.exporter == 0 || given.importer == 0 {
+                    return false;
+                }
+                let parties = |of: &Given| (of.exporter, of.is_gift, of.importer);
+                let group = all.iter().filter(|(on, ..)| around(day, 1, 1, *on));
+                let group = group.filter(|(.., of)| parties(of) == parties(given));
+                let cents: Vec<u64> = group.map(|(.., of)| of.cents()).collect();
+                cents.len() > 1
+                    && cents.iter().all(|cents| *cents <= 15_000)
+                    && cents.iter().sum::<u64>() > 15_000
+            },
+            &|_| true,
+        ),
+        Kind::DuplicateDocument => share(
+            &|(_, ordinal, given)| {
+                let before = all.iter().filter(|(on, ..)| around(day, 27, 0, *on));
+                before
+                    .filter(|(_, of, _)| of < ordinal)
+                    .any(|(.., of)| of.document == given.document)
+            },
+            &|(.., given)| given.document > 0,
+        ),
+    }
+}
+
+/// All figures that `insight` gives are those of a plain count, and no other is missing.
+pub(in crate::insight) fn assert_same(insight: &Insight, placed: &[Placed]) {
+    let all: Vec<_> =
+        placed.iter().filter(|(.., given)| given.outcome == Outcome::Accepted).collect();
+    let mut of: BTreeMap<(Day, Role, String), Vec<&Placed>> = BTreeMap::new();
+    for found in &all {
+        for (role, id) in actors(&found.2) {
+            of.entry((found.0, role, id)).or_default().push(found);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for role in Role::ALL {
+        for finding in reading::all(insight, role) {
+            assert_eq!(finding.missing_days, 0);
+            let key = (finding.day, role, finding.id.to_string(), finding.figure.kind);
+            assert!(found.insert(key, finding.figure).is_none());
+        }
+    }
+    for ((day, role, id), own) in &of {
+        for kind in Kind::all() {
+            let (numerator, denominator, examples) = count(kind, *day, own, &all);
+            let key = (*day, *role, id.clone(), kind);
+            let Some(figure) = found.remove(&key) else {
+                assert_eq!(denominator, 0, "{key:?} is missing");
+                continue;
+            };
+            assert_eq!((figure.numerator, figure.denominator), (numerator, denominator), "{key:?}");
+            let named: BTreeSet<_> = figure.examples.iter().map(|e| e.ordinal.0).collect();
+            assert!(named.is_subset(&examples), "{key:?}: {named:?} of {examples:?}");
+            if matches!(kind, Kind::Split | Kind::DuplicateDocument | Kind::CrowdedAddress) {
+                assert_eq!(named.len(), examples.len().min(EXAMPLES_MAX), "{key:?}");
+            }
+            for example in &figure.examples {
+                let (.., given) =
+                    placed.iter().find(|(_, of, _)| *of == example.ordinal.0).unwrap();
+                assert_eq!(example.declarant.as_str(), declarant(given.declarant));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
