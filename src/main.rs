@@ -33,6 +33,7 @@ enum Command {
     Conformity(command::conformity::ConformityArgs),
     Summary(command::summary::SummaryArgs),
     Reconciliation(command::reconciliation::ReconciliationArgs),
+    Findings(command::findings::FindingsArgs),
     Agreement(command::agreement::AgreementArgs),
     Operate(command::operate::OperateArgs),
     Profile(command::profile::ProfileArgs),
@@ -59,6 +60,10 @@ fn reconciliation(args: &command::reconciliation::ReconciliationArgs) -> Result<
     Ok(command::runtime()?.block_on(command::reconciliation::run(args))?)
 }
 
+fn findings(args: &command::findings::FindingsArgs) -> Result<(), Failure> {
+    Ok(command::runtime()?.block_on(command::findings::run(args))?)
+}
+
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     log::start(match &command {
@@ -77,6 +82,7 @@ fn main() -> ExitCode {
         Command::Conformity(args) => Ok(command::conformity::run(&args)),
         Command::Summary(args) => done(summary(&args)),
         Command::Reconciliation(args) => done(reconciliation(&args)),
+        Command::Findings(args) => done(findings(&args)),
         Command::Agreement(args) => done(command::agreement::run(&args)),
         Command::Operate(args) => done(command::operate::run(&args)),
         Command::Profile(args) => done(command::profile::run(&args)),

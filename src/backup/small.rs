@@ -93,6 +93,7 @@ pub(super) fn left_out(data_dir: &Path) -> Result<Vec<String>, BackupError> {
     for entry in std::fs::read_dir(data_dir).map_err(read)? {
         let name = entry.map_err(read)?.file_name().to_string_lossy().into_owned();
         let is_derived = name == folders::CATALOG
+            || name == folders::INSIGHT
             || name.starts_with(&format!("{}.unusable-", folders::CATALOG))
             || name == "lock";
         if !is_derived && !KEPT.contains(&name.as_str()) {

@@ -10,6 +10,7 @@ pub mod conformity;
 pub mod connecting;
 pub mod demo;
 pub mod export;
+pub mod findings;
 pub mod generate;
 pub mod judge;
 pub mod operate;

@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::commit::{Committer, Freezing, Work};
 use super::deltas;
 use super::figures::Sources;
+use super::finder::Finder;
 use super::folding;
 use super::forgetting::{Due, Forgetting};
 use super::laws::Laws;
@@ -42,6 +43,7 @@ use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::{Eori, Watermark};
 use crate::index::{Index, run};
+use crate::insight::{self, Findings, Insight};
 use crate::journal::{self, Journal, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
@@ -85,6 +87,7 @@ pub struct Engine {
     index: Arc<Index>,
     lookups: Lookups,
     board: Board,
+    findings: Findings,
     calendar: Calendar,
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
@@ -120,6 +123,8 @@ pub mod folders {
     pub const CATALOG: &str = "catalog";
     /// Full tables of the index.
     pub const RUNS: &str = "runs";
+    /// What is found after acceptance.
+    pub const INSIGHT: &str = "insight";
     /// All but the catalog, which is made with what is in it: an empty one would be a damaged one.
     pub const MADE_AT_START: [&str; 5] = [JOURNAL, ARCHIVE, SECRETS, RULES, RUNS];
 }
@@ -346,6 +351,15 @@ impl Engine {
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
+        let insight = Insight::open(
+            &config.data_dir.join(folders::INSIGHT),
+            identity,
+            insight::Keys::new(secrets.pseudonym()),
+            mint.clone(),
+            archive.clone(),
+        )?;
+        let findings = insight.findings();
+        let finder = Finder { insight, until: until.clone() };
         let durable_fold = folder.durable();
         let of_merger = retention.clone();
         spawn("merge", Box::new(move || merger.run(&durable_fold, &of_merger)))?;
@@ -365,6 +379,7 @@ impl Engine {
             stop: stop.clone(),
         };
         spawn("sealer", Box::new(move || sealer.run()))?;
+        spawn("finder", Box::new(move || finder.run()))?;
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
 
@@ -395,6 +410,7 @@ impl Engine {
             index,
             lookups: Lookups::new(lookup, sizes.lookups_in_flight_max),
             board,
+            findings,
             calendar,
             failed,
             stop,
@@ -493,6 +509,12 @@ impl Engine {
     #[must_use]
     pub fn archive(&self) -> &Archive {
         &self.sources.archive
+    }
+
+    /// What is found after acceptance.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
     }
 
     /// The zone in which days are counted.

@@ -20,6 +20,7 @@ use crate::audit;
 use crate::book;
 use crate::config::Config;
 use crate::id::Watermark;
+use crate::insight;
 use crate::journal::{JournalError, Verified};
 use crate::summary::{Fold, FoldDigest, FoldError, SUMMARY_FOLDER};
 
@@ -98,6 +99,7 @@ pub fn verify(config: &Config) -> Result<Inspection, StartError> {
     });
     parts.push(check_audit(config));
     parts.extend(book::KINDS.iter().filter_map(|kind| check_book(kind, config)));
+    parts.extend(check_findings(config, opened.secrets.identity()));
 
     let archive = match opened.open_archive(config) {
         Ok(archive) => archive,
@@ -220,6 +222,22 @@ fn check_book(kind: &book::Kind, config: &Config) -> Option<Part> {
             Some(Part::sound(kind.folder, told))
         }
         Err(error) => Some(Part::unsound(kind.folder, error.to_string())),
+    }
+}
+
+/// What is found after acceptance: every byte as it was written. Whether it is what the archive makes is for
+/// `waag rebuild`, which makes it again, to say.
+fn check_findings(config: &Config, identity: [u8; 16]) -> Option<Part> {
+    const NAME: &str = "findings";
+    match insight::verify(&config.data_dir.join(folders::INSIGHT), identity) {
+        Ok(None) => None,
+        Ok(Some((days, watermark))) => {
+            let found = format!("{days} days, of the first {} records, whole", watermark.0);
+            Some(Part::sound(NAME, found))
+        }
+        Err(error) => {
+            Some(Part::unsound(NAME, format!("{error}; `waag rebuild` makes them again")))
+        }
     }
 }
 

@@ -30,6 +30,7 @@
 //! - `retention`: days of the archive that are dropped, and what outlives them. `forgetting`: keys that do
 //!   not.
 //! - `figures`: what is told of all this to those who run a server.
+//! - `finder`: the thread that keeps findings (see [`crate::insight`]) up with the archive.
 //! - [`inspect`]: `waag verify`; [`rebuild`]: `waag rebuild`; [`export`]: `waag export`.
 //! - `runs`: full tables on their way to disk, and merging there. `carried`: what runs carry for
 //!   recovery. `kept_runs`: what verify and rebuild do with runs.
@@ -60,6 +61,7 @@ mod commit;
 mod data_folder;
 mod deltas;
 mod figures;
+mod finder;
 mod folding;
 mod forgetting;
 mod from_archive;

@@ -5,7 +5,10 @@ use super::data_folder::{DataFolder, Passing, has_files};
 use super::engine::{StartError, folders};
 use super::inspect::{Inspection, Part, check_archive, inspection, tell};
 use super::kept_runs::KeptRuns;
+use crate::archive::Archive;
 use crate::config::Config;
+use crate::insight;
+use crate::mrn::Mint;
 use crate::summary::{Fold, FoldError, erase_derived};
 
 /// Throws catalog and runs away and makes them again.
@@ -99,11 +102,38 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
         None if had => Part::sound("catalog", "made again; what stood there was unusable"),
         None => Part::sound("catalog", "made; there was none"),
     });
+    let findings = opened.remake_findings(config, &sealed)?;
     let made = runs_folder.open()?.whole.len() - truth.len();
     parts.push(if runs_before.is_sound {
         Part::sound("runs", format!("{made} made again"))
     } else {
         Part::sound("runs", format!("{made} made again; what stood there was wrong"))
     });
+    parts.extend(findings);
     inspection(parts, &recovered)
+}
+
+impl DataFolder {
+    /// Findings, thrown away and made again; nothing where nothing is sealed.
+    fn remake_findings(
+        &self,
+        config: &Config,
+        archive: &Archive,
+    ) -> Result<Option<Part>, StartError> {
+        const NAME: &str = "findings";
+        let keys = insight::Keys::new(self.secrets.pseudonym());
+        let mint = Mint::new(self.secrets.bijection());
+        let root = config.data_dir.join(folders::INSIGHT);
+        let made = insight::remake(&root, self.secrets.identity(), keys, mint, archive)?;
+        if made.watermark.0 == 0 && made.had == 0 {
+            return Ok(None);
+        }
+        let what = match (made.had, made.is_same) {
+            (0, _) => "made",
+            (_, true) => "made again, the same bit for bit",
+            (_, false) => "made again; what stood there was wrong",
+        };
+        let (days, records) = (made.days, made.watermark.0);
+        Ok(Some(Part::sound(NAME, format!("{what}: {days} days, of the first {records} records"))))
+    }
 }

@@ -4,6 +4,7 @@ use crate::archive::ArchiveError;
 use crate::config::ConfigError;
 use crate::disk::LockError;
 use crate::index::run::RunError;
+use crate::insight::InsightError;
 use crate::journal::{JournalError, PushError};
 use crate::rules::LawError;
 use crate::secrets::SecretsError;
@@ -51,6 +52,9 @@ pub enum StartError {
     /// The snapshot of the summaries cannot be read or written.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// Findings cannot be kept or read.
+    #[error(transparent)]
+    Insight(#[from] InsightError),
     /// Runs, or the snapshot of the summaries, are not those of the days that are dropped.
     #[error("days are dropped, and what is kept of them is wrong: {what}")]
     Kept {

@@ -29,8 +29,8 @@ pub(super) struct Published {
     pub(super) watermark: Watermark,
     /// Of each day the last record that its findings are made of.
     pub(super) days: BTreeMap<Day, u64>,
-    /// Why it does not come further.
-    pub(super) problem: Option<String>,
+    /// It does not come further.
+    pub(super) is_stalled: bool,
 }
 
 /// What is asked.
@@ -85,8 +85,8 @@ pub struct FindingsPage {
     pub next: Option<FindingsCursor>,
     /// All figures are exactly the fold of so many records, the first ones.
     pub watermark: Watermark,
-    /// Why it does not come further, if it does not.
-    pub problem: Option<String>,
+    /// It does not come further; the log says why.
+    pub is_stalled: bool,
 }
 
 /// Reads findings; clones read the same.
@@ -159,7 +159,7 @@ impl<'a> Reading<'a> {
             findings: self.findings,
             next: self.next,
             watermark: from.watermark,
-            problem: from.problem.clone(),
+            is_stalled: from.is_stalled,
         })
     }
 

@@ -56,7 +56,7 @@ impl Insight {
         let watermark = state.unwrap_or(Watermark(0));
         // A later one is of a round that did not end; what it took the place of is still there.
         let days = folder.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect();
-        let published = Published { watermark, days, problem: None };
+        let published = Published { watermark, days, is_stalled: false };
         let shared = Arc::new(ArcSwap::from_pointee(published));
         Ok(Self { deriver: Deriver { folder, archive, keys }, shared, mint })
     }
@@ -67,9 +67,9 @@ impl Insight {
         Findings::new(Arc::clone(&self.shared), self.deriver.folder.clone(), self.mint.clone())
     }
 
-    /// Says why it does not come further, or that it does again.
-    pub fn tell(&self, problem: Option<String>) {
-        let published = Published { problem, ..Published::clone(&self.shared.load()) };
+    /// Tells those who read that it does not come further, or that it does again.
+    pub fn tell(&self, is_stalled: bool) {
+        let published = Published { is_stalled, ..Published::clone(&self.shared.load()) };
         self.shared.store(Arc::new(published));
     }
 
@@ -128,7 +128,7 @@ impl Insight {
             }
         }
         self.deriver.folder.write_state(through)?;
-        let published = Published { watermark: through, days: days.clone(), problem: None };
+        let published = Published { watermark: through, days: days.clone(), is_stalled: false };
         self.shared.store(Arc::new(published));
         self.sweep(through, &parts, &days)
     }

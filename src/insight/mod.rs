@@ -29,7 +29,7 @@
 //!   go as soon as no day to come looks at them, after 28 days at most, and no figure has them.
 //! - A declaration counts under its declarant, its representative and its IOSS holder, as in summaries.
 //! - A crash leaves files that the next round writes again. An error here stops nothing but this: it is logged,
-//!   told by [`FindingsPage::problem`], and tried again.
+//!   told by [`FindingsPage::is_stalled`], and tried again.
 //!
 //! # Bounds
 //! | what | bound | past it |
@@ -59,11 +59,13 @@ mod keys;
 mod kinds;
 mod lodgers;
 mod merge;
+mod page_token;
+mod remaking;
 mod row;
 mod table;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use board::{Finding, Findings, FindingsCursor, FindingsPage, FindingsQuery};
 pub use error::InsightError;
@@ -71,3 +73,5 @@ pub use figure::{EXAMPLES_MAX, Example, Figure, Part};
 pub use fold::{Insight, erase_derived};
 pub use keys::Keys;
 pub use kinds::Kind;
+pub use page_token::{read_findings_token, write_findings_token};
+pub use remaking::{Remade, remake, verify};

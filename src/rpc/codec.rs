@@ -96,7 +96,8 @@ macro_rules! through_prost {
 through_prost! {
     in: GetDeclarationRequest, ListReasonsRequest, GetActorSummaryRequest,
         ListActorSummariesRequest, WatchActorSummariesRequest, ListReconciliationsRequest,
-        GetIndicatorHistoryRequest, ListIndicatorsRequest, RecordAgreementRequest,
+        GetIndicatorHistoryRequest, ListIndicatorsRequest, ListFindingsRequest,
+        RecordAgreementRequest,
         WithdrawAgreementRequest, ListAgreementsRequest, ReviewAgreementRequest,
         GetServerStatusRequest, ReloadRulesRequest, DrainRequest,
         RecordProfileRequest, WithdrawProfileRequest, ListProfilesRequest, TryProfileRequest,
@@ -105,7 +106,8 @@ through_prost! {
         PullVerdictsRequest, StreamVerdictsRequest, GetReconciliationRequest, GetStatusRequest;
     out: GetDeclarationResponse, ListReasonsResponse, GetActorSummaryResponse,
          ListActorSummariesResponse, WatchActorSummariesResponse, ListReconciliationsResponse,
-         GetIndicatorHistoryResponse, ListIndicatorsResponse, RecordAgreementResponse,
+         GetIndicatorHistoryResponse, ListIndicatorsResponse, ListFindingsResponse,
+         RecordAgreementResponse,
          WithdrawAgreementResponse, ListAgreementsResponse, ReviewAgreementResponse,
          GetServerStatusResponse, ReloadRulesResponse, DrainResponse,
          RecordProfileResponse, WithdrawProfileResponse, ListProfilesResponse, TryProfileResponse,

@@ -42,6 +42,7 @@ use super::watch::{WATCH_AHEAD, Watch, may_watch};
 use crate::config::Config;
 use crate::day::Day;
 use crate::id::Watermark;
+use crate::insight::Findings;
 use crate::proto::server::compliance_server::Compliance;
 use crate::proto::v1;
 use crate::summary::{
@@ -97,20 +98,22 @@ pub struct ComplianceService {
     pub(super) desk: Desk,
     pub(super) office: Office,
     pub(super) frame: Frame,
+    pub(super) findings: Findings,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
 
 impl ComplianceService {
-    /// A service that reads `board` for those whom `guard` lets. Its watches end when the board stops.
+    /// A service that reads summaries and findings for those whom `guard` lets. Its watches end when the board stops.
     #[must_use]
     pub fn new(
-        board: Board,
+        (board, findings): (Board, Findings),
         guard: Guard,
         (desk, office, frame): (Desk, Office, Frame),
         options: &ComplianceOptions,
     ) -> Self {
         Self {
+            findings,
             guard,
             desk,
             office,
@@ -239,6 +242,13 @@ impl Compliance for ComplianceService {
     ) -> Result<Response<v1::ListIndicatorsResponse>, Status> {
         self.guard.caller(request.extensions())?;
         Ok(Response::new(history::described()))
+    }
+
+    async fn list_findings(
+        &self,
+        request: Request<v1::ListFindingsRequest>,
+    ) -> Result<Response<v1::ListFindingsResponse>, Status> {
+        self.list_found(request).await
     }
 
     async fn record_agreement(

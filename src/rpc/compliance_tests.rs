@@ -4,12 +4,14 @@ use tokio_stream::StreamExt;
 
 use super::*;
 use crate::id::Eori;
+use crate::insight::tests::making::World;
 use crate::outcome::Outcome;
 use crate::rules::finding::{Element, Finding, Reason, Severity};
 use crate::summary::{Delta, Event, Facts, Fold, FoldOptions};
 
 pub(crate) struct Served {
     _folder: tempfile::TempDir,
+    _world: World,
     fold: Fold,
     pub(crate) service: ComplianceService,
 }
@@ -38,11 +40,18 @@ impl Served {
         let office = Office::open(profiles, sealed.clone(), String::new(), move || now).unwrap();
         let samples = crate::samples::Store::open(folder.path()).unwrap();
         let frame = Frame::new(samples, sealed, move || now);
+        let world = World::new();
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self {
             _folder: folder,
             fold,
-            service: ComplianceService::new(board, Guard::open(), (desk, office, frame), &options),
+            service: ComplianceService::new(
+                (board, world.insight().findings()),
+                Guard::open(),
+                (desk, office, frame),
+                &options,
+            ),
+            _world: world,
         }
     }
 

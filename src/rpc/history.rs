@@ -11,9 +11,11 @@ use super::compliance::{
 use super::ledger::holding;
 use super::reads::assert_reading;
 use super::summary_messages::indicator;
+use crate::insight::Kind;
 use crate::proto::v1;
 use crate::summary::{
-    History, HistoryDay, HistoryQuery, PeerFigure, Period, Role, descriptions, is_indicator,
+    Description, History, HistoryDay, HistoryQuery, PeerFigure, Period, Role, descriptions,
+    is_indicator,
 };
 
 /// How many indicators one history names at most: twice as many as there are, without chapters.
@@ -118,7 +120,7 @@ fn peer_figure(figure: PeerFigure) -> v1::PeerFigure {
 
 /// Answers `ListIndicators`.
 pub(super) fn described() -> v1::ListIndicatorsResponse {
-    let message = |it: &crate::summary::Description| v1::IndicatorDescription {
+    let message = |it: &Description, flag: Option<&str>| v1::IndicatorDescription {
         name: it.name.to_owned(),
         title: it.title.to_owned(),
         numerator: it.numerator.to_owned(),
@@ -127,6 +129,10 @@ pub(super) fn described() -> v1::ListIndicatorsResponse {
         source: it.source.to_owned(),
         is_proportion: it.is_proportion,
         notable_above: it.notable_above,
+        flag: flag.unwrap_or_default().to_owned(),
     };
-    v1::ListIndicatorsResponse { indicators: descriptions().map(message).collect() }
+    v1::ListIndicatorsResponse {
+        indicators: descriptions().map(|it| message(it, None)).collect(),
+        findings: Kind::all().map(|kind| message(kind.description(), kind.flag())).collect(),
+    }
 }

@@ -19,6 +19,7 @@ pub mod closed;
 pub mod codec;
 pub mod compliance;
 pub mod connection;
+mod findings;
 pub mod framing;
 pub mod guard;
 pub mod ledger;

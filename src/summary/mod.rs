@@ -75,6 +75,7 @@ pub use indicators::{
     proportion_inputs,
 };
 pub use opening::{Dropped, FoldOptions, Opened, SUMMARY_FOLDER, erase_derived};
+pub(crate) use page_token::{NO_TOKEN, of_token, put_period, to_token};
 pub use page_token::{read_reference_token, read_token, write_reference_token, write_token};
 pub use reconciliation::{Reconciliation, Reconciliations, ReconciliationsQuery};
 pub use references::FallbackReference;

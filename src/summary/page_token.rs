@@ -18,7 +18,7 @@ const VERSION: u8 = 1;
 /// Version to lines, and the checksum.
 const FIXED_BYTES: usize = 19 + 4;
 const TOKEN_CHARACTERS_MAX: usize = 2 * (FIXED_BYTES + REFERENCE_ID_BYTES_MAX);
-const NO_TOKEN: &str = "is not a token that this server gave";
+pub(crate) const NO_TOKEN: &str = "is not a token that this server gave";
 
 /// The token of the page that starts after `cursor` in the list `query`.
 #[must_use]
@@ -77,7 +77,7 @@ fn reference_prefix(query: &ReconciliationsQuery) -> Vec<u8> {
     bytes
 }
 
-fn to_token(mut bytes: Vec<u8>) -> String {
+pub(crate) fn to_token(mut bytes: Vec<u8>) -> String {
     let crc = crc32c::crc32c(&bytes);
     bytes.extend_from_slice(&crc.to_be_bytes());
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut token, byte| {
@@ -87,7 +87,7 @@ fn to_token(mut bytes: Vec<u8>) -> String {
     })
 }
 
-fn of_token(token: &str) -> Result<Vec<u8>, &'static str> {
+pub(crate) fn of_token(token: &str) -> Result<Vec<u8>, &'static str> {
     let mut bytes = from_hex(token).ok_or(NO_TOKEN)?;
     let (checked, crc) = bytes.split_last_chunk().ok_or(NO_TOKEN)?;
     if crc32c::crc32c(checked) != u32::from_be_bytes(*crc) {
@@ -107,7 +107,7 @@ fn prefix(query: &ListQuery) -> Vec<u8> {
     bytes
 }
 
-fn put_period(bytes: &mut Vec<u8>, period: Period) {
+pub(crate) fn put_period(bytes: &mut Vec<u8>, period: Period) {
     for day in [period.first, period.last] {
         let day: u32 = day.map_or(0, |Day(day)| u32::from(day) + 1);
         bytes.extend_from_slice(&day.to_be_bytes());

@@ -20,43 +20,43 @@ use crate::rules::finding::OwnFindings;
 use crate::wire::digest::Digest;
 use crate::wire::view::{Declaration, DocumentReference, GoodsItem, Lodger, Money, Party};
 
-pub(in crate::insight) const IDENTITY: [u8; 16] = [9; 16];
+pub(crate) const IDENTITY: [u8; 16] = [9; 16];
 const AT: Moment = Moment(1_793_876_400_000);
 
-pub(in crate::insight) fn day(text: &str) -> Day {
+pub(crate) fn day(text: &str) -> Day {
     Day::parse(text).unwrap()
 }
 
 /// A declaration; 0 stands for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::insight) struct Given {
-    pub(in crate::insight) outcome: Outcome,
-    pub(in crate::insight) declarant: u16,
-    pub(in crate::insight) representative: u16,
-    pub(in crate::insight) ioss: u16,
-    pub(in crate::insight) exporter: u16,
-    pub(in crate::insight) is_gift: bool,
-    pub(in crate::insight) importer: u16,
-    pub(in crate::insight) address: u16,
-    pub(in crate::insight) document: u16,
-    pub(in crate::insight) lines: Vec<Line>,
+pub(crate) struct Given {
+    pub(crate) outcome: Outcome,
+    pub(crate) declarant: u16,
+    pub(crate) representative: u16,
+    pub(crate) ioss: u16,
+    pub(crate) exporter: u16,
+    pub(crate) is_gift: bool,
+    pub(crate) importer: u16,
+    pub(crate) address: u16,
+    pub(crate) document: u16,
+    pub(crate) lines: Vec<Line>,
 }
 
 /// A goods item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::insight) struct Line {
-    pub(in crate::insight) hs6: &'static str,
-    pub(in crate::insight) cents: u64,
+pub(crate) struct Line {
+    pub(crate) hs6: &'static str,
+    pub(crate) cents: u64,
 }
 
 impl Given {
-    pub(in crate::insight) fn cents(&self) -> u64 {
+    pub(crate) fn cents(&self) -> u64 {
         self.lines.iter().map(|line| line.cents).sum()
     }
 }
 
 /// One that was accepted, with all that may be.
-pub(in crate::insight) fn accepted() -> Given {
+pub(crate) fn accepted() -> Given {
     Given {
         outcome: Outcome::Accepted,
         declarant: 1,
@@ -103,11 +103,11 @@ pub(super) fn given() -> impl Strategy<Value = Given> {
     )
 }
 
-pub(in crate::insight) fn declarant(number: u16) -> String {
+pub(crate) fn declarant(number: u16) -> String {
     format!("NL81000{number:04}")
 }
 
-pub(in crate::insight) fn ioss(number: u16) -> String {
+pub(crate) fn ioss(number: u16) -> String {
     format!("IM528{number:07}")
 }
 
@@ -117,16 +117,16 @@ fn name(word: &str, number: u16) -> String {
 }
 
 /// An archive and what is in it.
-pub(in crate::insight) struct World {
-    pub(in crate::insight) folder: tempfile::TempDir,
-    pub(in crate::insight) archive: Archive,
+pub(crate) struct World {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) archive: Archive,
     placed: Vec<(Day, u64, Given)>,
     record: u64,
     ordinal: u64,
 }
 
 impl World {
-    pub(in crate::insight) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let disk: Arc<dyn Disk> = Arc::new(SimulatedDisk::new(1, u64::MAX));
         let options = Options {
             identity: IDENTITY,
@@ -140,27 +140,27 @@ impl World {
         Self { folder, archive, placed: Vec::new(), record: 0, ordinal: 0 }
     }
 
-    pub(in crate::insight) fn insight(&self) -> Insight {
+    pub(crate) fn insight(&self) -> Insight {
         self.insight_of(self)
     }
 
     /// In this one's folder, of another one's archive.
-    pub(in crate::insight) fn insight_of(&self, other: &Self) -> Insight {
+    pub(crate) fn insight_of(&self, other: &Self) -> Insight {
         let (keys, mint, archive) = (Keys::new([3; 16]), Mint::new([5; 16]), other.archive.clone());
         Insight::open(self.folder.path(), IDENTITY, keys, mint, archive).unwrap()
     }
 
     /// All that was placed: day, ordinal and what.
-    pub(in crate::insight) fn placed(&self) -> &[(Day, u64, Given)] {
+    pub(crate) fn placed(&self) -> &[(Day, u64, Given)] {
         &self.placed
     }
 
-    pub(in crate::insight) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.record
     }
 
     /// The findings of all days and the state, byte for byte.
-    pub(in crate::insight) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(self.folder.path().join("days")).unwrap() {
             let entry = entry.unwrap();
@@ -172,7 +172,7 @@ impl World {
     }
 
     /// Puts a set of batches, each of its day, into the archive.
-    pub(in crate::insight) fn write_set(&mut self, batches: &[(u16, Vec<Given>)]) {
+    pub(crate) fn write_set(&mut self, batches: &[(u16, Vec<Given>)]) {
         let first = Watermark(self.record + 1);
         let mut writer = self.archive.begin(first, Ordinal(self.ordinal)).unwrap();
         for (day, given) in batches {

@@ -2,7 +2,7 @@
 //! bit, after a crash too; and each flag is raised where it was planted.
 
 mod crash;
-mod making;
+pub(crate) mod making;
 mod model;
 mod planted;
 mod reading;
