@@ -64,6 +64,12 @@ impl Cast {
         }
     }
 
+    /// Whether it is `(other)`.
+    pub(super) fn is_other(&self, number: u32) -> bool {
+        // They are numbered first.
+        (number as usize) < Role::ALL.len()
+    }
+
     pub(super) fn actor(&self, number: u32) -> Option<(Role, ActorId)> {
         self.list.get(number as usize).copied()
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cast::Cast;
 use super::counting::{Addresses, Documents, Goods, Importers, Splits};
+use super::counting_ioss::{IossDeclarants, IossExporters, IossStates};
 use super::error::InsightError;
 use super::figure::Figure;
 use super::folder::{Folder, PartName};
@@ -12,7 +13,7 @@ use super::key_file::{KeyFile, KeyWriter};
 use super::keys::Keys;
 use super::lodgers::{Lodger, Lodgers};
 use super::merge::{Merge, Source};
-use super::table::{Keyed, Table};
+use super::table::{DAYS_BEFORE_MAX, Keyed, Table};
 use super::tally::{Counts, Tallies};
 use crate::archive::{Archive, Entry, Part, Set};
 use crate::day::Day;
@@ -95,13 +96,18 @@ impl Deriver {
     /// Makes the figures of `day`.
     pub(super) fn day(&mut self, day: Day, parts: &Parts) -> Result<Made, InsightError> {
         let mut missing_days = BTreeSet::new();
-        let mut tallies = Tallies::new(day, Cast::new());
-        let mut counts: [(Table, Box<dyn Counts>); 5] = [
+        let window = Day(day.0.saturating_sub(DAYS_BEFORE_MAX))..=day;
+        let days = parts.range(window).map(|(day, _)| *day).collect();
+        let mut tallies = Tallies::new(day, Cast::new(), days);
+        let mut counts: [(Table, Box<dyn Counts>); 8] = [
             (Table::Goods, Box::new(Goods::default())),
             (Table::Importers, Box::new(Importers::default())),
             (Table::Addresses, Box::new(Addresses::default())),
             (Table::Splits, Box::new(Splits::default())),
             (Table::Documents, Box::new(Documents::default())),
+            (Table::IossDeclarants, Box::new(IossDeclarants::default())),
+            (Table::IossExporters, Box::new(IossExporters::default())),
+            (Table::IossStates, Box::new(IossStates::default())),
         ];
         for (table, counts) in &mut counts {
             let sources = self.sources(*table, day, parts, &mut tallies, &mut missing_days)?;

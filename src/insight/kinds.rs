@@ -22,6 +22,16 @@ pub enum Kind {
     TopImporter = 6,
     /// I-26.
     CrowdedAddress = 7,
+    /// I-18.
+    IossDeclarants = 8,
+    /// I-18.
+    IossNewDeclarants = 9,
+    /// I-19.
+    IossSpike = 10,
+    /// I-20.
+    IossExporters = 11,
+    /// I-22.
+    IossMonth = 12,
 }
 
 struct Row {
@@ -32,7 +42,7 @@ struct Row {
 }
 
 /// All of them, in the order in which days have them.
-static TABLE: [Row; 7] = [
+static TABLE: [Row; 12] = [
     Row {
         kind: Kind::TopHs6,
         flag: None,
@@ -141,6 +151,84 @@ static TABLE: [Row; 7] = [
             source: "I-26",
             notable_above: None,
             is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::IossDeclarants,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "ioss_declarants",
+            title: "Declarants of an IOSS number",
+            numerator: "Declarants with accepted consignments under the IOSS number on the day or the 6 before it",
+            denominator: "Those consignments",
+            formula: "numerator",
+            source: "I-18",
+            notable_above: None,
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::IossNewDeclarants,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "ioss_new_declarants",
+            title: "New declarants of an IOSS number",
+            numerator: "Declarants with accepted consignments under the IOSS number on the day, and none on the 27 before it; only of a \
+                        number that others declared under on those",
+            denominator: "Accepted consignments under it on the day",
+            formula: "numerator",
+            source: "I-18",
+            notable_above: Some(3.0),
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::IossSpike,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "ioss_value_spike",
+            title: "Sudden value under an IOSS number",
+            numerator: "Euro cents of accepted consignments under the IOSS number on the day",
+            denominator: "Euro cents of a day, as the exponentially weighted mean of those before (1 at least)",
+            formula: "(numerator - mean) / standard deviation, both exponentially weighted (a day has weight 0.1) over the days of the 27 \
+                      before on which anyone declared, from the first one of the number on; with 7 of them at least",
+            source: "I-19; Roberts 1959 (EWMA)",
+            notable_above: Some(6.0),
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::IossExporters,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "ioss_exporter_spread",
+            title: "Exporters of an IOSS number",
+            numerator: "Different exporters of accepted consignments under the IOSS number on the day",
+            denominator: "Accepted lines under it on the day",
+            formula: "numerator / denominator, to be held against the number's own of before",
+            source: "I-20",
+            notable_above: None,
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::IossMonth,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "ioss_month_value",
+            title: "Value under an IOSS number, month to date",
+            numerator: "Euro cents of accepted consignments under the IOSS number from the first of the month to the day, also by member \
+                        state of the importer",
+            denominator: "Those consignments",
+            formula: "numerator: what the number's return of the month is to be held against",
+            source: "I-22; Art. 369t Directive 2006/112/EC",
+            notable_above: None,
+            is_proportion: false,
         },
     },
 ];

@@ -1,5 +1,5 @@
 //! What shows only when accepted declarations are held against one another: splitting, documents that come
-//! twice, few codes, few importers. Found after acceptance, from what is sealed: it changes no verdict, and no
+//! twice, few codes, few importers, IOSS numbers that spread or jump. Found after acceptance, from what is sealed: it changes no verdict, and no
 //! batch waits for it.
 //!
 //! ```text
@@ -26,7 +26,7 @@
 //!   without them it says how many were missing.
 //! - Only accepted declarations are counted. A replay is in no numerator and in no denominator.
 //! - Importers and private senders are here as the archive's pseudonyms and as keyed hashes, never by name; rows
-//!   go as soon as no day to come looks at them, after 28 days at most, and no figure has them.
+//!   go as soon as no day to come looks at them, after 31 days at most, and no figure has them.
 //! - A declaration counts under its declarant, its representative and its IOSS holder, as in summaries.
 //! - A crash leaves files that the next round writes again. An error here stops nothing but this: it is logged,
 //!   told by [`FindingsPage::is_stalled`], and tried again.
@@ -48,6 +48,7 @@ mod block_file;
 mod board;
 mod cast;
 mod counting;
+mod counting_ioss;
 mod day_file;
 mod deriving;
 mod error;

@@ -7,16 +7,23 @@
 //! | addresses | the pseudonym of the importer's address | that of its name and 1; 0 without | lodger with both | declarations | | 0, 0 |
 //! | splits | exporter and importer | ordinal | declaration | 1 | intrinsic value | 1, 1 |
 //! | documents | transport document | ordinal | declaration | 1 | | 27, 0 |
+//! | ioss_declarants | the digits of the IOSS number | 0 | lodger with it | declarations | intrinsic value | 27, 0 |
+//! | ioss_exporters | the same | exporter, 0 without | lodger with both | goods items | | 0, 0 |
+//! | ioss_states | the same | the importer's country | lodger with both | declarations | intrinsic value | 30, 0 |
 //!
-//! What has no such key is in no row, but that `importers` has every declaration.
+//! What has no such key (or a malformed IOSS number) is in no row, but that `importers` has every declaration.
 
+use super::counting_ioss::state_number;
 use super::error::InsightError;
 use super::keys::Keys;
 use super::row::Row;
 use crate::archive::DeclarationEntry;
+use crate::summary::IossNumber;
 
 /// The days that a day's figures look at, at most: before it, and after it.
-pub(super) const DAYS_BEFORE_MAX: u16 = 27;
+pub(super) const DAYS_BEFORE_MAX: u16 = 30;
+/// 28 days, the day itself among them.
+const FOUR_WEEKS: u16 = 27;
 pub(super) const DAYS_AFTER_MAX: u16 = 1;
 
 /// A table.
@@ -28,11 +35,22 @@ pub(super) enum Table {
     Addresses = 3,
     Splits = 4,
     Documents = 5,
+    IossDeclarants = 6,
+    IossExporters = 7,
+    IossStates = 8,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Goods, Self::Importers, Self::Addresses, Self::Splits, Self::Documents];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Goods,
+        Self::Importers,
+        Self::Addresses,
+        Self::Splits,
+        Self::Documents,
+        Self::IossDeclarants,
+        Self::IossExporters,
+        Self::IossStates,
+    ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -41,15 +59,20 @@ impl Table {
             Self::Addresses => "addresses",
             Self::Splits => "splits",
             Self::Documents => "documents",
+            Self::IossDeclarants => "ioss_declarants",
+            Self::IossExporters => "ioss_exporters",
+            Self::IossStates => "ioss_states",
         }
     }
 
     /// How many days before and after a day have a part in its figures.
     pub(super) fn days(self) -> (u16, u16) {
         match self {
-            Self::Goods | Self::Importers | Self::Addresses => (0, 0),
+            Self::Goods | Self::Importers | Self::Addresses | Self::IossExporters => (0, 0),
             Self::Splits => (1, 1),
-            Self::Documents => (DAYS_BEFORE_MAX, 0),
+            Self::Documents | Self::IossDeclarants => (FOUR_WEEKS, 0),
+            // Of a month.
+            Self::IossStates => (DAYS_BEFORE_MAX, 0),
         }
     }
 
@@ -60,7 +83,7 @@ impl Table {
         add: &mut dyn FnMut(Row) -> Result<(), InsightError>,
     ) -> Result<(), InsightError> {
         let Keyed { entry, who, .. } = *of;
-        let ordinal = entry.ordinal.0;
+        let (ordinal, amount) = (entry.ordinal.0, entry.judgement.intrinsic_value.0);
         let row = |group, sub| Row { group, sub, who, ordinal, count: 1, amount: 0 };
         // Pseudonyms have 48 bits.
         let person = entry.importer_person.map_or(0, |person| person.saturating_add(1));
@@ -74,11 +97,21 @@ impl Table {
                 entry.importer_address.map(|address| row(address, person)).map_or(Ok(()), add)
             }
             Self::Splits => {
-                let row =
-                    |pair| Row { amount: entry.judgement.intrinsic_value.0, ..row(pair, ordinal) };
-                of.pair.map(row).map_or(Ok(()), add)
+                of.pair.map(|pair| Row { amount, ..row(pair, ordinal) }).map_or(Ok(()), add)
             }
             Self::Documents => of.document.map(|key| row(key, ordinal)).map_or(Ok(()), add),
+            Self::IossDeclarants => {
+                of.ioss.map(|ioss| Row { amount, ..row(ioss, 0) }).map_or(Ok(()), add)
+            }
+            Self::IossExporters => {
+                let count = entry.declaration.goods_items.len() as u64;
+                let row = |ioss| Row { count, ..row(ioss, of.exporter.unwrap_or(0)) };
+                of.ioss.map(row).map_or(Ok(()), add)
+            }
+            Self::IossStates => {
+                let state = state_number(entry.declaration.importer.country);
+                of.ioss.map(|ioss| Row { amount, ..row(ioss, state) }).map_or(Ok(()), add)
+            }
         }
     }
 }
@@ -88,7 +121,9 @@ impl Table {
 pub(super) struct Keyed<'a, 'd> {
     entry: &'a DeclarationEntry<'d>,
     who: u32,
+    exporter: Option<u64>,
     pair: Option<u64>,
+    ioss: Option<u64>,
     document: Option<u64>,
 }
 
@@ -97,9 +132,12 @@ impl<'a, 'd> Keyed<'a, 'd> {
         let declaration = &entry.declaration;
         let exporter = keys.exporter(&declaration.exporter, entry.exporter_person);
         let pair = exporter.zip(entry.importer_person);
+        let ioss = IossNumber::parse(declaration.ioss_number);
         Self {
             entry,
             who,
+            exporter,
+            ioss: ioss.and_then(|ioss| ioss.as_str().get(2..)?.parse().ok()),
             pair: pair.map(|(exporter, importer)| keys.pair(exporter, importer)),
             document: keys.document(&declaration.transport_document),
         }

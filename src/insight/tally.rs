@@ -62,14 +62,16 @@ impl Tally {
 pub(super) struct Tallies {
     pub(super) day: Day,
     pub(super) cast: Cast,
+    /// Days on which anyone declared, of those that the day looks at.
+    pub(super) days: Vec<Day>,
     of: BTreeMap<(u32, Kind), Tally>,
     /// Accepted consignments of each actor.
     pub(super) consignments: BTreeMap<u32, u64>,
 }
 
 impl Tallies {
-    pub(super) fn new(day: Day, cast: Cast) -> Self {
-        Self { day, cast, of: BTreeMap::new(), consignments: BTreeMap::new() }
+    pub(super) fn new(day: Day, cast: Cast, days: Vec<Day>) -> Self {
+        Self { day, cast, days, of: BTreeMap::new(), consignments: BTreeMap::new() }
     }
 
     pub(super) fn is_own(&self, seen: &Seen) -> bool {

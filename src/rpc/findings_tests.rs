@@ -65,7 +65,10 @@ async fn a_finding_with_its_numbers_its_flag_and_mrns_to_look_at() {
     assert_eq!((answer.watermark, answer.stalled), (served.world.records(), false));
     assert_eq!(answer.next_page_token, "");
     let [one] = answer.findings.as_slice() else { panic!("{answer:?}") };
-    assert_eq!((one.day.as_str(), one.flag.as_str()), ("2026-11-06", "DUPLICATE_TRANSPORT_DOCUMENT"));
+    assert_eq!(
+        (one.day.as_str(), one.flag.as_str()),
+        ("2026-11-06", "DUPLICATE_TRANSPORT_DOCUMENT")
+    );
     assert!(one.notable && one.missing_days == 0);
     let figure = one.figure.clone().unwrap();
     assert_eq!((figure.name.as_str(), figure.numerator, figure.denominator), (DUPLICATE, 1, 1));
@@ -107,8 +110,14 @@ async fn what_cannot_be_asked_is_told_by_field() {
     for (request, field) in [
         (v1::ListFindingsRequest::default(), "actor.role"),
         (of("x"), "actor.id"),
-        (v1::ListFindingsRequest { indicators: vec!["rejection_rate".into()], ..of("") }, "indicators[0]"),
-        (v1::ListFindingsRequest { indicators: vec![DUPLICATE.into(); 33], ..of("") }, "indicators"),
+        (
+            v1::ListFindingsRequest { indicators: vec!["rejection_rate".into()], ..of("") },
+            "indicators[0]",
+        ),
+        (
+            v1::ListFindingsRequest { indicators: vec![DUPLICATE.into(); 33], ..of("") },
+            "indicators",
+        ),
         (v1::ListFindingsRequest { period: Some(period), ..of("") }, "period.first_day"),
         (v1::ListFindingsRequest { page_size: 1_001, ..of("") }, "page_size"),
         (v1::ListFindingsRequest { page_token: "zz".into(), ..of("") }, "page_token"),

@@ -2,6 +2,7 @@
 //! bit, after a crash too; and each flag is raised where it was planted.
 
 mod crash;
+mod ioss;
 pub(crate) mod making;
 mod model;
 mod planted;

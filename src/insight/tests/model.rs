@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::making::{Given, declarant, ioss};
-use super::reading;
+use super::{ioss, reading};
 use crate::day::Day;
 use crate::insight::{EXAMPLES_MAX, Insight, Kind};
 use crate::outcome::Outcome;
 use crate::summary::Role;
 
-type Placed = (Day, u64, Given);
+pub(super) type Placed = (Day, u64, Given);
 /// Numerator, denominator and the ordinals that may be examples.
-type Counted = (u64, u64, BTreeSet<u64>);
+pub(super) type Counted = (u64, u64, BTreeSet<u64>);
 
 fn actors(given: &Given) -> Vec<(Role, String)> {
     let mut actors = vec![(Role::Declarant, declarant(given.declarant))];
@@ -24,7 +24,7 @@ fn actors(given: &Given) -> Vec<(Role, String)> {
     actors
 }
 
-fn around(day: Day, before: u16, after: u16, other: Day) -> bool {
+pub(super) fn around(day: Day, before: u16, after: u16, other: Day) -> bool {
     (day.0.saturating_sub(before)..=day.0 + after).contains(&other.0)
 }
 
@@ -94,6 +94,11 @@ fn count(kind: Kind, day: Day, own: &[&Placed], all: &[&Placed]) -> Counted {
             },
             &|_| true,
         ),
+        Kind::IossDeclarants
+        | Kind::IossNewDeclarants
+        | Kind::IossSpike
+        | Kind::IossExporters
+        | Kind::IossMonth => (0, 0, BTreeSet::new()),
         Kind::DuplicateDocument => share(
             &|(_, ordinal, given)| {
                 let before = all.iter().filter(|(on, ..)| around(day, 27, 0, *on));
@@ -126,7 +131,12 @@ pub(in crate::insight) fn assert_same(insight: &Insight, placed: &[Placed]) {
     }
     for ((day, role, id), own) in &of {
         for kind in Kind::all() {
-            let (numerator, denominator, examples) = count(kind, *day, own, &all);
+            let (numerator, denominator, examples) = if *role == Role::IossHolder {
+                let ioss = own.first().map_or(0, |(.., given)| given.ioss);
+                ioss::count(kind, *day, ioss, &all).unwrap_or_else(|| count(kind, *day, own, &all))
+            } else {
+                count(kind, *day, own, &all)
+            };
             let key = (*day, *role, id.clone(), kind);
             let Some(figure) = found.remove(&key) else {
                 assert_eq!(denominator, 0, "{key:?} is missing");
