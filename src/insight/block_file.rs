@@ -132,10 +132,10 @@ impl BlockWriter {
     }
 }
 
-/// A file open for reading: header, index and footer were checked; a block is when it is read.
+/// A file to be read: header, index and footer were checked; a block is when it is read. It is opened for each block
+/// again (some µs beside the 16 KiB that are read): a merge goes over more files than a process may have open.
 #[derive(Debug)]
 pub(super) struct BlockFile {
-    file: File,
     path: PathBuf,
     index: Vec<Block>,
 }
@@ -181,7 +181,7 @@ impl BlockFile {
         let blocks = (0..footer.blocks).map(|_| Block::take(&mut rest)).collect::<Option<Vec<_>>>();
         let blocks = blocks.filter(|_| rest.0.is_empty());
         let index = blocks.ok_or_else(|| damaged("its index is malformed"))?;
-        Ok(Self { file, path: path.to_owned(), index })
+        Ok(Self { path: path.to_owned(), index })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -206,7 +206,8 @@ impl BlockFile {
     /// The bytes of block `at`, checked.
     pub(super) fn read(&self, at: usize) -> Result<Vec<u8>, InsightError> {
         let Some(block) = self.index.get(at) else { return Ok(Vec::new()) };
-        let bytes = read_at(&self.file, &self.path, block.start, block.length as usize)?;
+        let file = File::open(&self.path).map_err(InsightError::io("open", &self.path))?;
+        let bytes = read_at(&file, &self.path, block.start, block.length as usize)?;
         if crc32c::crc32c(&bytes) != block.crc {
             let what = format!("the checksum of block {at} is wrong");
             return Err(InsightError::damaged(&self.path, what));

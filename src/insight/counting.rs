@@ -11,6 +11,8 @@ use super::tally::{Counts, Largest, OfGroup, Tallies};
 /// I-16: none of the consignments is above this alone, and all are together. EUR 150 (Art. 23 of Regulation
 /// (EC) 1186/2009; Art. 143a UCC-DA).
 const SPLIT_ABOVE_CENTS: u64 = 15_000;
+/// I-17: who receives so many within the week may be reselling.
+const RECEIVED_MIN: u64 = 10;
 /// I-26: an address with so many names on one day is a crowded one.
 const NAMES_AT_ADDRESS_MIN: u32 = 10;
 
@@ -48,10 +50,11 @@ impl Counts for Goods {
     }
 }
 
-/// I-26, and how many consignments there are.
+/// I-26 of the day, I-17 of the week, and how many consignments there are.
 #[derive(Debug, Default)]
 pub(super) struct Importers {
     importer: OfGroup,
+    week: u64,
     of: BTreeMap<u32, Named>,
 }
 
@@ -63,11 +66,15 @@ struct Named {
 }
 
 impl Counts for Importers {
-    fn row(&mut self, seen: &Seen, _: &mut Tallies) {
-        self.importer.add(seen);
+    fn row(&mut self, seen: &Seen, to: &mut Tallies) {
+        self.week += seen.row.count;
+        if to.is_own(seen) {
+            self.importer.add(seen);
+        }
     }
 
     fn end_group(&mut self, importer: u64, to: &mut Tallies) {
+        let is_repeat = std::mem::take(&mut self.week) >= RECEIVED_MIN;
         for (actor, count, samples) in self.importer.take() {
             *to.consignments.entry(actor).or_default() += count;
             if importer > 0 {
@@ -76,6 +83,11 @@ impl Counts for Importers {
                 // 4 billion consignments of a day squared are below 2^64.
                 named.squares = named.squares.saturating_add(count.saturating_mul(count));
                 named.largest.offer(1, count, importer, &samples);
+                let tally = to.of(actor, Kind::RepeatConsignee);
+                tally.denominator += count;
+                if is_repeat {
+                    tally.add(count, &samples);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::cast::Cast;
 use super::counting::{Addresses, Documents, Goods, Importers, Splits};
 use super::counting_ioss::{IossDeclarants, IossExporters, IossStates};
+use super::counting_prices::{Gifts, Prices, Ratios};
 use super::error::InsightError;
 use super::figure::Figure;
 use super::folder::{Folder, PartName};
@@ -99,7 +100,7 @@ impl Deriver {
         let window = Day(day.0.saturating_sub(DAYS_BEFORE_MAX))..=day;
         let days = parts.range(window).map(|(day, _)| *day).collect();
         let mut tallies = Tallies::new(day, Cast::new(), days);
-        let mut counts: [(Table, Box<dyn Counts>); 8] = [
+        let mut counts: [(Table, Box<dyn Counts>); 11] = [
             (Table::Goods, Box::new(Goods::default())),
             (Table::Importers, Box::new(Importers::default())),
             (Table::Addresses, Box::new(Addresses::default())),
@@ -108,6 +109,9 @@ impl Deriver {
             (Table::IossDeclarants, Box::new(IossDeclarants::default())),
             (Table::IossExporters, Box::new(IossExporters::default())),
             (Table::IossStates, Box::new(IossStates::default())),
+            (Table::Prices, Box::new(Prices::default())),
+            (Table::Gifts, Box::new(Gifts::default())),
+            (Table::Ratios, Box::new(Ratios::default())),
         ];
         for (table, counts) in &mut counts {
             let sources = self.sources(*table, day, parts, &mut tallies, &mut missing_days)?;

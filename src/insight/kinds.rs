@@ -32,6 +32,14 @@ pub enum Kind {
     IossExporters = 11,
     /// I-22.
     IossMonth = 12,
+    /// I-08.
+    LowValuePerKg = 13,
+    /// I-10.
+    RepeatedPrice = 14,
+    /// I-17.
+    RepeatConsignee = 15,
+    /// I-25.
+    GiftCluster = 16,
 }
 
 struct Row {
@@ -42,7 +50,7 @@ struct Row {
 }
 
 /// All of them, in the order in which days have them.
-static TABLE: [Row; 12] = [
+static TABLE: [Row; 16] = [
     Row {
         kind: Kind::TopHs6,
         flag: None,
@@ -229,6 +237,72 @@ static TABLE: [Row; 12] = [
             source: "I-22; Art. 369t Directive 2006/112/EC",
             notable_above: None,
             is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::LowValuePerKg,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "low_value_per_kg_rate",
+            title: "Low value per kilogram",
+            numerator: "Accepted lines of the day whose value per kilogram lies more than 3 robust standard deviations below the centre \
+                        of its HS code among the other actors of the role",
+            denominator: "Accepted lines of the day with HS code, value and mass, of which 3 other actors or more have 30 lines in the 90 days \
+                          up to it",
+            formula: "numerator / denominator; z = (ln(value/kg) - centre) / (1.4826 s): centre is the median of the others' medians, and s² \
+                      the square of the median of their own median absolute deviations plus that of the median distance of \
+                      their medians from the centre; in buckets of 1.09 %, so that a median is at most 0.55 % off",
+            source: "I-08; Hampel 1974 (MAD)",
+            notable_above: Some(0.05),
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::RepeatedPrice,
+        flag: None,
+        denominator_min: 500,
+        description: Description {
+            name: "repeated_price_share",
+            title: "Most repeated price",
+            numerator: "Accepted lines of the day with the most frequent combination of HS code, currency and amount that 3 exporters or \
+                        more have",
+            denominator: "Accepted lines with an HS code and a price",
+            formula: "numerator / denominator; no interval, since the price is chosen for being the most frequent",
+            source: "I-10",
+            notable_above: Some(0.1),
+            is_proportion: false,
+        },
+    },
+    Row {
+        kind: Kind::RepeatConsignee,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "repeat_consignee_rate",
+            title: "Importers who receive much",
+            numerator: "Accepted consignments of the day whose importer received 10 or more, of whomever, on the day and the 6 before it",
+            denominator: "Accepted consignments with a named importer",
+            formula: "numerator / denominator",
+            source: "I-17",
+            notable_above: Some(0.02),
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::GiftCluster,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "gift_cluster_rate",
+            title: "Gifts that may be none",
+            numerator: "Accepted consignments of the day with a gift (C08) whose exporter has 5 or more such on the day and the 6 before it, \
+                        or shows signs of a company (GIFT_COMMERCIAL_SIGNS)",
+            denominator: "Accepted consignments with a gift",
+            formula: "numerator / denominator",
+            source: "I-25; Art. 25 of Regulation (EC) 1186/2009",
+            notable_above: Some(0.0),
+            is_proportion: true,
         },
     },
 ];

@@ -3,25 +3,36 @@
 //! | table | group | sub | a row for each | count | amount | days before, after |
 //! |---|---|---|---|---|---|---|
 //! | goods | HS code, as a number | 0 | lodger with it | goods items | | 0, 0 |
-//! | importers | the importer's pseudonym and 1; 0 without a name | 0 | lodger with it | declarations | | 0, 0 |
+//! | importers | the importer's pseudonym and 1; 0 without a name | 0 | lodger with it | declarations | | 6, 0 |
 //! | addresses | the pseudonym of the importer's address | that of its name and 1; 0 without | lodger with both | declarations | | 0, 0 |
 //! | splits | exporter and importer | ordinal | declaration | 1 | intrinsic value | 1, 1 |
 //! | documents | transport document | ordinal | declaration | 1 | | 27, 0 |
 //! | ioss_declarants | the digits of the IOSS number | 0 | lodger with it | declarations | intrinsic value | 27, 0 |
 //! | ioss_exporters | the same | exporter, 0 without | lodger with both | goods items | | 0, 0 |
 //! | ioss_states | the same | the importer's country | lodger with both | declarations | intrinsic value | 30, 0 |
+//! | prices | HS code, currency and amount | exporter, 0 without | lodger with all | goods items | | 0, 0 |
+//! | gifts | exporter, 0 without | ordinal | declaration with C08 on some goods item | 1 | 1 with commercial signs | 6, 0 |
+//! | ratios | HS code | bucket of its value per kilogram | lodger with both | goods items | | 89, 0 |
 //!
 //! What has no such key (or a malformed IOSS number) is in no row, but that `importers` has every declaration.
 
 use super::counting_ioss::state_number;
+use super::counting_prices::price_number;
 use super::error::InsightError;
 use super::keys::Keys;
+use super::ratio;
 use super::row::Row;
 use crate::archive::DeclarationEntry;
+use crate::rules::finding::{Finding, Reason};
 use crate::summary::IossNumber;
+use crate::wire::view::Money;
 
 /// The days that a day's figures look at, at most: before it, and after it.
-pub(super) const DAYS_BEFORE_MAX: u16 = 30;
+pub(super) const DAYS_BEFORE_MAX: u16 = 89;
+/// A month, the day itself not among them.
+const MONTH: u16 = 30;
+/// 7 days, the day itself among them.
+const WEEK: u16 = 6;
 /// 28 days, the day itself among them.
 const FOUR_WEEKS: u16 = 27;
 pub(super) const DAYS_AFTER_MAX: u16 = 1;
@@ -38,10 +49,13 @@ pub(super) enum Table {
     IossDeclarants = 6,
     IossExporters = 7,
     IossStates = 8,
+    Prices = 9,
+    Gifts = 10,
+    Ratios = 11,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Goods,
         Self::Importers,
         Self::Addresses,
@@ -50,6 +64,9 @@ impl Table {
         Self::IossDeclarants,
         Self::IossExporters,
         Self::IossStates,
+        Self::Prices,
+        Self::Gifts,
+        Self::Ratios,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -62,17 +79,21 @@ impl Table {
             Self::IossDeclarants => "ioss_declarants",
             Self::IossExporters => "ioss_exporters",
             Self::IossStates => "ioss_states",
+            Self::Prices => "prices",
+            Self::Gifts => "gifts",
+            Self::Ratios => "ratios",
         }
     }
 
     /// How many days before and after a day have a part in its figures.
     pub(super) fn days(self) -> (u16, u16) {
         match self {
-            Self::Goods | Self::Importers | Self::Addresses | Self::IossExporters => (0, 0),
+            Self::Goods | Self::Addresses | Self::IossExporters | Self::Prices => (0, 0),
             Self::Splits => (1, 1),
             Self::Documents | Self::IossDeclarants => (FOUR_WEEKS, 0),
-            // Of a month.
-            Self::IossStates => (DAYS_BEFORE_MAX, 0),
+            Self::IossStates => (MONTH, 0),
+            Self::Importers | Self::Gifts => (WEEK, 0),
+            Self::Ratios => (DAYS_BEFORE_MAX, 0),
         }
     }
 
@@ -111,6 +132,32 @@ impl Table {
             Self::IossStates => {
                 let state = state_number(entry.declaration.importer.country);
                 of.ioss.map(|ioss| Row { amount, ..row(ioss, state) }).map_or(Ok(()), add)
+            }
+            Self::Prices => {
+                let exporter = of.exporter.unwrap_or(0);
+                let goods_items = entry.declaration.goods_items.iter();
+                let prices = goods_items.filter_map(|item| {
+                    let Money { currency, hundredths } = item.intrinsic_value;
+                    price_number(hs6(item.hs6)?, currency, hundredths)
+                });
+                prices.map(|price| row(price, exporter)).try_for_each(add)
+            }
+            Self::Gifts => {
+                let mut goods_items = entry.declaration.goods_items.iter();
+                if !goods_items.any(|item| item.additional_procedures.contains(&"C08")) {
+                    return Ok(());
+                }
+                let is_sign = |finding: &Finding| finding.reason == Reason::GiftCommercialSigns;
+                let amount = u64::from(entry.findings.list.iter().any(is_sign));
+                add(Row { amount, ..row(of.exporter.unwrap_or(0), ordinal) })
+            }
+            Self::Ratios => {
+                let goods_items = entry.declaration.goods_items.iter().zip(&entry.line_values);
+                let ratios = goods_items.filter_map(|(item, value)| {
+                    let bucket = ratio::bucket((*value)?.0, item.gross_mass_mg)?;
+                    Some((hs6(item.hs6)?, bucket))
+                });
+                ratios.map(|(code, bucket)| row(code, bucket)).try_for_each(add)
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::insight::{Insight, Keys};
 use crate::mrn::Mint;
 use crate::outcome::Outcome;
 use crate::rules::Judgement;
-use crate::rules::finding::OwnFindings;
+use crate::rules::finding::{Element, Findings, Reason, Severity};
 use crate::wire::digest::Digest;
 use crate::wire::view::{Declaration, DocumentReference, GoodsItem, Lodger, Money, Party};
 
@@ -36,6 +36,8 @@ pub(crate) struct Given {
     pub(crate) ioss: u16,
     pub(crate) exporter: u16,
     pub(crate) is_gift: bool,
+    /// The rules found signs of a company.
+    pub(crate) is_commercial: bool,
     pub(crate) importer: u16,
     pub(crate) address: u16,
     pub(crate) document: u16,
@@ -64,6 +66,7 @@ pub(crate) fn accepted() -> Given {
         ioss: 1,
         exporter: 1,
         is_gift: false,
+        is_commercial: false,
         importer: 1,
         address: 1,
         document: 1,
@@ -81,19 +84,21 @@ pub(super) fn given() -> impl Strategy<Value = Given> {
     ];
     let hs6 =
         prop_oneof![Just("610910"), Just("950300"), Just("851712"), Just("392690"), Just("x")];
-    let line = (hs6, 1..16_000_u64).prop_map(|(hs6, cents)| Line { hs6, cents });
+    let cents = prop_oneof![Just(999), 1..16_000_u64];
+    let line = (hs6, cents).prop_map(|(hs6, cents)| Line { hs6, cents });
     let actors = (1..4_u16, 0..3_u16, 0..4_u16);
-    let parties = (0..4_u16, any::<bool>(), 0..14_u16, 0..3_u16, 0..9_u16);
+    let parties = (0..4_u16, 0..6_u8, 0..14_u16, 0..3_u16, 0..9_u16);
     (outcome, actors, parties, proptest::collection::vec(line, 1..4)).prop_map(
         |(outcome, (declarant, representative, ioss), parties, lines)| {
-            let (exporter, is_gift, importer, address, document) = parties;
+            let (exporter, gift, importer, address, document) = parties;
             Given {
                 outcome,
                 declarant,
                 representative,
                 ioss,
                 exporter,
-                is_gift,
+                is_gift: gift > 2,
+                is_commercial: gift == 5,
                 importer,
                 address,
                 document,
@@ -270,6 +275,11 @@ fn put(
         ..Declaration::default()
     };
     let values: Vec<_> = given.lines.iter().map(|line| Some(EurCents(line.cents))).collect();
+    let mut findings = Findings::default();
+    if given.is_commercial {
+        let reason = Reason::GiftCommercialSigns;
+        findings.add(reason, Severity::Flag, Element::Exporter, 0, "");
+    }
     let row = DeclarationRow {
         ordinal,
         record,
@@ -292,7 +302,7 @@ fn put(
         with_fallback: None,
         declaration: &declaration,
         line_values: &values,
-        findings: OwnFindings::NONE,
+        findings: findings.since(0),
     };
     writer.declaration(day, &row).unwrap();
 }

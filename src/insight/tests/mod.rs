@@ -6,6 +6,7 @@ mod ioss;
 pub(crate) mod making;
 mod model;
 mod planted;
+mod prices;
 mod reading;
 
 use proptest::prelude::*;

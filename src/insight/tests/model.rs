@@ -99,6 +99,39 @@ fn count(kind: Kind, day: Day, own: &[&Placed], all: &[&Placed]) -> Counted {
         | Kind::IossSpike
         | Kind::IossExporters
         | Kind::IossMonth => (0, 0, BTreeSet::new()),
+        // Needs 30 lines of each of four actors: see `prices`.
+        Kind::LowValuePerKg => (0, 0, BTreeSet::new()),
+        Kind::RepeatedPrice => {
+            let mut prices: BTreeMap<(&str, u64), Vec<&Placed>> = BTreeMap::new();
+            for found in own {
+                let lines = found.2.lines.iter().filter(|line| line.hs6.len() == 6);
+                lines.for_each(|l| prices.entry((l.hs6, l.cents)).or_default().push(found));
+            }
+            let all = prices.values().map(|list| list.len() as u64).sum();
+            let exporters = |list: &[&Placed]| {
+                let known = list.iter().filter(|(.., given)| given.exporter > 0);
+                known.map(|(.., g)| (g.exporter, g.is_gift)).collect::<BTreeSet<_>>().len()
+            };
+            let several: Vec<_> = prices.values().filter(|list| exporters(list) >= 3).collect();
+            let most = several.iter().map(|list| list.len() as u64).max().unwrap_or(0);
+            let named = several.iter().flat_map(|list| list.iter().map(|(_, ordinal, _)| *ordinal));
+            (most, all, named.collect())
+        }
+        Kind::RepeatConsignee => share(
+            &|(.., given)| {
+                let week = all.iter().filter(|(on, ..)| around(day, 6, 0, *on));
+                week.filter(|(.., of)| of.importer == given.importer).count() >= 10
+            },
+            &|(.., given)| given.importer > 0,
+        ),
+        Kind::GiftCluster => share(
+            &|(.., given)| {
+                let week = all.iter().filter(|(on, ..)| around(day, 6, 0, *on));
+                let same = week.filter(|(.., of)| of.is_gift && of.exporter == given.exporter);
+                given.is_commercial || (given.exporter > 0 && same.count() >= 5)
+            },
+            &|(.., given)| given.is_gift,
+        ),
         Kind::DuplicateDocument => share(
             &|(_, ordinal, given)| {
                 let before = all.iter().filter(|(on, ..)| around(day, 27, 0, *on));
