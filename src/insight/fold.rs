@@ -34,6 +34,8 @@ pub struct Insight {
     deriver: Deriver,
     shared: Arc<ArcSwap<Published>>,
     mint: Mint,
+    /// Nothing lies about that nobody wants any more.
+    is_swept: bool,
 }
 
 impl Insight {
@@ -58,7 +60,8 @@ impl Insight {
         let days = folder.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect();
         let published = Published { watermark, days, is_stalled: false };
         let shared = Arc::new(ArcSwap::from_pointee(published));
-        Ok(Self { deriver: Deriver { folder, archive, keys }, shared, mint })
+        let deriver = Deriver { folder, archive, keys };
+        Ok(Self { deriver, shared, mint, is_swept: false })
     }
 
     /// What others read.
@@ -81,7 +84,13 @@ impl Insight {
         let sets = self.deriver.archive.sets();
         let from = self.shared.load().watermark;
         let new: Vec<_> = sets.iter().filter(|set| set.last > from).take(SETS_MAX).collect();
-        let Some(through) = new.last().map(|set| set.last) else { return Ok(false) };
+        let Some(through) = new.last().map(|set| set.last) else {
+            if !self.is_swept {
+                self.sweep(from, &parts_through(&sets, from))?;
+            }
+            return Ok(false);
+        };
+        self.is_swept = false;
         match self.take(&sets, &new, through, is_stopping) {
             // A day was dropped meanwhile, or rows were found damaged when it came to read them.
             Err(InsightError::Archive(ArchiveError::Order(why))) => {
@@ -104,12 +113,7 @@ impl Insight {
         through: Watermark,
         is_stopping: &dyn Fn() -> bool,
     ) -> Result<(), InsightError> {
-        let mut parts = Parts::new();
-        for set in sets.iter().filter(|set| set.last <= through) {
-            for part in &set.parts {
-                parts.entry(part.day).or_default().push((Arc::clone(set), part.clone()));
-            }
-        }
+        let parts = parts_through(sets, through);
         for (set, part) in new.iter().flat_map(|set| set.kept().map(move |part| (set, part))) {
             if is_stopping() {
                 return Err(InsightError::Stopping);
@@ -128,9 +132,9 @@ impl Insight {
             }
         }
         self.deriver.folder.write_state(through)?;
-        let published = Published { watermark: through, days: days.clone(), is_stalled: false };
+        let published = Published { watermark: through, days, is_stalled: false };
         self.shared.store(Arc::new(published));
-        self.sweep(through, &parts, &days)
+        self.sweep(through, &parts)
     }
 
     /// Makes the findings of a day again.
@@ -164,12 +168,7 @@ impl Insight {
     }
 
     /// Removes what no day to come looks at, and findings that others have taken the place of.
-    fn sweep(
-        &self,
-        through: Watermark,
-        parts: &Parts,
-        days: &BTreeMap<Day, u64>,
-    ) -> Result<(), InsightError> {
+    fn sweep(&mut self, through: Watermark, parts: &Parts) -> Result<(), InsightError> {
         let Some((newest, _)) = parts.last_key_value() else { return Ok(()) };
         let is_wanted = |table: Table, name: &PartName| {
             let (before, _) = table.days();
@@ -180,9 +179,23 @@ impl Insight {
             let looks_at = name.day.0 >= newest.0.saturating_sub(before + DAYS_AFTER_MAX);
             (is_part && looks_at) || name.last > through.0
         };
-        let is_newest = |day, last| days.get(&day).is_none_or(|newest| *newest == last);
-        self.deriver.folder.sweep(is_wanted, is_newest)
+        let published = self.shared.load();
+        let is_newest = |day, last| published.days.get(&day).is_none_or(|newest| *newest == last);
+        self.deriver.folder.sweep(is_wanted, is_newest)?;
+        self.is_swept = true;
+        Ok(())
     }
+}
+
+/// The parts of sets up to record `through`, by day.
+fn parts_through(sets: &[Arc<Set>], through: Watermark) -> Parts {
+    let mut parts = Parts::new();
+    for set in sets.iter().filter(|set| set.last <= through) {
+        for part in &set.parts {
+            parts.entry(part.day).or_default().push((Arc::clone(set), part.clone()));
+        }
+    }
+    parts
 }
 
 /// Throws away what can be made again of `archive`.

@@ -233,7 +233,7 @@ static TABLE: [Row; 16] = [
             numerator: "Euro cents of accepted consignments under the IOSS number from the first of the month to the day, also by member \
                         state of the importer",
             denominator: "Those consignments",
-            formula: "numerator: what the number's return of the month is to be held against",
+            formula: "numerator; also on days on which it declared nothing: what the number's return of the month is to be held against",
             source: "I-22; Art. 369t Directive 2006/112/EC",
             notable_above: None,
             is_proportion: false,

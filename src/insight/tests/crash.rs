@@ -1,5 +1,7 @@
 //! Crashes, damage, retention, and what is made again.
 
+use std::path::Path;
+
 use super::making::{Given, IDENTITY, World, accepted, day};
 use super::model;
 use super::reading::all;
@@ -19,6 +21,19 @@ fn batch(seed: u16) -> Vec<Given> {
     (0..6).map(one).collect()
 }
 
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 fn sets() -> [Vec<(u16, Vec<Given>)>; 3] {
     let first = day("2026-11-05").0;
     [
@@ -30,33 +45,32 @@ fn sets() -> [Vec<(u16, Vec<Given>)>; 3] {
 
 #[test]
 fn a_kill_at_any_call_leaves_what_the_next_round_makes_the_same() {
-    // The archive with one, two and three sets: each is made once, and read by many.
-    let worlds = [1, 2, 3].map(|count| {
+    // The archive with one set and with two: each is made once, and read by many.
+    let [first, second] = [1, 2].map(|count| {
         let mut world = World::new();
         sets().iter().take(count).for_each(|set| world.write_set(set));
         world
     });
-    let [first, second, third] = &worlds;
-    for world in &worlds {
-        third.insight_of(world).round(&|| false).unwrap();
-    }
-    let expected = third.files();
+    first.insight().round(&|| false).unwrap();
+    second.insight().round(&|| false).unwrap();
+    let expected = second.files();
     let failed = at_each_call(|fault| {
         let here = World::new();
-        here.insight_of(first).round(&|| false).unwrap();
-        let mut insight = here.insight_of(second);
+        copy(first.folder.path(), here.folder.path());
+        let mut insight = here.insight_of(&second);
         let (ended, _) = fault.during(|| insight.round(&|| false));
         // Whoever reads meanwhile, or after the next start, reads what there was, or what there is.
-        for insight in [insight, here.insight_of(second)] {
+        for insight in [insight, here.insight_of(&second)] {
             let watermark = insight.findings().watermark();
-            let seen = if watermark == Watermark(2) { first } else { second };
+            let seen = if watermark == Watermark(2) { &first } else { &second };
             assert_eq!(watermark.0, seen.records());
             model::assert_same(&insight, seen.placed());
         }
         drop(ended);
-        let mut again = here.insight_of(third);
+        let mut again = here.insight_of(&second);
         while again.round(&|| false).unwrap() {}
-        assert_eq!(here.files(), expected);
+        // Thousands of bytes: not for a message.
+        assert!(here.files() == expected, "{:?}", here.files().keys());
     });
     assert!(failed > 60, "{failed}");
 }

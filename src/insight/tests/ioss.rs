@@ -10,7 +10,13 @@ use crate::insight::{Figure, Kind};
 use crate::summary::Role;
 
 /// Of one IOSS number; `None` where it is not what this is about.
-pub(super) fn count(kind: Kind, day: Day, ioss: u16, all: &[&Placed]) -> Option<Counted> {
+pub(super) fn count(
+    kind: Kind,
+    day: Day,
+    ioss: u16,
+    all: &[&Placed],
+    days: &BTreeSet<Day>,
+) -> Option<Counted> {
     let under = |before: u16| {
         all.iter().filter(move |(on, _, given)| given.ioss == ioss && around(day, before, 0, *on))
     };
@@ -33,8 +39,6 @@ pub(super) fn count(kind: Kind, day: Day, ioss: u16, all: &[&Placed]) -> Option<
             Some((new.len() as u64, denominator, new.values().copied().collect()))
         }
         Kind::IossSpike => {
-            let days: BTreeSet<Day> =
-                all.iter().map(|(on, ..)| *on).filter(|on| around(day, 27, 0, *on)).collect();
             let cents = |of: Day| -> u64 {
                 under(27).filter(|(on, ..)| *on == of).map(|(.., given)| given.cents()).sum()
             };
@@ -164,4 +168,9 @@ fn a_month_by_member_state_and_exporters_by_line() {
     assert_eq!(parts, [("NL", 723)]);
     let exporters = of(Kind::IossExporters, &found).unwrap();
     assert_eq!((exporters.numerator, exporters.denominator), (2, 2));
+
+    // On a day on which it declares nothing, its month is told all the same, and nothing else.
+    let idle = figures(&[(7, vec![under(1, 1, 700)]), (9, vec![under(2, 1, 100)])]);
+    let kinds: Vec<_> = idle.iter().map(|figure| (figure.kind, figure.numerator)).collect();
+    assert_eq!(kinds, [(Kind::IossMonth, 700)]);
 }

@@ -15,7 +15,7 @@ use making::{Given, World, accepted, day, given};
 
 /// What is declared, day after day, in batches.
 fn lodged() -> impl Strategy<Value = Vec<Vec<(u16, Vec<Given>)>>> {
-    let batch = (0..2_u16, proptest::collection::vec(given(), 0..8));
+    let batch = (0..2_u16, proptest::collection::vec(given(), 1..8));
     let sets = proptest::collection::vec(proptest::collection::vec(batch, 1..5), 1..4);
     // Days go on, and around a midnight two alternate.
     sets.prop_map(|sets| {
