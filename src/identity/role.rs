@@ -4,8 +4,8 @@
 //! |---|---|---|---|---|
 //! | lodge batches (`SubmitBatch`, `SubmitBatches`) | those of its EORIs | | | |
 //! | read a declaration (`GetDeclaration`) | those of its EORIs | | all | |
-//! | read a summary (`GetActorSummary`, `GetIndicatorHistory` without peers, `WatchActorSummaries` of named actors) | of its EORIs, as declarant or representative | all | | |
-//! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`) | | all | | |
+//! | read a summary (`GetActorSummary`, `GetIndicatorHistory` without peers, `WatchActorSummaries` of named actors), its findings (`ListFindings` of an actor) | of its EORIs, as declarant or representative | all | | |
+//! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`), all findings (`ListFindings`) | | all | | |
 //! | read how the server does (`GetServerStatus`, and on the page, see [`crate::web`]) | | yes | | yes |
 //! | have it read its rules again, and stop it (`ReloadRules`, `Drain`) | | | | yes |
 //! | read what each indicator counts (`ListIndicators`) | yes | yes | yes | yes |
@@ -23,7 +23,7 @@
 //! in them. Both sides of one read the same figures. Risk profiles and samples are the analysts' own too; the register, which all
 //! may read, says what each is for and what it looks at, not what it looks for.
 //!
-//! Summaries hold no personal data; declarations do. So an analyst reads no declaration, and a supervisor,
+//! Summaries hold no personal data, and findings name declarations by MRN alone; declarations do. So an analyst reads no declaration, and a supervisor,
 //! who may, is one role more, which is given apart.
 
 use serde::{Deserialize, Serialize};
