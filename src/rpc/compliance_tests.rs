@@ -9,6 +9,26 @@ use crate::outcome::Outcome;
 use crate::rules::finding::{Element, Finding, Reason, Severity};
 use crate::summary::{Delta, Event, Facts, Fold, FoldOptions};
 
+/// Agreements, profiles and samples, none yet, on a day in November, over an archive in which nothing is sealed.
+pub(crate) fn books(folder: &std::path::Path) -> (Desk, Office, Frame) {
+    let today = Day::parse("2026-11-05").unwrap();
+    let now = crate::day::When { at: crate::day::Moment(0), day: today };
+    let disk = std::sync::Arc::new(crate::disk::LocalDisk::new());
+    let options = crate::archive::Options {
+        identity: [1; 16],
+        personal: false,
+        pseudonyms: crate::archive::Pseudonyms::new([3; 16]),
+        look_only: false,
+        encode_beside: false,
+    };
+    let (sealed, _) = crate::archive::Archive::open(disk, &folder.join("sealed"), options).unwrap();
+    let desk = Desk::new(crate::agreements::Store::open(folder).unwrap(), move || now);
+    let profiles = crate::profiles::Store::open(folder).unwrap();
+    let office = Office::open(profiles, sealed.clone(), String::new(), move || now).unwrap();
+    let samples = crate::samples::Store::open(folder).unwrap();
+    (desk, office, Frame::new(samples, sealed, move || now))
+}
+
 pub(crate) struct Served {
     _folder: tempfile::TempDir,
     _world: World,
@@ -22,24 +42,7 @@ impl Served {
         let (catalog, archive) = (folder.path().join("catalog"), folder.path().join("archive"));
         let (fold, board, _) =
             Fold::open(&catalog, &archive, &FoldOptions::default(), [1; 16]).unwrap();
-        let agreements = crate::agreements::Store::open(folder.path()).unwrap();
-        let today = Day::parse("2026-11-05").unwrap();
-        let now = crate::day::When { at: crate::day::Moment(0), day: today };
-        let desk = Desk::new(agreements, move || now);
-        let profiles = crate::profiles::Store::open(folder.path()).unwrap();
-        let disk = std::sync::Arc::new(crate::disk::LocalDisk::new());
-        let of_archive = crate::archive::Options {
-            identity: [1; 16],
-            personal: false,
-            pseudonyms: crate::archive::Pseudonyms::new([3; 16]),
-            look_only: false,
-            encode_beside: false,
-        };
-        let sealed = folder.path().join("sealed");
-        let (sealed, _) = crate::archive::Archive::open(disk, &sealed, of_archive).unwrap();
-        let office = Office::open(profiles, sealed.clone(), String::new(), move || now).unwrap();
-        let samples = crate::samples::Store::open(folder.path()).unwrap();
-        let frame = Frame::new(samples, sealed, move || now);
+        let books = books(folder.path());
         let world = World::new();
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         Self {
@@ -48,7 +51,7 @@ impl Served {
             service: ComplianceService::new(
                 (board, world.insight().findings()),
                 Guard::open(),
-                (desk, office, frame),
+                books,
                 &options,
             ),
             _world: world,

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::insight::tests::making::{Given, World, accepted, day};
-use crate::rpc::agreements::Desk;
 use crate::rpc::compliance::ComplianceOptions;
+use crate::rpc::compliance::tests::books;
 use crate::rpc::guard::Guard;
 use crate::summary::{Fold, FoldOptions};
 
@@ -21,8 +21,7 @@ impl Served {
         let (catalog, archive) = (folder.path().join("catalog"), folder.path().join("archive"));
         let (_, board, _) =
             Fold::open(&catalog, &archive, &FoldOptions::default(), [1; 16]).unwrap();
-        let now = crate::day::When { at: crate::day::Moment(0), day: day("2026-11-05") };
-        let desk = Desk::new(crate::agreements::Store::open(folder.path()).unwrap(), move || now);
+        let books = books(folder.path());
         let options = ComplianceOptions { watches_max: 2, reads_max: 1, reads_waiting_max: 2 };
         let mut world = World::new();
         let one = |n: u16| Given { declarant: 1 + n % 4, document: 1 + n / 2, ..accepted() };
@@ -32,7 +31,7 @@ impl Served {
         let mut insight = world.insight();
         insight.round(&|| false).unwrap();
         let both = (board, insight.findings());
-        let service = ComplianceService::new(both, Guard::open(), desk, &options);
+        let service = ComplianceService::new(both, Guard::open(), books, &options);
         Self { _folder: folder, world, insight, service }
     }
 
