@@ -223,7 +223,7 @@ mod tests {
             missing_days: 1,
             ..ActorFinding::default()
         };
-        let text = shown(false, &[one.clone()], false);
+        let text = shown(false, std::slice::from_ref(&one), false);
         for part in [
             "Findings, all days, of the first 4,711 records",
             "2026-11-05  NL830000003  consignment_split_rate   3   1,400  0.0021  0.0007..0.0063  26NLABC",

@@ -17,7 +17,7 @@ pub(super) fn bucket(cents: u64, mass_mg: u64) -> Option<u64> {
     let mut mantissa = if log >= 63 { ratio >> (log - 63) } else { ratio << (63 - log) };
     let mut bits = u64::from(log);
     for _ in 0..FRACTION_BITS {
-        mantissa = mantissa * mantissa >> 63;
+        mantissa = (mantissa * mantissa) >> 63;
         let is_twice = mantissa >> 64 > 0;
         mantissa >>= u32::from(is_twice);
         bits = bits << 1 | u64::from(is_twice);
