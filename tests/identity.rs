@@ -4,310 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "common/secured.rs"]
+mod secured;
 
-use std::path::{Path, PathBuf};
-
-use common::{
-    CLOCK, HANGS_AFTER, SETTINGS, Server, Start, batch, declaration, folder, waag, waag_ok,
+use common::{CLOCK, HANGS_AFTER, Start, declaration, folder, waag, waag_ok};
+use secured::{
+    Authority, CLIENTS, Came, Client, OTHER, OWN, Secured, assert_codes, came, code, of, text,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
-};
-use tokio_stream::iter;
-use tonic::metadata::MetadataValue;
-use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
-use tonic::{Code, Request, Status};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
-use tonic_reflection::pb::v1::ServerReflectionRequest;
-use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
-use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
-use waag::proto::v1::compliance_client::ComplianceClient;
 use waag::proto::v1::lodgement_client::LodgementClient;
-use waag::proto::v1::operation_client::OperationClient;
 use waag::proto::v1::submit_batches_response::Result as Item;
 use waag::proto::v1::{self, get_declaration_request::Key};
-
-const OWN: &str = "NL810000003";
-const OTHER: &str = "NL810000004";
-
-/// An authority, and what it signs.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A certificate with its key, as PEM.
-struct Pair {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn signs(&self, name: &str, hosts: &[&str]) -> Pair {
-        let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
-        let mut params = CertificateParams::new(hosts).unwrap();
-        params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.distinguished_name.push(DnType::OrganizationName, "Test");
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Pair { certificate, key: key.serialize_pem() }
-    }
-}
-
-/// A server with TLS and clients, and all files it reads.
-struct Secured {
-    _outer: tempfile::TempDir,
-    data: PathBuf,
-    files: PathBuf,
-    authority: Authority,
-    settings: String,
-}
-
-const CLIENTS: &str = r#"
-[[client]]
-name = "own"
-roles = ["declarant"]
-eoris = ["NL810000003"]
-certificates = [{ CN = "own", O = "Test" }]
-
-[[client]]
-name = "other"
-roles = ["declarant"]
-eoris = ["NL810000004"]
-certificates = [{ CN = "other", O = "Test" }]
-
-[[client]]
-name = "analyst"
-roles = ["analyst"]
-certificates = [{ CN = "analyst", O = "Test" }]
-
-[[client]]
-name = "supervisor"
-roles = ["supervisor"]
-
-[[client]]
-name = "operator"
-roles = ["operator"]
-certificates = [{ CN = "operator", O = "Test" }]
-"#;
-
-impl Secured {
-    fn new(further: &str) -> Self {
-        let (outer, data) = folder();
-        let files = outer.path().join("files");
-        std::fs::create_dir(&files).unwrap();
-        let authority = Authority::new("authority");
-        let settings = format!(
-            "{SETTINGS}\nclients = {clients:?}\n[tls]\ncertificate = {certificate:?}\nkey = {key:?}\n\
-             client_authorities = {authorities:?}\n{further}\n",
-            clients = files.join("clients.toml"),
-            certificate = files.join("server.pem"),
-            key = files.join("server.key"),
-            authorities = files.join("authorities.pem"),
-        );
-        let secured = Self { _outer: outer, data, files, authority, settings };
-        secured.write("clients.toml", CLIENTS);
-        secured.write("authorities.pem", &secured.authority.pem);
-        secured.serve_as(&secured.authority.signs("server", &["127.0.0.1", "localhost"]));
-        secured
-    }
-
-    /// As an editor does it: another file in its place.
-    fn write(&self, name: &str, text: &str) {
-        let new = self.files.join("new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(&new, self.files.join(name)).unwrap();
-    }
-
-    fn serve_as(&self, pair: &Pair) {
-        self.write("server.key", &pair.key);
-        self.write("server.pem", &pair.certificate);
-    }
-
-    fn start(&self) -> Server {
-        Start { settings: &self.settings, ..Start::at(&self.data, CLOCK) }.run()
-    }
-
-    /// Where the settings are once a server was started.
-    fn config(&self) -> PathBuf {
-        self.data.with_extension("toml")
-    }
-
-    fn token(&self, client: &str) -> String {
-        let config = self.config();
-        std::fs::write(&config, &self.settings).unwrap();
-        let args =
-            ["token", "add", client, "--config", text(&config), "--data-dir", text(&self.data)];
-        waag_ok(&args).trim().to_owned()
-    }
-
-    fn client(&self, server: &Server, name: &str) -> Client {
-        let pair = self.authority.signs(name, &[]);
-        Client::of(server, &self.authority.pem, Some(&pair), None)
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// Puts a token into each call.
-#[derive(Clone)]
-struct Bearer(Option<String>);
-
-impl tonic::service::Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = &self.0 {
-            let value = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
-            request.metadata_mut().insert("authorization", value);
-        }
-        Ok(request)
-    }
-}
-
-/// How somebody connects.
-struct Client {
-    url: String,
-    tls: ClientTlsConfig,
-    token: Bearer,
-}
-
-/// What came of a call: OK, or why not.
-type Came = Result<(), (Code, String)>;
-
-fn came<T>(result: Result<T, Status>) -> Came {
-    result.map(drop).map_err(|status| (status.code(), status.message().to_owned()))
-}
-
-impl Client {
-    fn of(server: &Server, authority: &str, pair: Option<&Pair>, token: Option<&str>) -> Self {
-        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(authority));
-        if let Some(pair) = pair {
-            tls = tls.identity(Identity::from_pem(&pair.certificate, &pair.key));
-        }
-        let url = format!("https://{}", server.address);
-        Self { url, tls, token: Bearer(token.map(Into::into)) }
-    }
-
-    async fn try_channel(&self) -> Result<Channel, tonic::transport::Error> {
-        Channel::from_shared(self.url.clone())
-            .unwrap()
-            .tls_config(self.tls.clone())?
-            .connect()
-            .await
-    }
-
-    async fn channel(&self) -> InterceptedService<Channel, Bearer> {
-        InterceptedService::new(self.try_channel().await.unwrap(), self.token.clone())
-    }
-
-    async fn submit(&self, declarant: &str, lrn: &str) -> Result<v1::SubmitBatchResponse, Status> {
-        let mut client = LodgementClient::new(self.channel().await);
-        client.submit_batch(of(declarant, lrn)).await.map(tonic::Response::into_inner)
-    }
-
-    async fn get(&self, key: Key) -> Came {
-        let request = v1::GetDeclarationRequest { key: Some(key) };
-        came(LodgementClient::new(self.channel().await).get_declaration(request).await)
-    }
-
-    async fn reference(&self, declarant: &str, lrn: &str) -> Came {
-        let (declarant, lrn) = (declarant.into(), lrn.into());
-        self.get(Key::LocalReference(v1::LocalReference { declarant, lrn })).await
-    }
-
-    async fn summary(&self, role: v1::ActorRole, id: &str) -> Came {
-        let actor = Some(v1::Actor { role: role.into(), id: id.into() });
-        let request = v1::GetActorSummaryRequest { actor, ..Default::default() };
-        came(ComplianceClient::new(self.channel().await).get_actor_summary(request).await)
-    }
-
-    async fn list(&self) -> Came {
-        let role = v1::ActorRole::Declarant.into();
-        let request = v1::ListActorSummariesRequest { role, ..Default::default() };
-        came(ComplianceClient::new(self.channel().await).list_actor_summaries(request).await)
-    }
-
-    async fn reconciliations(&self, declarant: &str) -> Came {
-        let declarant = declarant.to_owned();
-        let request = v1::ListReconciliationsRequest { declarant, ..Default::default() };
-        came(ComplianceClient::new(self.channel().await).list_reconciliations(request).await)
-    }
-
-    async fn watch(&self, ids: &[&str]) -> Came {
-        let actor_ids = ids.iter().map(|&id| id.to_owned()).collect();
-        let role = v1::ActorRole::Declarant.into();
-        let request = v1::WatchActorSummariesRequest { role, actor_ids, ..Default::default() };
-        let mut client = ComplianceClient::new(self.channel().await);
-        let mut watch = client
-            .watch_actor_summaries(request)
-            .await
-            .map_err(|it| (it.code(), it.to_string()))?
-            .into_inner();
-        came(watch.message().await)
-    }
-
-    async fn operation(&self) -> OperationClient<InterceptedService<Channel, Bearer>> {
-        OperationClient::new(self.channel().await)
-    }
-
-    async fn status(&self) -> Came {
-        let mut client = self.operation().await;
-        came(client.get_server_status(v1::GetServerStatusRequest {}).await)
-    }
-
-    async fn reload(&self) -> Came {
-        came(self.operation().await.reload_rules(v1::ReloadRulesRequest {}).await)
-    }
-
-    async fn drain(&self) -> Came {
-        came(self.operation().await.drain(v1::DrainRequest {}).await)
-    }
-
-    async fn reasons(&self) -> Came {
-        let request = v1::ListReasonsRequest::default();
-        came(LodgementClient::new(self.channel().await).list_reasons(request).await)
-    }
-
-    async fn reflection(&self) -> Came {
-        let message_request = Some(MessageRequest::ListServices(String::new()));
-        let request = ServerReflectionRequest { host: String::new(), message_request };
-        let mut client = ServerReflectionClient::new(self.channel().await);
-        let mut answers = client
-            .server_reflection_info(iter([request]))
-            .await
-            .map_err(|it| (it.code(), it.to_string()))?
-            .into_inner();
-        came(answers.message().await)
-    }
-
-    async fn health(&self) -> Came {
-        let request = HealthCheckRequest { service: String::new() };
-        came(HealthClient::new(self.channel().await).check(request).await)
-    }
-}
-
-fn of(declarant: &str, lrn: &str) -> v1::SubmitBatchRequest {
-    let declarant = declarant.into();
-    v1::SubmitBatchRequest { declarant, ..batch(lrn, vec![declaration(lrn)]) }
-}
-
-/// The code, OK included.
-fn code(came: &Came) -> Code {
-    came.as_ref().map_or_else(|(code, _)| *code, |()| Code::Ok)
-}
 
 /// What one may do, of all that there is.
 async fn everything(client: &Client, lrn: &str, mrns: [&str; 2]) -> Vec<(&'static str, Code)> {
@@ -333,29 +42,18 @@ async fn everything(client: &Client, lrn: &str, mrns: [&str; 2]) -> Vec<(&'stati
     note("watch all", client.watch(&[]).await);
     note("reconciliations own", client.reconciliations(OWN).await);
     note("reconciliations other", client.reconciliations(OTHER).await);
+    note("findings own", client.findings(Declarant, OWN).await);
+    note("findings other", client.findings(Declarant, OTHER).await);
+    note("findings representative, own", client.findings(Representative, OWN).await);
+    note("findings representative, other", client.findings(Representative, OTHER).await);
+    note("findings IOSS", client.findings(IossHolder, "IM0400000011").await);
+    note("findings of all", client.findings(Declarant, "").await);
     note("status", client.status().await);
     note("reload", client.reload().await);
     note("reasons", client.reasons().await);
     note("reflection", client.reflection().await);
     note("health", client.health().await);
     codes
-}
-
-/// All of these are as they are expected: `.` for OK, `x` for PERMISSION_DENIED, `?` for NOT_FOUND, `u` for
-/// UNAUTHENTICATED.
-fn assert_codes(who: &str, codes: &[(&str, Code)], expected: &str) {
-    let expected: Vec<char> = expected.chars().filter(|c| !c.is_whitespace()).collect();
-    assert_eq!(codes.len(), expected.len(), "{who}");
-    for ((what, code), expected) in codes.iter().zip(expected) {
-        let expected = match expected {
-            '.' => Code::Ok,
-            'x' => Code::PermissionDenied,
-            '?' => Code::NotFound,
-            'u' => Code::Unauthenticated,
-            other => panic!("{other}"),
-        };
-        assert_eq!(*code, expected, "{who}: {what}");
-    }
 }
 
 #[tokio::test]
@@ -376,28 +74,28 @@ async fn each_role_does_what_it_may_and_nothing_else() {
     let analyst = secured.client(&server, "analyst");
     let operator = secured.client(&server, "operator");
     let supervisor = with_token(&supervisor);
-    //                                            lodge refer. MRN summary list watch rec. op. rest
+    //                                            lodge refer. MRN summary list watch rec. findings op. rest
     assert_codes(
         "declarant",
         &everything(&own, "A", mrns).await,
-        ".xx .xx .? .xxx x .xx .x xx ...",
+        ".xx .xx .? .xxx x .xx .x .x.xxx xx ...",
     );
     assert_codes(
         "analyst",
         &everything(&analyst, "B", mrns).await,
-        "xxx xxx xx ..?? . ... .. .x ...",
+        "xxx xxx xx ..?? . ... .. ...... .x ...",
     );
     assert_codes(
         "supervisor",
         &everything(&supervisor, "C", mrns).await,
-        "xxx ... .. xxxx x xxx xx xx ...",
+        "xxx ... .. xxxx x xxx xx xxxxxx xx ...",
     );
     assert_codes(
         "operator",
         &everything(&operator, "D", mrns).await,
-        "xxx xxx xx xxxx x xxx xx .. ...",
+        "xxx xxx xx xxxx x xxx xx xxxxxx .. ...",
     );
-    let nobody = "uuu uuu uu uuuu u uuu uu uu uu.";
+    let nobody = "uuu uuu uu uuuu u uuu uu uuuuuu uu uu.";
     let stranger = secured.client(&server, "stranger");
     assert_codes("a stranger", &everything(&stranger, "E", mrns).await, nobody);
     let anonymous = Client::of(&server, &secured.authority.pem, None, None);
@@ -485,217 +183,6 @@ async fn where_no_clients_are_known_there_is_no_operator() {
     assert_eq!(server.stop().await, 0);
 }
 
-/// Tries all calls on agreements; `A1` is with another declarant, `A2` with an own one.
-async fn agreements(client: &Client) -> Vec<(&'static str, Code)> {
-    let calls = ComplianceClient::new(client.channel().await);
-    let mut codes = Vec::new();
-    let actor =
-        |id: &str| Some(v1::Actor { role: v1::ActorRole::Declarant.into(), id: id.to_owned() });
-    for (what, actor) in [("all", None), ("own", actor(OWN)), ("other", actor(OTHER))] {
-        let request = v1::ListAgreementsRequest { actor, ..Default::default() };
-        codes.push((what, code(&came(calls.clone().list_agreements(request).await))));
-    }
-    for (what, id) in [("review own", "A2"), ("review other", "A1"), ("review none", "A9")] {
-        let request = v1::ReviewAgreementRequest { id: id.into(), ..Default::default() };
-        codes.push((what, code(&came(calls.clone().review_agreement(request).await))));
-    }
-    // There is none: whoever may withdraw is told so.
-    let request = v1::WithdrawAgreementRequest {
-        id: "A9".into(),
-        replaces_version: 1,
-        reason: String::new(),
-    };
-    codes.push(("withdraw", code(&came(calls.clone().withdraw_agreement(request).await))));
-    codes
-}
-
-fn agreed(id: &str) -> v1::RecordAgreementRequest {
-    let terms = v1::AgreementTerms {
-        actor: Some(v1::Actor { role: v1::ActorRole::Declarant.into(), id: id.into() }),
-        indicator: "rejection_rate".into(),
-        direction: v1::AgreementDirection::LowerIsBetter.into(),
-        baseline: Some(v1::AgreementBaseline {
-            numerator: 87,
-            denominator: 1_200,
-            period: Some(v1::Period {
-                first_day: "2026-10-01".into(),
-                last_day: "2026-10-31".into(),
-            }),
-            ..Default::default()
-        }),
-        target: 0.01,
-        start_day: "2026-11-01".into(),
-        deadline_day: "2027-05-01".into(),
-        ..Default::default()
-    };
-    v1::RecordAgreementRequest { terms: Some(terms), ..Default::default() }
-}
-
-#[tokio::test]
-async fn agreements_are_for_those_whom_they_concern() {
-    let secured = Secured::new("");
-    let supervisor = secured.token("supervisor");
-    let server = secured.start();
-    let client = |name| secured.client(&server, name);
-    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
-    for who in [&client("own"), &client("operator"), &supervisor] {
-        let mut calls = ComplianceClient::new(who.channel().await);
-        let refused = came(calls.record_agreement(agreed(OWN)).await);
-        assert_eq!(code(&refused), Code::PermissionDenied);
-    }
-    for (id, is_now) in [(OTHER, "A1"), (OWN, "A2")] {
-        let mut calls = ComplianceClient::new(client("analyst").channel().await);
-        let found = calls.record_agreement(agreed(id)).await.unwrap().into_inner();
-        let found = found.agreement.unwrap();
-        assert_eq!((&found.id[..], &found.newest.unwrap().recorded_by[..]), (is_now, "analyst"));
-    }
-    //                                                     list review withdraw
-    assert_codes("own", &agreements(&client("own")).await, "x.x .?? x");
-    assert_codes("other", &agreements(&client("other")).await, "xx. ?.? x");
-    assert_codes("analyst", &agreements(&client("analyst")).await, "... ..? ?");
-    assert_codes("supervisor", &agreements(&supervisor).await, "... ..? x");
-    assert_codes("operator", &agreements(&client("operator")).await, "xxx ??? x");
-    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
-    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(has(&["\"analyst\"", "record agreement", OTHER, "a new one"]), "{log}");
-    assert!(has(&["\"own\"", "read agreement", "A2 with declarant NL810000003"]), "{log}");
-    assert!(
-        has(&["\"own\"", "read agreement", "A1 with declarant NL810000004", "denied"]),
-        "{log}"
-    );
-    assert!(has(&["\"operator\"", "record agreement", "denied"]), "{log}");
-}
-
-/// Tries all calls on risk profiles and the register; there is `P1`, and no `P9`.
-async fn profiles(client: &Client) -> Vec<(&'static str, Code)> {
-    let calls = ComplianceClient::new(client.channel().await);
-    let mut codes = Vec::new();
-    for (what, id) in [("list", ""), ("show", "P1"), ("show none", "P9")] {
-        let request = v1::ListProfilesRequest { id: id.into(), ..Default::default() };
-        codes.push((what, code(&came(calls.clone().list_profiles(request).await))));
-    }
-    for (what, id) in [("hits", "P1"), ("hits of none", "P9")] {
-        let request = v1::ListProfileHitsRequest { id: id.into(), ..Default::default() };
-        codes.push((what, code(&came(calls.clone().list_profile_hits(request).await))));
-    }
-    let request = v1::TryProfileRequest { conditions: Some(of_other()), ..Default::default() };
-    codes.push(("try", code(&came(calls.clone().try_profile(request).await))));
-    let id = "P9".to_owned();
-    let request = v1::WithdrawProfileRequest { id, replaces_version: 1, ..Default::default() };
-    codes.push(("withdraw", code(&came(calls.clone().withdraw_profile(request).await))));
-    let request = v1::ListAlgorithmsRequest {};
-    codes.push(("register", code(&came(calls.clone().list_algorithms(request).await))));
-    codes
-}
-
-fn of_other() -> v1::ProfileConditions {
-    v1::ProfileConditions { declarants: vec![OTHER.into()], ..Default::default() }
-}
-
-#[tokio::test]
-async fn risk_profiles_are_for_analysts_and_the_register_for_all() {
-    let secured = Secured::new("");
-    let supervisor = secured.token("supervisor");
-    let server = secured.start();
-    let client = |name| secured.client(&server, name);
-    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
-    let terms = v1::ProfileTerms {
-        name: "borrowed".into(),
-        purpose: "to see".into(),
-        owner: "team".into(),
-        conditions: Some(of_other()),
-        ..Default::default()
-    };
-    let recorded = v1::RecordProfileRequest { terms: Some(terms), ..Default::default() };
-    for who in [&client("own"), &client("operator"), &supervisor] {
-        let mut calls = ComplianceClient::new(who.channel().await);
-        let refused = came(calls.record_profile(recorded.clone()).await);
-        assert_eq!(code(&refused), Code::PermissionDenied);
-    }
-    let mut calls = ComplianceClient::new(client("analyst").channel().await);
-    let found = calls.record_profile(recorded).await.unwrap().into_inner().profile.unwrap();
-    assert_eq!((&found.id[..], &found.newest.unwrap().recorded_by[..]), ("P1", "analyst"));
-    //                                                       list hits try withdraw register
-    assert_codes("own", &profiles(&client("own")).await, "xxx xx x x .");
-    assert_codes("other", &profiles(&client("other")).await, "xxx xx x x .");
-    assert_codes("analyst", &profiles(&client("analyst")).await, "..? .? . ? .");
-    assert_codes("supervisor", &profiles(&supervisor).await, "..? .? . x .");
-    assert_codes("operator", &profiles(&client("operator")).await, "xxx xx x x .");
-    let stranger = client("stranger");
-    assert_codes("a stranger", &profiles(&stranger).await, "uuu uu u u u");
-    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
-    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(has(&["\"analyst\"", "record profile", "borrowed", "a new one"]), "{log}");
-    // Whose declarations were looked at stands there.
-    assert!(has(&["\"analyst\"", "read profile hits", "P1 from", OTHER]), "{log}");
-    assert!(has(&["\"supervisor\"", "try profile", OTHER]), "{log}");
-    assert!(has(&["\"operator\"", "read profile hits", "denied"]), "{log}");
-    assert!(has(&["\"operator\"", "record profile", "denied"]), "{log}");
-}
-
-/// Tries all calls on samples; there is `S1`, and no `S9`.
-async fn samples(client: &Client) -> Vec<(&'static str, Code)> {
-    let calls = ComplianceClient::new(client.channel().await);
-    let mut codes = Vec::new();
-    for (what, id) in [("list", ""), ("show none", "S9")] {
-        let request = v1::ListPlansRequest { id: id.into(), ..Default::default() };
-        codes.push((what, code(&came(calls.clone().list_plans(request).await))));
-    }
-    for (what, id) in [("selected", "S1"), ("selected of none", "S9")] {
-        let request = v1::ListSelectedRequest { id: id.into(), ..Default::default() };
-        codes.push((what, code(&came(calls.clone().list_selected(request).await))));
-    }
-    let request = v1::EstimatePlanRequest { id: "S1".into(), ..Default::default() };
-    codes.push(("estimate", code(&came(calls.clone().estimate_plan(request).await))));
-    let (declarant, lrn) = (OTHER.into(), "L1".into());
-    let outcome = v1::ControlOutcome { declarant, lrn, goods_item: 1, ..Default::default() };
-    let request = v1::RecordOutcomeRequest { id: "S1".into(), outcome: Some(outcome) };
-    codes.push(("outcome", code(&came(calls.clone().record_outcome(request).await))));
-    codes
-}
-
-#[tokio::test]
-async fn samples_are_for_analysts_and_supervisors_read_them() {
-    let secured = Secured::new("");
-    let supervisor = secured.token("supervisor");
-    let server = secured.start();
-    let client = |name| secured.client(&server, name);
-    let supervisor = Client::of(&server, &secured.authority.pem, None, Some(&supervisor));
-    let fixed = v1::FixedSample { size: 9, ..Default::default() };
-    let terms = v1::SamplingTerms {
-        name: "December".into(),
-        purpose: "to see".into(),
-        owner: "team".into(),
-        first_day: "2026-12-01".into(),
-        last_day: "2026-12-31".into(),
-        conditions: Some(of_other()),
-        method: Some(v1::sampling_terms::Method::Fixed(fixed)),
-    };
-    let recorded = v1::RecordPlanRequest { terms: Some(terms) };
-    for who in [&client("own"), &client("operator"), &supervisor] {
-        let mut calls = ComplianceClient::new(who.channel().await);
-        let refused = came(calls.record_plan(recorded.clone()).await);
-        assert_eq!(code(&refused), Code::PermissionDenied);
-    }
-    let mut calls = ComplianceClient::new(client("analyst").channel().await);
-    let found = calls.record_plan(recorded).await.unwrap().into_inner().plan.unwrap();
-    assert_eq!((&found.id[..], &found.recorded_by[..]), ("S1", "analyst"));
-    //                                                      list selected estimate outcome
-    assert_codes("own", &samples(&client("own")).await, "xx xx x x");
-    assert_codes("other", &samples(&client("other")).await, "xx xx x x");
-    assert_codes("analyst", &samples(&client("analyst")).await, ".? .? . .");
-    assert_codes("supervisor", &samples(&supervisor).await, ".? .? . x");
-    assert_codes("operator", &samples(&client("operator")).await, "xx xx x x");
-    assert_codes("a stranger", &samples(&client("stranger")).await, "uu uu u u");
-    let log = waag_ok(&["audit", "--data-dir", text(&secured.data), "--json"]);
-    let has = |parts: &[&str]| log.lines().any(|line| parts.iter().all(|part| line.contains(part)));
-    assert!(has(&["\"analyst\"", "record sampling plan", "December"]), "{log}");
-    assert!(has(&["\"analyst\"", "record outcome", "S1", OTHER, "L1"]), "{log}");
-    // Whose declarations were looked at stands there.
-    assert!(has(&["\"supervisor\"", "read sample", "S1", OTHER]), "{log}");
-    assert!(has(&["\"operator\"", "read sample", "denied"]), "{log}");
-}
-
 /// Everything that was read and refused stands in the audit log, with whom.
 fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     let data = text(&secured.data);
@@ -723,6 +210,10 @@ fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
     has("analyst", "read summary", "NL810000004", false);
     has("analyst", "read reconciliations", "NL810000004", false);
     has("own", "read reconciliations", "NL810000004", true);
+    has("own", "read findings", "declarant NL810000003", false);
+    has("own", "read findings", "declarant NL810000004", true);
+    has("analyst", "read findings", "declarant every one", false);
+    has("supervisor", "read findings", "declarant every one", true);
     has("analyst", "watch summaries", "every one", false);
     has("analyst", "lodge", "NL810000003", true);
     has("operator", "read summary", "NL810000003", true);
