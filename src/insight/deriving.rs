@@ -38,6 +38,8 @@ pub(super) struct Deriver {
     pub(super) folder: Folder,
     pub(super) archive: Archive,
     pub(super) keys: Keys,
+    /// Rows of a table that are put in order at once.
+    pub(super) run_rows: usize,
 }
 
 impl Deriver {
@@ -74,7 +76,7 @@ impl Deriver {
         let mut writers = Vec::new();
         for table in tables {
             let (path, heading) = self.folder.rows(*table, &name);
-            writers.push((*table, KeyWriter::create(&path, &heading)?));
+            writers.push((*table, KeyWriter::create(&path, &heading, self.run_rows)?));
         }
         let mut lodgers = Lodgers::default();
         let mut records = self.archive.read_part(set, part)?;

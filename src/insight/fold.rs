@@ -18,6 +18,7 @@ use super::day_file;
 use super::deriving::{Deriver, Parts};
 use super::error::InsightError;
 use super::folder::{Folder, PartName};
+use super::key_file::RUN_ROWS;
 use super::keys::Keys;
 use super::table::{DAYS_AFTER_MAX, DAYS_BEFORE_MAX, Table};
 use crate::archive::{Archive, ArchiveError, Set};
@@ -60,8 +61,14 @@ impl Insight {
         let days = folder.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect();
         let published = Published { watermark, days, is_stalled: false };
         let shared = Arc::new(ArcSwap::from_pointee(published));
-        let deriver = Deriver { folder, archive, keys };
+        let deriver = Deriver { folder, archive, keys, run_rows: RUN_ROWS };
         Ok(Self { deriver, shared, mint, is_swept: false })
+    }
+
+    /// Rows of a table that are put in order at once, where a test has too few for the usual number.
+    #[cfg(test)]
+    pub(super) fn set_run_rows(&mut self, run_rows: usize) {
+        self.deriver.run_rows = run_rows;
     }
 
     /// What others read.

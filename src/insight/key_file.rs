@@ -1,4 +1,4 @@
-//! The rows of one table from one part of the archive: runs in order, of 2^17 rows before equal keys are put
+//! The rows of one table from one part of the archive: runs in order, of [`RUN_ROWS`] rows before equal keys are put
 //! together, and the part's lodgers.
 //!
 //! A [block file](super::block_file) whose kind is the table's number. Blocks labelled with a number from 1 on
@@ -14,31 +14,38 @@ use super::row::{Row, put_in_order};
 use crate::fields::Fields;
 
 /// Rows that are put in order at once: 6 MiB for each table.
-const RUN_ROWS: usize = 1 << 17;
+pub(super) const RUN_ROWS: usize = 1 << 17;
 
 /// Writes the rows of one table.
 #[derive(Debug)]
 pub(super) struct KeyWriter {
     file: BlockWriter,
     rows: Vec<Row>,
+    run_rows: usize,
     run: u32,
     block: Vec<u8>,
 }
 
 impl KeyWriter {
-    pub(super) fn create(path: &Path, heading: &Heading) -> Result<Self, InsightError> {
+    /// Begins a file; `run_rows` rows are put in order at once.
+    pub(super) fn create(
+        path: &Path,
+        heading: &Heading,
+        run_rows: usize,
+    ) -> Result<Self, InsightError> {
         let file = BlockWriter::create(path, heading)?;
-        Ok(Self { file, rows: Vec::new(), run: 0, block: Vec::with_capacity(BLOCK_BYTES + 64) })
+        let block = Vec::with_capacity(BLOCK_BYTES + 64);
+        Ok(Self { file, rows: Vec::new(), run_rows, run: 0, block })
     }
 
     pub(super) fn add(&mut self, row: Row) -> Result<(), InsightError> {
         self.rows.push(row);
-        if self.rows.len() < RUN_ROWS {
+        if self.rows.len() < self.run_rows {
             return Ok(());
         }
         put_in_order(&mut self.rows);
         // Rows that meet make room; where few do, a run is written.
-        if self.rows.len() > RUN_ROWS / 2 { self.end_run() } else { Ok(()) }
+        if self.rows.len() > self.run_rows / 2 { self.end_run() } else { Ok(()) }
     }
 
     fn end_run(&mut self) -> Result<(), InsightError> {
