@@ -351,13 +351,14 @@ impl Engine {
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
-        let insight = Insight::open(
+        let mut insight = Insight::new(
             &config.data_dir.join(folders::INSIGHT),
             identity,
             insight::Keys::new(secrets.pseudonym()),
             mint.clone(),
             archive.clone(),
-        )?;
+        );
+        insight.open()?;
         let findings = insight.findings();
         let finder = Finder { insight, until: until.clone() };
         let durable_fold = folder.durable();

@@ -72,7 +72,7 @@ pub struct Finding {
     pub id: ActorId,
     /// What.
     pub figure: Figure,
-    /// How many of the days that it looks at were past their retention.
+    /// How many of the days that it looks at were past their retention when it was made.
     pub missing_days: u16,
 }
 
@@ -106,6 +106,12 @@ impl Findings {
     #[must_use]
     pub fn watermark(&self) -> Watermark {
         self.shared.load().watermark
+    }
+
+    /// Whether they do not come further; the log says why.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.shared.load().is_stalled
     }
 
     /// The MRN of an example of `day`.
@@ -166,7 +172,6 @@ impl<'a> Reading<'a> {
     fn day(&mut self, folder: &Folder, day: Day, last: u64) -> Result<(), InsightError> {
         let (path, heading) = folder.day(day, last);
         let file = FindingsFile::open(&path, &heading)?;
-        let missing_days = file.missing_days();
         let after = self.query.after.filter(|after| after.day == day);
         let from = self.query.actor.or(after.map(|after| after.id));
         file.scan(self.query.role, from.as_ref(), |((_, id), figures)| {
@@ -190,6 +195,7 @@ impl<'a> Reading<'a> {
                     return false;
                 }
                 self.last = Some(FindingsCursor { day, id, kind: Some(figure.kind) });
+                let missing_days = file.missing_days(figure.kind);
                 self.findings.push(Finding { day, id, figure, missing_days });
             }
             self.last = Some(FindingsCursor { day, id, kind: None });

@@ -1,8 +1,8 @@
 //! The findings of one day: immutable, by role and id of the actor.
 //!
 //! A [block file](super::block_file) of kind 0. A block's label is the key of its first entry: role (1) and id.
-//! The first block alone has an empty label: how many days are missing among those that the figures look at (2,
-//! little endian). An entry is its role (1), the length of its id (1), the id, how many figures (1), and these:
+//! The first block alone has an empty label: the days (2 each, little endian) among those that the figures look at
+//! that were past their retention when it was made. An entry is its role (1), the length of its id (1), the id, how many figures (1), and these:
 //!
 //! | part | bytes | what |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | parts | 1 | how many; of each the length of its text (1), the text, its count (varint) |
 //! | examples | 1 | how many; of each ordinal and group (varints), the length of the declarant's id (1), the id |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use prost::encoding::{decode_varint, encode_varint};
@@ -21,6 +21,7 @@ use super::block_file::{BLOCK_BYTES, BlockFile, BlockWriter, Heading};
 use super::error::InsightError;
 use super::figure::{Example, Figure, Part};
 use super::kinds::Kind;
+use crate::day::Day;
 use crate::fields::Fields;
 use crate::id::Ordinal;
 use crate::summary::{ActorId, Role};
@@ -32,11 +33,13 @@ pub(super) type Entry = ((Role, ActorId), Vec<Figure>);
 pub(super) fn write(
     path: &Path,
     heading: &Heading,
-    missing_days: u16,
+    missing_days: &BTreeSet<Day>,
     entries: &BTreeMap<(Role, ActorId), Vec<Figure>>,
 ) -> Result<(), InsightError> {
     let mut file = BlockWriter::create(path, heading)?;
-    file.block(&[], &missing_days.to_le_bytes())?;
+    // 89 before it at most, and one after.
+    let missing_days: Vec<u8> = missing_days.iter().flat_map(|day| day.0.to_le_bytes()).collect();
+    file.block(&[], &missing_days)?;
     let (mut block, mut label) = (Vec::new(), Vec::new());
     for ((role, id), figures) in entries {
         if block.is_empty() {
@@ -64,21 +67,33 @@ fn key(role: Role, id: &ActorId) -> Vec<u8> {
 #[derive(Debug)]
 pub(super) struct FindingsFile {
     file: BlockFile,
-    missing_days: u16,
+    day: Day,
+    missing_days: Vec<Day>,
 }
 
 impl FindingsFile {
     pub(super) fn open(path: &Path, heading: &Heading) -> Result<Self, InsightError> {
         let file = BlockFile::open(path, heading)?;
-        let missing_days = Fields(&file.read(0)?).u16();
-        let missing_days =
-            missing_days.ok_or_else(|| InsightError::damaged(path, "block 0 is malformed"))?;
-        Ok(Self { file, missing_days })
+        let first = file.read(0)?;
+        let (days, rest) = first.as_chunks::<2>();
+        if file.len() == 0 || !rest.is_empty() {
+            return Err(InsightError::damaged(path, "block 0 is malformed"));
+        }
+        let missing_days = days.iter().map(|day| Day(u16::from_le_bytes(*day))).collect();
+        Ok(Self { file, day: heading.day, missing_days })
     }
 
-    /// How many of the days that its figures look at were not there any more.
-    pub(super) fn missing_days(&self) -> u16 {
-        self.missing_days
+    /// How many of the days that a figure of `kind` looks at were past their retention when it was made.
+    pub(super) fn missing_days(&self, kind: Kind) -> u16 {
+        let ((before, after), day) = (kind.days(), self.day.0);
+        let window = day.saturating_sub(before)..=day.saturating_add(after);
+        let missing = self.missing_days.iter().filter(|day| window.contains(&day.0)).count();
+        u16::try_from(missing).unwrap_or(u16::MAX)
+    }
+
+    /// Reads all of it.
+    pub(super) fn check(&self) -> Result<(), InsightError> {
+        Role::ALL.into_iter().try_for_each(|role| self.scan(role, None, |_| true))
     }
 
     /// Hands the entries of `role` from `from` on to `take`, in order, until it says no.

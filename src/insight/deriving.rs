@@ -28,7 +28,7 @@ pub(super) type Parts = BTreeMap<Day, Vec<(Arc<Set>, Part)>>;
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) figures: BTreeMap<(Role, ActorId), Vec<Figure>>,
-    /// Days that it looks at and that are not there any more.
+    /// Days that it looks at and that are past their retention.
     pub(super) missing_days: BTreeSet<Day>,
 }
 
@@ -43,13 +43,17 @@ pub(super) struct Deriver {
 }
 
 impl Deriver {
-    /// The file of rows of a part; it is made where it is not there. `None` where it cannot be made any more.
+    /// The file of rows of a part; it is made where it is not there. `None` past its retention, whether the file is
+    /// gone already or not.
     fn rows(
         &mut self,
         table: Table,
         set: &Set,
         part: &Part,
     ) -> Result<Option<KeyFile>, InsightError> {
+        if part.is_dropped {
+            return Ok(None);
+        }
         let (path, heading) = self.folder.rows(table, &PartName::of(set, part));
         match KeyFile::open(&path, &heading) {
             Err(error) if error.is_gone() => {}
@@ -57,9 +61,6 @@ impl Deriver {
                 tracing::warn!(file = %path.display(), what, "rows are derived again");
             }
             opened => return opened.map(Some),
-        }
-        if part.is_dropped {
-            return Ok(None);
         }
         self.derive(set, part, &[table])?;
         KeyFile::open(&path, &heading).map(Some)

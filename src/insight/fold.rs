@@ -4,20 +4,21 @@
 //! then writes down how far it is. A crash at any place leaves files that the next round writes again, the same
 //! byte for byte; what nobody wants any more is removed by each round.
 //!
-//! A day whose rows are gone (its part, or one that it looks at, is past retention) and that has findings of
-//! just these records keeps them: they could not be made again.
+//! Days past their retention go from here as from the archive: their findings are listed no more, and their
+//! files, and those of their rows, are removed by the next round. A day that looks at such ones and that has findings
+//! of just these records keeps them: they could not be made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use super::board::{Findings, Published};
-use super::day_file;
+use super::day_file::{self, FindingsFile};
 use super::deriving::{Deriver, Parts};
 use super::error::InsightError;
-use super::folder::{Folder, PartName};
+use super::folder::{self, Folder, PartName};
 use super::key_file::RUN_ROWS;
 use super::keys::Keys;
 use super::table::{DAYS_AFTER_MAX, DAYS_BEFORE_MAX, Table};
@@ -35,40 +36,54 @@ pub struct Insight {
     deriver: Deriver,
     shared: Arc<ArcSwap<Published>>,
     mint: Mint,
+    /// What there is in the folder is taken up.
+    is_open: bool,
+    /// Days past their retention.
+    dropped: BTreeSet<Day>,
     /// Nothing lies about that nobody wants any more.
     is_swept: bool,
 }
 
 impl Insight {
-    /// Over the folder `root`, made where there is none. `identity` is that of the data folder.
-    ///
-    /// # Errors
-    /// Where folders cannot be made or read. Damage is no error: what is damaged is made again.
-    pub fn open(
-        root: &Path,
-        identity: [u8; 16],
-        keys: Keys,
-        mint: Mint,
-        archive: Archive,
-    ) -> Result<Self, InsightError> {
+    /// Over the folder `root`. `identity` is that of the data folder.
+    #[must_use]
+    pub fn new(root: &Path, identity: [u8; 16], keys: Keys, mint: Mint, archive: Archive) -> Self {
         let folder = Folder::new(root, identity);
-        folder.make()?;
-        let sealed = Watermark(archive.next().0.0 - 1);
-        // Sets that the journal has won back are made anew, perhaps of other records.
-        let state = folder.read_state()?.filter(|watermark| *watermark <= sealed);
-        let watermark = state.unwrap_or(Watermark(0));
-        // A later one is of a round that did not end; what it took the place of is still there.
-        let days = folder.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect();
-        let published = Published { watermark, days, is_stalled: false };
-        let shared = Arc::new(ArcSwap::from_pointee(published));
         let deriver = Deriver { folder, archive, keys, run_rows: RUN_ROWS };
-        Ok(Self { deriver, shared, mint, is_swept: false })
+        let (shared, dropped) = (Arc::default(), BTreeSet::new());
+        Self { deriver, shared, mint, is_open: false, dropped, is_swept: false }
     }
 
     /// Rows of a table that are put in order at once, where a test has too few for the usual number.
     #[cfg(test)]
     pub(super) fn set_run_rows(&mut self, run_rows: usize) {
         self.deriver.run_rows = run_rows;
+    }
+
+    /// Takes up what there is in the folder, which is made where there is none. A [`round`](Self::round) does so
+    /// where it was not done.
+    ///
+    /// # Errors
+    /// Where folders cannot be made or read. Damage is no error: what is damaged is made again.
+    pub fn open(&mut self) -> Result<(), InsightError> {
+        if self.is_open {
+            return Ok(());
+        }
+        let Deriver { folder, archive, .. } = &self.deriver;
+        folder.make()?;
+        let sealed = Watermark(archive.next().0.0 - 1);
+        // Sets that the journal has won back are made anew, perhaps of other records.
+        let state = folder.read_state()?.filter(|watermark| *watermark <= sealed);
+        let watermark = state.unwrap_or(Watermark(0));
+        self.dropped = dropped(&archive.sets());
+        // A later one is of a round that did not end; what it took the place of is still there.
+        let is_there =
+            |(day, last): &(Day, u64)| *last <= watermark.0 && !self.dropped.contains(day);
+        let days = folder.days()?.into_iter().filter(is_there).collect();
+        let is_stalled = self.shared.load().is_stalled;
+        self.shared.store(Arc::new(Published { watermark, days, is_stalled }));
+        self.is_open = true;
+        Ok(())
     }
 
     /// What others read.
@@ -88,15 +103,15 @@ impl Insight {
     /// # Errors
     /// Where files cannot be read or written. The next round does it again.
     pub fn round(&mut self, is_stopping: &dyn Fn() -> bool) -> Result<bool, InsightError> {
+        self.open()?;
         let sets = self.deriver.archive.sets();
+        self.forget(dropped(&sets));
         let from = self.shared.load().watermark;
+        if !self.is_swept {
+            self.sweep(from, &parts_through(&sets, from))?;
+        }
         let new: Vec<_> = sets.iter().filter(|set| set.last > from).take(SETS_MAX).collect();
-        let Some(through) = new.last().map(|set| set.last) else {
-            if !self.is_swept {
-                self.sweep(from, &parts_through(&sets, from))?;
-            }
-            return Ok(false);
-        };
+        let Some(through) = new.last().map(|set| set.last) else { return Ok(false) };
         self.is_swept = false;
         match self.take(&sets, &new, through, is_stopping) {
             // A day was dropped meanwhile, or rows were found damaged when it came to read them.
@@ -106,11 +121,22 @@ impl Insight {
             }
             Err(InsightError::Damaged { path, what }) => {
                 tracing::warn!(file = %path.display(), what, "a derived file is made again");
-                super::folder::remove(&path)?;
+                folder::remove(&path)?;
                 Ok(true)
             }
             taken => taken.map(|()| true),
         }
+    }
+
+    /// From here on these days are past their retention.
+    fn forget(&mut self, dropped: BTreeSet<Day>) {
+        if self.dropped == dropped {
+            return;
+        }
+        let mut published = Published::clone(&self.shared.load());
+        published.days.retain(|day, _| !dropped.contains(day));
+        self.shared.store(Arc::new(published));
+        (self.dropped, self.is_swept) = (dropped, false);
     }
 
     fn take(
@@ -131,7 +157,9 @@ impl Insight {
         let mut days = self.shared.load().days.clone();
         if let Some(first) = first {
             let first = Day(first.0.saturating_sub(DAYS_AFTER_MAX));
-            for day in parts.range(first..).map(|(day, _)| *day).collect::<Vec<_>>() {
+            let is_kept = |day: &Day| !self.dropped.contains(day);
+            let again = parts.range(first..).map(|(day, _)| *day).filter(is_kept);
+            for day in again.collect::<Vec<_>>() {
                 if is_stopping() {
                     return Err(InsightError::Stopping);
                 }
@@ -155,21 +183,11 @@ impl Insight {
         let records = parts.range(range).flat_map(|(_, parts)| parts);
         let last = records.map(|(_, part)| part.records.1.0).max().unwrap_or(0);
         let made = self.deriver.day(day, parts)?;
-        if !made.missing_days.is_empty() {
-            let known = self.deriver.folder.days()?.into_iter().filter(|(of, _)| *of == day);
-            let is_gone = made.missing_days.contains(&day);
-            if let Some((_, last)) = known.filter(|(_, of)| is_gone || *of == last).last() {
-                days.insert(day, last);
-                return Ok(());
-            }
-            if is_gone {
-                return Ok(());
-            }
-        }
         let (path, heading) = self.deriver.folder.day(day, last);
-        // 28 at most.
-        let missing_days = made.missing_days.len() as u16;
-        day_file::write(&path, &heading, missing_days, &made.figures)?;
+        let is_whole = || FindingsFile::open(&path, &heading).and_then(|file| file.check()).is_ok();
+        if made.missing_days.is_empty() || !is_whole() {
+            day_file::write(&path, &heading, &made.missing_days, &made.figures)?;
+        }
         days.insert(day, last);
         Ok(())
     }
@@ -180,14 +198,19 @@ impl Insight {
         let is_wanted = |table: Table, name: &PartName| {
             let (before, _) = table.days();
             let is_part = parts.get(&name.day).is_some_and(|parts| {
-                parts.iter().any(|(set, part)| PartName::of(set, part) == *name)
+                let kept = parts.iter().filter(|(_, part)| !part.is_dropped);
+                kept.map(|(set, part)| PartName::of(set, part)).any(|kept| kept == *name)
             });
             // The day before the newest may be made again; what comes later is not known here.
             let looks_at = name.day.0 >= newest.0.saturating_sub(before + DAYS_AFTER_MAX);
-            (is_part && looks_at) || name.last > through.0
+            (is_part && looks_at) || (name.last > through.0 && !self.dropped.contains(&name.day))
         };
         let published = self.shared.load();
-        let is_newest = |day, last| published.days.get(&day).is_none_or(|newest| *newest == last);
+        // What a rebuild left, and has not come to yet, could not be made again.
+        let is_newest = |day, last| {
+            let is_newest = published.days.get(&day).is_none_or(|newest| *newest == last);
+            !self.dropped.contains(&day) && (is_newest || last > through.0)
+        };
         self.deriver.folder.sweep(is_wanted, is_newest)?;
         self.is_swept = true;
         Ok(())
@@ -205,7 +228,21 @@ fn parts_through(sets: &[Arc<Set>], through: Watermark) -> Parts {
     parts
 }
 
-/// Throws away what can be made again of `archive`.
+/// Days past their retention. What came in for one later than the rest of it is not dropped yet: it goes, too.
+pub(super) fn dropped(sets: &[Arc<Set>]) -> BTreeSet<Day> {
+    let parts = sets.iter().flat_map(|set| &set.parts);
+    parts.filter(|part| part.is_dropped).map(|part| part.day).collect()
+}
+
+/// Removes all of it, where nothing is to be found any more.
+///
+/// # Errors
+/// Where it cannot be removed.
+pub fn remove(root: &Path) -> Result<(), InsightError> {
+    folder::remove_all(root)
+}
+
+/// Throws away what can be made again of `archive`, and what is past its retention.
 ///
 /// # Errors
 /// Where files cannot be removed.
@@ -216,14 +253,11 @@ pub fn erase_derived(
 ) -> Result<(), InsightError> {
     let folder = Folder::new(root, identity);
     folder.remove_state()?;
-    let sets = archive.sets();
-    let dropped = || sets.iter().flat_map(|set| set.parts.iter().map(move |part| (set, part)));
-    let dropped: Vec<_> = dropped().filter(|(_, part)| part.is_dropped).collect();
+    let dropped = dropped(&archive.sets());
     let looks_at_dropped = |day: Day| {
-        let window = day.0.saturating_sub(DAYS_BEFORE_MAX)..=day.0.saturating_add(DAYS_AFTER_MAX);
-        dropped.iter().any(|(_, part)| window.contains(&part.day.0))
+        let first = Day(day.0.saturating_sub(DAYS_BEFORE_MAX));
+        let last = Day(day.0.saturating_add(DAYS_AFTER_MAX));
+        dropped.range(first..=last).next().is_some()
     };
-    let is_dropped =
-        |name: &PartName| dropped.iter().any(|(set, part)| PartName::of(set, part) == *name);
-    folder.sweep(|_, name| is_dropped(name), |day, _| looks_at_dropped(day))
+    folder.sweep(|_, _| false, |day, _| !dropped.contains(&day) && looks_at_dropped(day))
 }

@@ -174,6 +174,14 @@ pub(super) fn remove(path: &Path) -> Result<(), InsightError> {
     }
 }
 
+/// Removes a folder with all that is in it.
+pub(super) fn remove_all(folder: &Path) -> Result<(), InsightError> {
+    match plain::call(|| fs::remove_dir_all(folder)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(InsightError::io("remove", folder)),
+    }
+}
+
 fn names(folder: &Path) -> Result<Vec<String>, InsightError> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

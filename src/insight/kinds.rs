@@ -1,6 +1,7 @@
 //! The catalogue of what is found after acceptance: what each counts, out of what, and where it comes from.
 //! The same texts go to whoever reads a figure.
 
+use super::table::{DAYS_BEFORE_MAX, FOUR_WEEKS, MONTH, WEEK};
 use crate::summary::Description;
 
 /// An indicator, or a flag, that is found after acceptance. Numbers stand in files, and are never given to
@@ -340,6 +341,22 @@ impl Kind {
     #[must_use]
     pub fn flag(self) -> Option<&'static str> {
         self.row().flag
+    }
+
+    /// How many days before its own, and after it, it looks at.
+    #[must_use]
+    pub fn days(self) -> (u16, u16) {
+        match self {
+            Self::TopHs6 | Self::Top3Hs6 | Self::ImporterConcentration | Self::TopImporter => {
+                (0, 0)
+            }
+            Self::CrowdedAddress | Self::IossExporters | Self::RepeatedPrice => (0, 0),
+            Self::Split => (1, 1),
+            Self::IossDeclarants | Self::RepeatConsignee | Self::GiftCluster => (WEEK, 0),
+            Self::DuplicateDocument | Self::IossNewDeclarants | Self::IossSpike => (FOUR_WEEKS, 0),
+            Self::IossMonth => (MONTH, 0),
+            Self::LowValuePerKg => (DAYS_BEFORE_MAX, 0),
+        }
     }
 
     /// Without an interval it says something from here on.

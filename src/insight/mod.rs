@@ -26,16 +26,23 @@
 //! - Every figure is exactly the fold of the first [`watermark`](Findings::watermark) records, all of which
 //!   are sealed. Later ones are not in it, also not of the same day.
 //! - All that is here is derived from the archive, and made again from it bit for bit (`waag rebuild`): a file of
-//!   rows is a function of its part, and findings are one of the records of the days that they look at. The
-//!   exception is what looks at days past their retention: it is kept as it is, and where it had to be made
-//!   without them it says how many were missing.
+//!   rows is a function of its part, and findings are one of the records of the days that they look at.
+//! - Days past their retention have no findings and no rows here. What of a later day looked at one of them is kept as
+//!   it is, since it could not be made again; where it is made without them, because more was declared or it was
+//!   lost, it says how many were missing.
 //! - Only accepted declarations are counted. A replay is in no numerator and in no denominator.
 //! - Importers and private senders are here as the archive's pseudonyms and as keyed hashes, never by name, and no
 //!   figure has them. Rows go with the first set that is sealed after the last day that looks at them: those of
 //!   importers are of the newest 8 days, with exporters of 3.
 //! - A declaration counts under its declarant, its representative and its IOSS holder, as in summaries.
-//! - A crash leaves files that the next round writes again. An error here stops nothing but this: it is logged,
-//!   told by [`FindingsPage::is_stalled`], and tried again.
+//! - A crash leaves files that the next round writes again. An error or a panic here stops nothing but this: it is
+//!   logged, told by [`Findings::is_stalled`], and tried again (`ingest::finder`).
+//!
+//! # What a finding does not say
+//! That anything is wrong: it is a signal for a conversation or an audit, and changes no verdict. Persons and exporters
+//! are told apart as their names and addresses are written, evened out; one who spells them anew each time is many, and
+//! of 100 million importers some 18 pairs meet by chance. What was rejected, or lodged elsewhere, is in no figure. That
+//! of the newest day grows, and of the one before it splits may: they look at the day after.
 //!
 //! # Bounds
 //! | what | bound | past it |
@@ -80,7 +87,7 @@ pub(crate) mod tests;
 pub use board::{Finding, Findings, FindingsCursor, FindingsPage, FindingsQuery};
 pub use error::InsightError;
 pub use figure::{EXAMPLES_MAX, Example, Figure, Part};
-pub use fold::{Insight, erase_derived};
+pub use fold::{Insight, erase_derived, remove};
 pub use keys::Keys;
 pub use kinds::Kind;
 pub use page_token::{read_findings_token, write_findings_token};

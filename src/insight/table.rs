@@ -30,11 +30,11 @@ use crate::wire::view::Money;
 /// The days that a day's figures look at, at most: before it, and after it.
 pub(super) const DAYS_BEFORE_MAX: u16 = 89;
 /// A month, the day itself not among them.
-const MONTH: u16 = 30;
+pub(super) const MONTH: u16 = 30;
 /// 7 days, the day itself among them.
-const WEEK: u16 = 6;
+pub(super) const WEEK: u16 = 6;
 /// 28 days, the day itself among them.
-const FOUR_WEEKS: u16 = 27;
+pub(super) const FOUR_WEEKS: u16 = 27;
 pub(super) const DAYS_AFTER_MAX: u16 = 1;
 
 /// A table.

@@ -1,15 +1,12 @@
-//! Crashes, damage, retention, and what is made again.
+//! Crashes, damage, and what is made again.
 
 use std::path::Path;
 
 use super::making::{Given, IDENTITY, World, accepted, day};
 use super::model;
-use super::reading::all;
-use crate::day::Day;
 use crate::disk::plain::faults::at_each_call;
 use crate::id::Watermark;
 use crate::insight::erase_derived;
-use crate::summary::Role;
 
 fn batch(seed: u16) -> Vec<Given> {
     let one = |n: u16| Given {
@@ -132,39 +129,4 @@ fn damaged_rows_are_derived_again() {
     assert_eq!(again.findings().watermark(), Watermark(0));
     again.round(&|| false).unwrap();
     model::assert_same(&again, world.placed());
-}
-
-#[test]
-fn what_looks_at_dropped_days_is_kept_and_made_without_them_only_where_it_was_lost() {
-    let mut world = World::new();
-    let mut insight = world.insight();
-    for set in sets() {
-        world.write_set(&set);
-        insight.round(&|| false).unwrap();
-    }
-    let second = Day(day("2026-11-05").0 + 1);
-    let before = (world.files(), all(&insight, Role::Declarant));
-    world.archive.drop_days(second, Watermark(u64::MAX)).unwrap();
-
-    // Rows are still there: days to come look at them.
-    world.write_set(&[(second.0 + 2, batch(1))]);
-    insight.round(&|| false).unwrap();
-    model::assert_same(&insight, world.placed());
-    let with_next = world.files();
-
-    // A rebuild keeps what it cannot make.
-    erase_derived(world.folder.path(), IDENTITY, &world.archive).unwrap();
-    let mut again = world.insight();
-    while again.round(&|| false).unwrap() {}
-    assert_eq!(world.files(), with_next);
-    model::assert_same(&again, world.placed());
-
-    // Without anything to keep, the dropped day has no findings and the others say what is missing.
-    world.folder = tempfile::tempdir().unwrap();
-    let mut anew = world.insight();
-    anew.round(&|| false).unwrap();
-    let found = all(&anew, Role::Declarant);
-    assert!(found.iter().all(|f| f.day >= second && f.missing_days == 1), "{found:?}");
-    assert!(before.1.iter().any(|f| f.day < second));
-    assert_ne!(world.files(), before.0);
 }

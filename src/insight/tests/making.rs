@@ -152,7 +152,9 @@ impl World {
     /// In this one's folder, of another one's archive.
     pub(crate) fn insight_of(&self, other: &Self) -> Insight {
         let (keys, mint, archive) = (Keys::new([3; 16]), Mint::new([5; 16]), other.archive.clone());
-        Insight::open(self.folder.path(), IDENTITY, keys, mint, archive).unwrap()
+        let mut insight = Insight::new(self.folder.path(), IDENTITY, keys, mint, archive);
+        insight.open().unwrap();
+        insight
     }
 
     /// All that was placed: day, ordinal and what.

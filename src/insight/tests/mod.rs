@@ -8,6 +8,7 @@ mod model;
 mod planted;
 mod prices;
 mod reading;
+mod retention;
 mod runs;
 
 use proptest::prelude::*;
