@@ -146,6 +146,9 @@ pub struct Config {
     /// default, since they are private persons, and analysis seldom needs to know who they are:
     /// see [`crate::archive`].
     pub archive_personal_data: bool,
+    /// What accepted declarations show when they are held against one another is looked for (see
+    /// [`crate::insight`]). Without it what was found before is removed at the start.
+    pub findings: bool,
     /// So many whole days before the newest are kept in the archive; older ones are dropped, but for
     /// what keys and summaries hold of them. None: all are kept for ever.
     pub retention_days: Option<u16>,
@@ -275,6 +278,7 @@ impl Default for Config {
             summary_reads_max: 8,
             summary_reads_waiting_max: 1_024,
             archive_personal_data: false,
+            findings: true,
             retention_days: None,
             key_retention_days: None,
         }

@@ -90,6 +90,13 @@ async fn status(server: &ServerArgs) -> Result<(), Failure> {
         writeln!(out, "watermark   {}", thousands(status.watermark))?;
         let free = status.disk_free_bytes.map_or_else(|| "not known".into(), thousands);
         let reserve = thousands(status.disk_reserve_bytes);
-        writeln!(out, "disk free   {free} bytes; lodging stops at {reserve}")
+        writeln!(out, "disk free   {free} bytes; lodging stops at {reserve}")?;
+        let found = match status.findings_watermark {
+            None => "switched off".into(),
+            Some(watermark) => format!("of {} records", thousands(watermark)),
+        };
+        let stalled =
+            if status.findings_stalled { "; they do not come further: see the log" } else { "" };
+        writeln!(out, "findings    {found}{stalled}")
     })
 }

@@ -43,7 +43,7 @@ use crate::day::{Calendar, Moment};
 use crate::disk::{Disk, FolderLock, LocalDisk};
 use crate::id::{Eori, Watermark};
 use crate::index::{Index, run};
-use crate::insight::{self, Findings, Insight};
+use crate::insight::Findings;
 use crate::journal::{self, Journal, Room};
 use crate::mrn::Mint;
 use crate::rules::{Law, Shelf};
@@ -87,7 +87,7 @@ pub struct Engine {
     index: Arc<Index>,
     lookups: Lookups,
     board: Board,
-    findings: Findings,
+    findings: Option<Findings>,
     calendar: Calendar,
     failed: Arc<AtomicBool>,
     stop: watch::Sender<Option<String>>,
@@ -351,16 +351,8 @@ impl Engine {
         let interval = Duration::from_millis(config.checkpoint_interval_ms);
         let (fold_failed, fold_stop) = (Arc::clone(&failed), stop.clone());
         let (folder, catalog) = folding::threads(fold, to_fold, interval);
-        let mut insight = Insight::new(
-            &config.data_dir.join(folders::INSIGHT),
-            identity,
-            insight::Keys::new(secrets.pseudonym()),
-            mint.clone(),
-            archive.clone(),
-        );
-        insight.open()?;
-        let findings = insight.findings();
-        let finder = Finder { insight, until: until.clone() };
+        let finder = Finder::begin(config, &secrets, &mint, &archive, &until);
+        let findings = finder.as_ref().map(Finder::findings);
         let durable_fold = folder.durable();
         let of_merger = retention.clone();
         spawn("merge", Box::new(move || merger.run(&durable_fold, &of_merger)))?;
@@ -380,7 +372,9 @@ impl Engine {
             stop: stop.clone(),
         };
         spawn("sealer", Box::new(move || sealer.run()))?;
-        spawn("finder", Box::new(move || finder.run()))?;
+        if let Some(finder) = finder {
+            spawn("finder", Box::new(move || finder.run()))?;
+        }
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
 
@@ -512,10 +506,10 @@ impl Engine {
         &self.sources.archive
     }
 
-    /// What is found after acceptance.
+    /// What is found after acceptance; none where that is switched off.
     #[must_use]
-    pub fn findings(&self) -> &Findings {
-        &self.findings
+    pub fn findings(&self) -> Option<&Findings> {
+        self.findings.as_ref()
     }
 
     /// The zone in which days are counted.

@@ -12,7 +12,7 @@ use crate::archive::Archive;
 use crate::disk::Disk;
 use crate::id::Watermark;
 use crate::journal;
-use crate::telemetry::{Figures, JournalFigures};
+use crate::telemetry::{Figures, FindingsFigures, JournalFigures};
 
 /// Where figures are read that the engine itself does not need.
 #[derive(Debug)]
@@ -33,6 +33,10 @@ impl Sources {
             journal: self.journal(),
             index: engine.index().figures(),
             sealed: Watermark(self.archive.next().0.0.saturating_sub(1)),
+            findings: engine.findings().map(|findings| FindingsFigures {
+                watermark: findings.watermark(),
+                is_stalled: findings.is_stalled(),
+            }),
             batches: engine.budget().batches_in_flight(),
             bytes: engine.budget().bytes_in_flight(),
             memory_max: self.memory_max,

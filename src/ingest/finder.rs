@@ -1,11 +1,18 @@
-//! Keeps findings up with the archive, in a thread of its own with the lowest priority. What goes wrong here is
-//! logged, told to those who read findings, and tried again: it stops nothing else.
+//! Keeps findings up with the archive, in a thread of its own with the lowest priority. What goes wrong here, a panic
+//! too, is logged, told to those who read findings and to those who run the server, and tried again: it stops nothing
+//! else.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 
-use crate::insight::{Insight, InsightError};
+use super::engine::folders;
+use crate::archive::Archive;
+use crate::config::Config;
+use crate::insight::{self, Findings, Insight, InsightError, Keys};
+use crate::mrn::Mint;
+use crate::secrets::Secrets;
 
 /// Between two looks for what was sealed: sets come minutes apart, or seconds under the highest load.
 const ROUND: Duration = Duration::from_secs(1);
@@ -17,40 +24,93 @@ const NICER: i32 = 19;
 /// The thread.
 #[derive(Debug)]
 pub(super) struct Finder {
-    pub(super) insight: Insight,
+    insight: Insight,
     /// Closed when the server stops.
-    pub(super) until: Receiver<()>,
+    until: Receiver<()>,
+    is_failing: bool,
 }
 
 impl Finder {
+    /// Over the data folder of `config`, with what is there taken up; none where findings are switched off. What there
+    /// was of them is removed then: nobody would keep it within its retention.
+    pub(super) fn begin(
+        config: &Config,
+        secrets: &Secrets,
+        mint: &Mint,
+        archive: &Archive,
+        until: &Receiver<()>,
+    ) -> Option<Self> {
+        let root = config.data_dir.join(folders::INSIGHT);
+        if !config.findings {
+            if let Err(error) = insight::remove(&root) {
+                let source = &error as &dyn std::error::Error;
+                tracing::error!(error = source, "findings are switched off, and some are left");
+            }
+            return None;
+        }
+        let keys = Keys::new(secrets.pseudonym());
+        let insight = Insight::new(&root, secrets.identity(), keys, mint.clone(), archive.clone());
+        let mut finder = Self { insight, until: until.clone(), is_failing: false };
+        finder.act(|insight, _| insight.open().map(|()| false));
+        Some(finder)
+    }
+
+    /// What others read.
+    pub(super) fn findings(&self) -> Findings {
+        self.insight.findings()
+    }
+
     /// Runs until the server stops.
-    pub(super) fn run(self) {
+    pub(super) fn run(mut self) {
         // Where that is refused it runs like the others.
         let _ = rustix::process::nice(NICER);
-        let Self { mut insight, until } = self;
-        let is_stopping = || until.try_recv() == Err(TryRecvError::Disconnected);
-        let (mut wait, mut is_failing) = (ROUND, false);
-        while until.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = match insight.round(&is_stopping) {
-                Ok(is_more) => {
-                    if std::mem::take(&mut is_failing) {
-                        tracing::info!("findings go on");
-                        insight.tell(false);
-                    }
-                    if is_more { Duration::ZERO } else { ROUND }
-                }
-                Err(InsightError::Stopping) => return,
-                Err(error) => {
-                    let source = &error as &dyn std::error::Error;
-                    tracing::error!(
-                        error = source,
-                        "findings do not come further: it is tried again"
-                    );
-                    is_failing = true;
-                    insight.tell(true);
-                    AGAIN
-                }
+        let mut wait = ROUND;
+        while self.until.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            let Some(next) = self.act(|insight, is_stopping| insight.round(is_stopping)) else {
+                return;
             };
+            wait = next;
         }
     }
+
+    /// Does something of which it comes out whether there is more to do. How long to wait then; `None` where the
+    /// server stops.
+    fn act(
+        &mut self,
+        act: impl FnOnce(&mut Insight, &dyn Fn() -> bool) -> Result<bool, InsightError>,
+    ) -> Option<Duration> {
+        let Self { insight, until, is_failing } = self;
+        let is_stopping = || until.try_recv() == Err(TryRecvError::Disconnected);
+        // What is published is whole at any time, files are written again, and keys are begun anew: nothing else is
+        // kept from one round to the next.
+        match catch_unwind(AssertUnwindSafe(|| act(insight, &is_stopping))) {
+            Ok(Ok(is_more)) => {
+                if std::mem::take(is_failing) {
+                    tracing::info!("findings go on");
+                    insight.tell(false);
+                }
+                return Some(if is_more { Duration::ZERO } else { ROUND });
+            }
+            Ok(Err(InsightError::Stopping)) => return None,
+            Ok(Err(error)) => {
+                let source = &error as &dyn std::error::Error;
+                tracing::error!(error = source, "findings do not come further: it is tried again");
+            }
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().copied();
+                let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+                tracing::error!(
+                    panic = text.unwrap_or("without a text"),
+                    "findings do not come further: it is tried again"
+                );
+            }
+        }
+        *is_failing = true;
+        insight.tell(true);
+        Some(AGAIN)
+    }
 }
+
+#[cfg(test)]
+#[path = "finder_tests.rs"]
+mod tests;

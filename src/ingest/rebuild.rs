@@ -114,13 +114,16 @@ pub fn rebuild(config: &Config) -> Result<Inspection, StartError> {
 }
 
 impl DataFolder {
-    /// Findings, thrown away and made again; nothing where nothing is sealed.
+    /// Findings, thrown away and made again; nothing where nothing is sealed, or they are switched off.
     fn remake_findings(
         &self,
         config: &Config,
         archive: &Archive,
     ) -> Result<Option<Part>, StartError> {
         const NAME: &str = "findings";
+        if !config.findings {
+            return Ok(None);
+        }
         let keys = insight::Keys::new(self.secrets.pseudonym());
         let mint = Mint::new(self.secrets.bijection());
         let root = config.data_dir.join(folders::INSIGHT);

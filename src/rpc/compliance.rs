@@ -98,7 +98,8 @@ pub struct ComplianceService {
     pub(super) desk: Desk,
     pub(super) office: Office,
     pub(super) frame: Frame,
-    pub(super) findings: Findings,
+    /// None where they are switched off.
+    pub(super) findings: Option<Findings>,
     watches: Arc<Semaphore>,
     watches_max: usize,
 }
@@ -107,7 +108,7 @@ impl ComplianceService {
     /// A service that reads summaries and findings for those whom `guard` lets. Its watches end when the board stops.
     #[must_use]
     pub fn new(
-        (board, findings): (Board, Findings),
+        (board, findings): (Board, Option<Findings>),
         guard: Guard,
         (desk, office, frame): (Desk, Office, Frame),
         options: &ComplianceOptions,

@@ -49,7 +49,7 @@ impl Served {
             _folder: folder,
             fold,
             service: ComplianceService::new(
-                (board, world.insight().findings()),
+                (board, Some(world.insight().findings())),
                 Guard::open(),
                 books,
                 &options,

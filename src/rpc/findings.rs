@@ -18,6 +18,7 @@ use crate::proto::v1;
 
 /// What the audit log calls it.
 const READ: &str = "read findings";
+const OFF: &str = "findings are switched off on this server (findings in its settings)";
 /// How many indicators one list names at most.
 const NAMES_MAX: usize = 32;
 
@@ -36,8 +37,8 @@ impl ComplianceService {
         };
         let target = format!("{} {whose}", name_of(query.role));
         self.guard.reads(&caller, READ, target, allowed).await?;
+        let findings = self.findings.clone().ok_or_else(|| Status::failed_precondition(OFF))?;
         let place = self.reader.place()?;
-        let findings = self.findings.clone();
         let read = self.reader.read_from(place, extensions.remove(), move |_| {
             let page = findings.list(&query);
             Ok(page.map(|page| message(&page, &query, &findings)))

@@ -30,7 +30,7 @@ impl Served {
         world.write_set(&[(first, (0..40).map(one).collect()), (first + 1, again)]);
         let mut insight = world.insight();
         insight.round(&|| false).unwrap();
-        let both = (board, insight.findings());
+        let both = (board, Some(insight.findings()));
         let service = ComplianceService::new(both, Guard::open(), books, &options);
         Self { _folder: folder, world, insight, service }
     }

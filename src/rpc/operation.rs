@@ -119,6 +119,8 @@ impl Operation for OperationService {
             watermark: self.engine.board().watermark().0,
             disk_free_bytes: figures.disk_free,
             disk_reserve_bytes: figures.disk_reserve,
+            findings_watermark: figures.findings.map(|findings| findings.watermark.0),
+            findings_stalled: figures.findings.is_some_and(|findings| findings.is_stalled),
         }))
     }
 

@@ -176,7 +176,7 @@ pub async fn serve(
     let frame = Frame::new(samples, archive.clone(), now.clone());
     let office = Office::open(profiles, archive, owner, now).map_err(ServeError::Thread)?;
     let compliance = Arc::new(ComplianceService::new(
-        (engine.board().clone(), engine.findings().clone()),
+        (engine.board().clone(), engine.findings().cloned()),
         guard.clone(),
         (desk, office, frame),
         &ComplianceOptions::of(config),

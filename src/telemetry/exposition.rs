@@ -52,6 +52,7 @@ impl Collector for Exposition {
         self.recording(out)?;
         if let Some(figures) = &self.figures {
             journal(out, figures)?;
+            findings(out, figures)?;
             index(out, figures)?;
             bounds(out, figures)?;
         }
@@ -128,6 +129,15 @@ fn journal(out: &mut Out<'_, '_>, figures: &Figures) -> fmt::Result {
     out.gauge("waag_sealed_record", help, figures.sealed.0)?;
     let behind = journal.durable.0.saturating_sub(figures.sealed.0);
     out.gauge("waag_sealing_lag_records", "Durable records that are not sealed", behind)
+}
+
+/// Nothing where findings are switched off.
+fn findings(out: &mut Out<'_, '_>, figures: &Figures) -> fmt::Result {
+    let Some(findings) = figures.findings else { return Ok(()) };
+    let help = "The last record that findings contain";
+    out.gauge("waag_findings_record", help, findings.watermark.0)?;
+    let help = "1 while findings do not come further: the log says why";
+    out.gauge("waag_findings_stalled", help, u64::from(findings.is_stalled))
 }
 
 fn index(out: &mut Out<'_, '_>, figures: &Figures) -> fmt::Result {

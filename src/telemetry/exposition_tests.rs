@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-use super::super::figures::{InFlight, IndexFigures, JournalFigures};
+use super::super::figures::{FindingsFigures, InFlight, IndexFigures, JournalFigures};
 use super::super::recording::{Service, Telemetry};
 use super::*;
 use crate::id::{Eori, Watermark};
@@ -32,6 +32,7 @@ fn figures() -> Figures {
             loaded_bytes: 11,
         },
         sealed: Watermark(60),
+        findings: Some(FindingsFigures { watermark: Watermark(50), is_stalled: true }),
         batches: InFlight { now: 13, most: 14 },
         bytes: InFlight { now: 15, most: 16 },
         memory_max: 17,
@@ -109,6 +110,8 @@ fn every_figure_stands_under_its_name() {
         ("waag_journal_unsealed_bytes_max", 5.0),
         ("waag_sealed_record", 60.0),
         ("waag_sealing_lag_records", 40.0),
+        ("waag_findings_record", 50.0),
+        ("waag_findings_stalled", 1.0),
         ("waag_index_hot_room", 6.0),
         ("waag_index_hot_places", 7.0),
         ("waag_index_frozen", 1.0),
@@ -173,7 +176,7 @@ fn each_family_is_described_once_and_the_text_has_its_end_mark() {
             }
         }
     }
-    assert_eq!(described.len(), 43, "{described:#?}");
+    assert_eq!(described.len(), 45, "{described:#?}");
 }
 
 #[test]

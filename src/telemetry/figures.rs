@@ -11,6 +11,8 @@ pub struct Figures {
     pub index: IndexFigures,
     /// The last record that is sealed; 0 before the first.
     pub sealed: Watermark,
+    /// What is found after acceptance; none where that is switched off.
+    pub findings: Option<FindingsFigures>,
     /// Batches in work.
     pub batches: InFlight,
     /// Bytes of messages in work, with what was found in them.
@@ -40,6 +42,15 @@ pub struct JournalFigures {
     pub unsealed_bytes: u64,
     /// How many of these there may be (`unsealed_bytes_max`).
     pub unsealed_bytes_max: u64,
+}
+
+/// What is found after acceptance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FindingsFigures {
+    /// The last record that is in it.
+    pub watermark: Watermark,
+    /// It does not come further.
+    pub is_stalled: bool,
 }
 
 /// The index.

@@ -34,7 +34,7 @@ mod scrape;
 mod traces;
 mod vitals;
 
-pub use figures::{Figures, InFlight, IndexFigures, JournalFigures};
+pub use figures::{Figures, FindingsFigures, InFlight, IndexFigures, JournalFigures};
 pub(crate) use recording::code_name;
 pub use recording::{OpenConnection, Service, Telemetry};
 pub use scrape::Scrape;
