@@ -20,7 +20,7 @@ pub struct Algorithm {
 }
 
 /// All of them.
-pub const ALGORITHMS: [Algorithm; 7] = [
+pub const ALGORITHMS: [Algorithm; 8] = [
     Algorithm {
         id: "rules",
         name: "Judging declarations",
@@ -48,6 +48,19 @@ pub const ALGORITHMS: [Algorithm; 7] = [
         ],
         method: "Counts and ratios with published formulas, proportions with a 95 % Wilson interval \
                  (ListIndicators). An actor may be compared with the median of the others of its role.",
+    },
+    Algorithm {
+        id: "findings",
+        name: "Holding accepted declarations against one another",
+        purpose: "Show what no declaration shows by itself, as signals for a conversation with an actor, or an audit; no \
+                  verdict changes.",
+        inputs: &[
+            "exporter, importer and its address, as keyed hashes and pseudonyms",
+            "transport document, IOSS number, goods codes, values, masses and days",
+            "declarant, representative and IOSS holder, for whom it is counted",
+        ],
+        method: "Exact counts by actor and day with published formulas, proportions with a 95 % Wilson interval, and up \
+                 to 20 declarations to look at (ListIndicators, ListFindings). Nothing is learned from data.",
     },
     Algorithm {
         id: "agreements",

@@ -310,7 +310,7 @@ async fn the_register_says_what_each_algorithm_is_for_and_not_what_is_looked_for
     let (own, profiles): (Vec<_>, Vec<_>) =
         found.algorithms.into_iter().partition(|a| a.kind() == v1::AlgorithmKind::BuiltIn);
     let ids: Vec<_> = own.iter().map(|algorithm| &algorithm.id[..]).collect();
-    for id in ["rules", "deduplication", "indicators", "agreements", "profiles"] {
+    for id in ["rules", "deduplication", "indicators", "findings", "agreements", "profiles"] {
         assert!(ids.contains(&id), "{id} in {ids:?}");
     }
     for algorithm in own.iter().chain(&profiles) {
