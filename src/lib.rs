@@ -56,7 +56,7 @@
 //! | [`disk`], [`journal`] | durable writing, and the simulated disk that tests it |
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
-//! | [`insight`] | what accepted declarations show when they are held against one another |
+//! | [`insight`] | findings: what accepted declarations show when they are held against one another; followed by `ingest::finder` |
 //! | [`agreements`] | agreements on improvements with actors: kept, and reviewed |
 //! | [`profiles`] | analysts' own dated rules: kept, tried on the past, matched with what is sealed |
 //! | [`samples`] | the sampling frame: plans, selections, outcomes of controls, estimates |
