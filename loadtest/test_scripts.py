@@ -6,8 +6,9 @@ import tempfile
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE / "comparison"), str(HERE / "ghz")]
+sys.path[:0] = [str(HERE / "comparison"), str(HERE / "ghz"), str(HERE / "killing")]
 
+import comparing  # noqa: E402
 import embedded  # noqa: E402
 import report  # noqa: E402
 import results  # noqa: E402
@@ -87,6 +88,38 @@ class Comparison(unittest.TestCase):
             seconds, rows, _ = embedded.sqlite(folder, COLUMNS, [file])
         self.assertEqual(rows, 3)
         self.assertGreater(seconds, 0)
+
+
+class Kills(unittest.TestCase):
+    ONE = b'{"lrn":"A","outcome":"OUTCOME_ACCEPTED","mrn":"26NL0JDVU5CVBU8KR3"}\n'
+    OTHER_MRN = ONE.replace(b"KR3", b"KR4")
+    REJECTED = b'{"lrn":"A","outcome":"OUTCOME_REJECTED"}\n'
+
+    def difference(self, one, other, **options):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = [pathlib.Path(folder, name) for name in ("one", "other")]
+            for path, content in zip(paths, (one, other)):
+                path.write_bytes(content)
+            return comparing.first_difference(*paths, **options)
+
+    def test_files_differ_where_a_byte_does(self):
+        self.assertIsNone(self.difference(self.ONE * 2, self.ONE * 2))
+        self.assertIn("line 2:", self.difference(self.ONE * 2, self.ONE + self.OTHER_MRN))
+        self.assertEqual(self.difference(self.ONE, self.ONE * 2), "the second file has more than 1 lines")
+        self.assertEqual(self.difference(self.ONE * 2, self.ONE), "the first file has more than 1 lines")
+
+    def test_but_for_mrns_all_else_counts_and_that_there_is_one(self):
+        self.assertIsNone(self.difference(self.ONE, self.OTHER_MRN, but_for_mrns=True))
+        for other in (self.REJECTED, self.ONE.replace(b',"mrn":"26NL0JDVU5CVBU8KR3"', b""),
+                      self.OTHER_MRN.replace(b'"A"', b'"B"')):
+            self.assertIn("line 1:", self.difference(self.ONE, other, but_for_mrns=True))
+
+    def test_of_summaries_only_what_replays_change_is_left_out(self):
+        rates = [{"name": name, "value": 0.5} for name in ("rejection_rate", "replay_rate", "conflict_rate")]
+        summary = {"actor": {"id": "X"}, "accepted": "3", "conflicts": "1", "replayed": "2", "watermark": "9",
+                   "indicators": rates}
+        wanted = {"actor": {"id": "X"}, "accepted": "3", "conflicts": "1", "indicators": rates[:1]}
+        self.assertEqual(comparing.but_for_replays(summary), wanted)
 
 
 if __name__ == "__main__":
