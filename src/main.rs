@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use waag::command::{self, Failure};
 use waag::telemetry::log;
 
@@ -50,6 +50,8 @@ enum Command {
     Rebuild(command::rebuild::RebuildArgs),
     Backup(command::backup::BackupArgs),
     Restore(command::restore::RestoreArgs),
+    Completions(command::completions::CompletionsArgs),
+    Man(command::man::ManArgs),
 }
 
 fn summary(args: &command::summary::SummaryArgs) -> Result<(), Failure> {
@@ -96,6 +98,8 @@ fn main() -> ExitCode {
         Command::Rebuild(args) => done(command::rebuild::run(&args)),
         Command::Backup(args) => done(command::backup::run(&args)),
         Command::Restore(args) => done(command::restore::run(&args)),
+        Command::Completions(args) => done(command::completions::run(&args, &mut Cli::command())),
+        Command::Man(args) => done(command::man::run(&args, Cli::command())),
     };
     match result {
         Ok(code) => code,
