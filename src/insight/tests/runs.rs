@@ -61,10 +61,9 @@ fn findings_are_the_same_of_whatever_runs() {
         insight.round(&|| false).unwrap();
         // Each row of these has a key of its own: so many go into a run.
         assert_eq!(runs(&world, Table::Splits), 150_usize.div_ceil(run_rows));
-        // Where half of the keys or more are equal a run takes more.
+        // Rows of equal keys are one, so that a run may take more of them.
         let of_goods = runs(&world, Table::Goods);
         assert!((2..=150_usize.div_ceil(run_rows)).contains(&of_goods), "{of_goods}");
-        assert!(of_goods < 75 || run_rows > 2, "{of_goods}");
         assert!(world.files() == expected, "{run_rows}");
         model::assert_same(&insight, world.placed());
     }
