@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
+#[path = "web/books.rs"]
+mod books;
 mod common;
 
 use std::io::{Read, Write};

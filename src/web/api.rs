@@ -13,9 +13,11 @@ use super::Desk;
 use super::listener::Place;
 use super::page::{self, Answer};
 use super::parameters::Parameters;
+use super::questions;
 use crate::proto::server::compliance_server::Compliance;
 use crate::proto::server::lodgement_server::Lodgement;
 use crate::proto::v1;
+use crate::rpc::compliance::ComplianceService;
 use crate::rpc::guard::Caller;
 use crate::rpc::ledger::{Held, until_left};
 use crate::rpc::server::Services;
@@ -55,7 +57,8 @@ async fn ask(
     match path {
         "session" => session(services, &caller).await,
         "actors" => {
-            let answer = compliance.list_actor_summaries(of(&caller, actors(&asked)?)).await?;
+            let answer =
+                compliance.list_actor_summaries(of(&caller, questions::summaries(&asked)?)).await?;
             let (_, mut page, more) = answer.into_parts();
             for summary in &mut page.summaries {
                 // What a table does not show is half of an answer, and comes with the one actor.
@@ -65,21 +68,11 @@ async fn ask(
             told(page, more).await
         }
         "actor" => {
-            let asked = v1::GetActorSummaryRequest {
-                actor: Some(actor(&asked)?),
-                period: Some(period(&asked)),
-                at_least_watermark: number(&asked, "at_least_watermark")?,
-            };
-            message(compliance.get_actor_summary(of(&caller, asked)).await?).await
+            message(compliance.get_actor_summary(of(&caller, questions::summary(&asked)?)).await?)
+                .await
         }
         "history" => {
-            let asked = v1::GetIndicatorHistoryRequest {
-                actor: Some(actor(&asked)?),
-                period: Some(period(&asked)),
-                indicators: asked.all("indicator"),
-                at_least_watermark: number(&asked, "at_least_watermark")?,
-                peers: asked.one("peers") == "true",
-            };
+            let asked = questions::history(&asked)?;
             message(compliance.get_indicator_history(of(&caller, asked)).await?).await
         }
         "indicators" => {
@@ -91,6 +84,26 @@ async fn ask(
             message(lodgement.list_reasons(of(&caller, asked)).await?).await
         }
         "system" => system(desk, services, &caller, place).await,
+        _ => book(path, &asked, &caller, compliance).await,
+    }
+}
+
+/// What is kept in books: agreements.
+async fn book(
+    path: &str,
+    asked: &Parameters,
+    caller: &Caller,
+    compliance: &ComplianceService,
+) -> Result<Answer, Status> {
+    match path {
+        "agreements" => {
+            let asked = questions::agreements(asked)?;
+            message(compliance.list_agreements(of(caller, asked)).await?).await
+        }
+        "agreement" => {
+            let asked = questions::review(asked)?;
+            message(compliance.review_agreement(of(caller, asked)).await?).await
+        }
         _ => Err(Status::not_found(format!("there is nothing at /api/{path}"))),
     }
 }
@@ -100,49 +113,6 @@ fn of<T>(caller: &Caller, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.extensions_mut().insert(caller.clone());
     request
-}
-
-fn actors(asked: &Parameters) -> Result<v1::ListActorSummariesRequest, Status> {
-    let order = match asked.one("order") {
-        "id" => v1::ActorOrder::Id,
-        "" | "lines" => v1::ActorOrder::Lines,
-        other => {
-            let told = format!("order is {other:?}: it is lines or id");
-            return Err(Status::invalid_argument(told));
-        }
-    };
-    Ok(v1::ListActorSummariesRequest {
-        role: role(asked)?.into(),
-        period: Some(period(asked)),
-        at_least_watermark: number(asked, "at_least_watermark")?,
-        page_size: number(asked, "page_size")?,
-        page_token: asked.one("page_token").to_owned(),
-        order: order.into(),
-    })
-}
-
-fn role(asked: &Parameters) -> Result<v1::ActorRole, Status> {
-    match asked.one("role") {
-        "declarant" | "" => Ok(v1::ActorRole::Declarant),
-        "representative" => Ok(v1::ActorRole::Representative),
-        "ioss-holder" => Ok(v1::ActorRole::IossHolder),
-        other => Err(Status::invalid_argument(format!(
-            "role is {other:?}: it is declarant, representative or ioss-holder"
-        ))),
-    }
-}
-
-fn actor(asked: &Parameters) -> Result<v1::Actor, Status> {
-    Ok(v1::Actor { role: role(asked)?.into(), id: asked.one("id").to_owned() })
-}
-
-fn period(asked: &Parameters) -> v1::Period {
-    let day = |name| asked.one(name).to_owned();
-    v1::Period { first_day: day("first_day"), last_day: day("last_day") }
-}
-
-fn number<T: std::str::FromStr + Default>(asked: &Parameters, name: &str) -> Result<T, Status> {
-    asked.number(name).map_err(Status::invalid_argument)
 }
 
 /// Who asks, and what there is to ask for.

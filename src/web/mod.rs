@@ -12,6 +12,7 @@
 //! | `/api/actors` | `ListActorSummaries`, without reasons and histograms |
 //! | `/api/actor` | `GetActorSummary` |
 //! | `/api/history` | `GetIndicatorHistory` |
+//! | `/api/agreements`, `/api/agreement` | `ListAgreements`, `ReviewAgreement` |
 //! | `/api/indicators`, `/api/reasons` | `ListIndicators`, `ListReasons` |
 //! | `/api/system` | how the server does |
 //!
@@ -20,7 +21,7 @@
 //!
 //! - [`listener`]: connections, and all of their bounds.
 //! - `page`: the files of the page, with the headers that keep it to itself.
-//! - `api`: from paths and parameters to calls of the services and back.
+//! - `api`: from paths to calls of the services and back; `questions`: from parameters to requests.
 //! - `host`: for which names the page answers.
 //!
 //! With identity on, whoever reads shows a token of an analyst, as in a call: `Authorization: Bearer waag_...`.
@@ -33,6 +34,7 @@ mod host;
 pub mod listener;
 mod page;
 mod parameters;
+mod questions;
 
 use std::sync::{Arc, OnceLock};
 

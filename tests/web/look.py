@@ -1,6 +1,7 @@
-"""Looks at every page of a server that runs: python look.py BROWSER URL FOLDER [TOKEN]
+"""Looks at every page of a server that runs: python look.py BROWSER URL FOLDER WHAT [TOKEN]
 
-With a token the server is one that knows its clients: the way in is looked at.
+WHAT is "empty" (nothing is recorded or lodged), "demo" (a day is lodged), "books" (agreements, profiles and samples, as
+record.py makes them) or "token": the server is one that knows its clients, and the way in is looked at.
 """
 
 import sys
@@ -8,11 +9,13 @@ import sys
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-BROWSER, URL, FOLDER, *TOKEN = sys.argv[1:]
+BROWSER, URL, FOLDER, WHAT, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
-    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does"},
-    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat"},
+    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does",
+           "agreements": "Agreements"},
+    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat",
+           "agreements": "Afspraken"},
 }
 SERIOUS = {"serious", "critical"}
 wrong = []
@@ -138,6 +141,90 @@ def visit(browser, width, language, dark=False):
     context.close()
 
 
+def opened(browser, width, language):
+    context = browser.new_context(viewport={"width": width, "height": 900}, locale={"nl": "nl-NL", "en": "en-GB"}[language])
+    page, told = context.new_page(), []
+    listen(page, told)
+    page.goto(URL)
+    settled(page, HEADINGS[language]["actors"])
+    return context, page, told
+
+
+def section(page, language, place, name):
+    """One of those in the navigation, by keyboard."""
+    link = page.locator(f"header nav a[href^='#/{name}?']")
+    link.focus()
+    page.keyboard.press("Enter")
+    settled(page, HEADINGS[language][name])
+    check(link.get_attribute("aria-current") == "page", f"{place}: where one is is not told")
+    check(page.evaluate("document.activeElement.id") == "main", f"{place}: the focus does not go to the page")
+    check(HEADINGS[language][name] in page.title(), f"{place}: the title is {page.title()}")
+
+
+def nothing(browser, width, language):
+    """Where there is nothing yet, what to do is said."""
+    context, page, told = opened(browser, width, language)
+    commands = {"agreements": "waag agreement record"}
+    for name, command in commands.items():
+        place = f"empty-{name}-{language}-{width}"
+        section(page, language, place, name)
+        expect(page.locator("main .message code")).to_contain_text(command)
+        look(page, place, width)
+    check(not told, f"empty, {language}, {width}: the console says {told}")
+    context.close()
+
+
+def one(page, place, width, name, id):
+    """One thing of a section, by keyboard; what is hidden in it is opened, as it has to be good, too."""
+    link = page.locator(f"main table a[href*='/{name}?'][href*='id={id}']").first
+    link.focus()
+    page.keyboard.press("Enter")
+    settled(page, id)
+    check(page.evaluate("document.activeElement.id") == "main", f"{place}: the focus does not go to the page")
+    check(page.title().startswith(id), f"{place}: the title is {page.title()}")
+    for summary in page.locator("main summary").all():
+        summary.focus()
+        page.keyboard.press("Enter")
+    check(page.locator("main details:not([open])").count() == 0, f"{place}: what is hidden does not open")
+    look(page, place, width)
+
+
+def count(page, selector, least, place):
+    found = page.locator(selector).count()
+    check(found >= least, f"{place}: {found} of {selector}")
+
+
+def books(browser, width, language):
+    context, page, told = opened(browser, width, language)
+    mark = f"{language}-{width}"
+
+    section(page, language, mark, "agreements")
+    count(page, "table.agreements tbody tr", 4, mark)
+    look(page, f"agreements-{mark}", width)
+    bad, good = {"en": ("at risk", "met"), "nl": ("in gevaar", "gehaald")}[language]
+    expect(page.locator("table.agreements tbody tr").first).to_contain_text(bad)
+    expect(page.locator("table.agreements tbody tr").nth(2)).to_contain_text(good)
+    page.locator(".controls select").select_option("withdrawn")
+    expect(page.locator("table.agreements tbody tr")).to_have_count(1)
+    page.locator(".controls select").select_option("pending")
+    expect(page.locator("main .empty")).to_be_visible()
+    section(page, language, mark, "agreements")
+    place = f"agreement-{mark}"
+    one(page, place, width, "agreement", "A1")
+    for selector, least in (("svg.glide .dot", 2), ("svg.glide .whisker", 2), ("svg.glide .target", 1), ("svg.cusum .dot.alarm", 1), (".message.wrong", 1)):
+        count(page, selector, least, place)
+    value = page.locator(".figures > div").nth(2)
+    expect(value).to_contain_text({"en": "2.00%", "nl": "2,00%"}[language])
+    page.locator(".controls select").select_option("1")
+    expect(value).to_contain_text({"en": "1.00%", "nl": "1,00%"}[language])
+    page.locator(".figures a").click()
+    expect(page.locator("table.agreements tbody tr")).to_have_count(2)
+    look(page, f"actor-agreed-{mark}", width)
+
+    check(not told, f"{mark}: the console says {told}")
+    context.close()
+
+
 def sign_in(browser, width, token):
     context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-GB")
     page, told = context.new_page(), []
@@ -167,12 +254,12 @@ def sign_in(browser, width, token):
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-    for width in WIDTHS if TOKEN else []:
-        sign_in(browser, width, TOKEN[0])
-    for language in [] if TOKEN else ["en", "nl"]:
-        for width in WIDTHS:
-            visit(browser, width, language)
-    if not TOKEN:
+    for width in WIDTHS:
+        if WHAT == "token":
+            sign_in(browser, width, TOKEN[0])
+        for language in [] if WHAT == "token" else ["en", "nl"]:
+            {"empty": nothing, "demo": visit, "books": books}[WHAT](browser, width, language)
+    if WHAT == "demo":
         visit(browser, 1440, "en", dark=True)
     browser.close()
 

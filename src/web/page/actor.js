@@ -1,7 +1,8 @@
 // One actor in full.
 
 import { ask, complete, describe, descriptions, isNotable, reasons } from "./server.js";
-import { code, figures, h, table, tell } from "./parts.js";
+import { agreementsWith } from "./agreements.js";
+import { code, figures, h, printButton, table, tell } from "./parts.js";
 import { histogram, trend } from "./charts.js";
 import { periodPicker } from "./page.js";
 import { about, current, day, decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
@@ -119,12 +120,12 @@ function values(summary) {
 export async function actor(main, route, session, signal) {
   const of = { role: route.role, id: route.id, first_day: route.first, last_day: route.last };
   const peers = session.readsAll && withPeers(route, session);
-  const [all, texts, found, history] = await Promise.all([
-    descriptions(signal), reasons(signal), ask("actor", of, signal), ask("history", { ...of, peers: peers ? "true" : "" }, signal)]);
+  const all = await descriptions(signal);
+  const [texts, found, history, agreed] = await Promise.all([reasons(signal), ask("actor", of, signal),
+    ask("history", { ...of, peers: peers ? "true" : "" }, signal), agreementsWith({ role: route.role, id: route.id }, route, all, signal)]);
   const it = complete(found.summary);
   const count = (field) => whole(it[field] ?? 0);
-  const controls = h("div", { class: "controls" }, periodPicker(route, session),
-    h("button", { type: "button", class: "print", onclick: () => window.print() }, t("print")));
+  const controls = h("div", { class: "controls" }, periodPicker(route, session), printButton());
   main.replaceChildren(
     h("p", { class: "crumb" }, h("a", { href: route.link({ page: "actors", id: "" }) }, t(`${route.role}s`))),
     h("h1", {}, it.actor.id, " ", h("small", {}, t(route.role))), controls,
@@ -134,6 +135,7 @@ export async function actor(main, route, session, signal) {
       [t("duty"), euro(it.dutyEurCents ?? 0)], [t("mass"), kilograms(it.grossMassMg)],
     ]),
     h("div", { class: "charts" }, trends(it, history, all, peers), values(it)),
+    agreed ?? "",
     h("section", { "aria-labelledby": "of-indicators" }, h("h2", { id: "of-indicators" }, t("indicators")), indicatorTable(it, all, latestPeers(history)),
       h("p", { class: "note" }, t("signals"), " ", t("notableNote"))),
     h("section", { "aria-labelledby": "of-reasons" }, h("h2", { id: "of-reasons" }, t("reasons")), reasonTable(it, texts)),

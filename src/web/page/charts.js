@@ -5,14 +5,15 @@ import { about, day, dayShort, short, t, valueOf, whole } from "./words.js";
 
 let number = 0;
 
-function frame(kind, title, words, width, height, ...content) {
+/** A picture with its words. */
+export function frame(kind, title, words, width, height, ...content) {
   const id = `chart-${++number}`;
   return s("svg", { class: `chart ${kind}`, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-labelledby": `${id}-title ${id}-about` },
     s("title", { id: `${id}-title` }, title), s("desc", { id: `${id}-about` }, words), content);
 }
 
 /** Round values from 0 to `most` or a little above. */
-function ticks(most) {
+export function ticks(most) {
   if (!(most > 0)) return [0, 1];
   const rough = most / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -22,7 +23,24 @@ function ticks(most) {
   return found;
 }
 
-const epoch = (text) => Date.parse(`${text}T00:00:00Z`) / 86_400_000;
+export const epoch = (text) => Date.parse(`${text}T00:00:00Z`) / 86_400_000;
+
+/** Where a day stands between `left` and `right`; in the middle where there is one only. */
+export const across = (first, last, left, right) => (at) => (first === last ? (left + right) / 2 : left + ((at - first) / (last - first)) * (right - left));
+
+/** Lines across at `marks`, with their values. */
+export const levels = (marks, y, left, right, isShare) => marks.map((it) => [
+  s("line", { class: "grid", x1: left, x2: right, y1: y(it), y2: y(it) }),
+  s("text", { class: "axis", x: left - 7, y: y(it) + 4, "text-anchor": "end" }, about(it, isShare)),
+]);
+
+/** Some days below, from the first to the last. */
+export function days(first, last, x, y) {
+  const count = Math.min(6, last - first + 1);
+  const found = [...new Set(Array.from({ length: count }, (_, place) => Math.round(first + (count === 1 ? 0 : (place * (last - first)) / (count - 1)))))];
+  const anchor = (place) => (found.length === 1 ? "middle" : place === 0 ? "start" : place === found.length - 1 ? "end" : "middle");
+  return found.map((at, place) => s("text", { class: "axis", x: x(at), y, "text-anchor": anchor(place) }, dayShort(new Date(at * 86_400_000).toISOString().slice(0, 10))));
+}
 
 /** Points that follow one another day by day: a day without figures breaks a line. */
 function runs(points, has) {
@@ -45,7 +63,7 @@ export function trend(title, points, isShare) {
   points = points.map((point) => ({ ...point, at: epoch(point.day) }));
   const most = Math.max(...points.flatMap((it) => [it.upper ?? it.value, it.value, it.median ?? 0]));
   const marks = ticks(isShare ? Math.min(most, 1) : most);
-  const x = (at) => (first === last ? (L + W - R) / 2 : L + ((at - first) / (last - first)) * (W - L - R));
+  const x = across(first, last, L, W - R);
   const y = (value) => H - B - (value / marks.at(-1)) * (H - T - B);
   const line = (run, of) => run.map((it, place) => `${place ? "L" : "M"}${x(it.at).toFixed(1)} ${y(of(it)).toFixed(1)}`).join("");
   const hasInterval = (it) => it.lower !== undefined;
@@ -58,20 +76,13 @@ export function trend(title, points, isShare) {
   const own = runs(points, () => true).map((run) => s("path", { class: "own", d: line(run, (it) => it.value) }));
   const dots = points.map((it) => s("circle", { class: "dot", cx: x(it.at).toFixed(1), cy: y(it.value).toFixed(1), r: points.length > 60 ? 1.6 : 3 },
     s("title", {}, `${day(it.day)}: ${valueOf(it.value, isShare)} (${whole(it.numerator)} / ${whole(it.denominator)})`)));
-  const across = Math.min(6, last - first + 1);
-  const days = [...new Set(Array.from({ length: across }, (_, place) => Math.round(first + (across === 1 ? 0 : (place * (last - first)) / (across - 1)))))];
   const values = points.map((it) => it.value);
   const told = t("trendAbout", {
     n: whole(points.length), a: day(points[0].day), b: day(points.at(-1).day), first: valueOf(values[0], isShare), last: valueOf(values.at(-1), isShare),
     low: valueOf(Math.min(...values), isShare), high: valueOf(Math.max(...values), isShare),
   });
   const chart = frame("trend", t("trendTitle", { name: title }), told, W, H,
-    marks.map((it) => [
-      s("line", { class: "grid", x1: L, x2: W - R, y1: y(it), y2: y(it) }),
-      s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, about(it, isShare)),
-    ]),
-    days.map((at, place) => s("text", { class: "axis", x: x(at), y: H - 9, "text-anchor": days.length === 1 ? "middle" : place === 0 ? "start" : place === days.length - 1 ? "end" : "middle" },
-      dayShort(new Date(at * 86_400_000).toISOString().slice(0, 10)))),
+    levels(marks, y, L, W - R, isShare), days(first, last, x, H - 9),
     bands, peers, own, dots);
   const legend = h("ul", { class: "legend", "aria-hidden": "true" },
     h("li", { class: "of-own" }, t("own")), isShare && h("li", { class: "of-band" }, t("band")), h("li", { class: "of-peers" }, t("peerMedian")));

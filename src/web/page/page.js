@@ -4,10 +4,18 @@ import { Refusal, ask, token } from "./server.js";
 import { LANGUAGES, change, current, t } from "./words.js";
 import { actor } from "./actor.js";
 import { actors } from "./actors.js";
+import { agreement, agreements } from "./agreements.js";
 import { h, message } from "./parts.js";
 import { system } from "./system.js";
 
-const PAGES = { actors, actor, system };
+const PAGES = { actors, actor, agreements, agreement, system };
+/** Those with a place in the navigation, and on which of them one of its things is shown. */
+const PLACES = ["actors", "agreements", "system"];
+const PARENT = { actor: "actors", agreement: "agreements" };
+/** What an address may say besides its page. */
+const ASKED = ["id", "first", "last", "state", "version"];
+/** What is about one page only. */
+const CLEARED = ["id", "state", "version"];
 const main = document.getElementById("main");
 let shown = new AbortController();
 
@@ -17,7 +25,7 @@ function route() {
   const asked = new URLSearchParams(query);
   const page = PAGES[path] ? path : "actors";
   const role = ["representative", "ioss-holder"].includes(asked.get("role")) ? asked.get("role") : "declarant";
-  const now = { page, role, id: asked.get("id") ?? "", first: asked.get("first") ?? "", last: asked.get("last") ?? "" };
+  const now = { page, role, ...Object.fromEntries(ASKED.map((name) => [name, asked.get(name) ?? ""])) };
   const link = (changes) => {
     const to = { ...now, ...changes };
     const query = new URLSearchParams(Object.entries(to).filter(([name, value]) => name !== "page" && value));
@@ -46,14 +54,17 @@ export function periodPicker(of, session) {
       h("label", {}, t("from"), first), h("label", {}, t("to"), last), h("button", {}, t("show"))));
 }
 
+/** What a page is called: one thing by its id. */
+const titleOf = (at) => (PARENT[at.page] && at.id ? at.id : t(at.page));
+
 function frame(at, session) {
   document.documentElement.lang = current();
-  document.title = [at.page === "actor" ? at.id : t(at.page), "Waag"].join(" · ");
+  document.title = [titleOf(at), "Waag"].join(" · ");
   document.getElementById("skip").textContent = t("skip");
   const nav = document.getElementById("nav");
   nav.setAttribute("aria-label", t("pages"));
-  const here = (page) => (page === at.page || (page === "actors" && at.page === "actor") ? "page" : null);
-  nav.replaceChildren(...["actors", "system"].map((page) => h("a", { href: at.link({ page, id: "" }), "aria-current": here(page) }, t(page))));
+  const here = (page) => (page === (PARENT[at.page] ?? at.page) ? "page" : null);
+  nav.replaceChildren(...PLACES.map((page) => h("a", { href: at.link({ page, ...Object.fromEntries(CLEARED.map((name) => [name, ""])) }), "aria-current": here(page) }, t(page))));
   const language = h("select", { "aria-label": t("language"), onchange: (event) => { change(event.target.value); show(); } },
     Object.entries(LANGUAGES).map(([code, name]) => h("option", { value: code, lang: code, selected: code === current() }, name)));
   const who = session?.needsToken && [h("span", { class: "who" }, session.who),
@@ -72,7 +83,7 @@ function askForToken(why) {
   field.focus();
 }
 
-const KNOWN = ["GONE", "UNAVAILABLE", "PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"];
+const KNOWN = ["GONE", "UNAVAILABLE", "PERMISSION_DENIED", "NOT_FOUND", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"];
 
 function refuse(error, at) {
   if (error.code === "UNAUTHENTICATED") {
@@ -82,7 +93,7 @@ function refuse(error, at) {
   }
   const title = KNOWN.includes(error.code) ? t(error.code) : t("otherError");
   const text = error.code === "GONE" ? t("goneText") : error.message;
-  main.replaceChildren(h("h1", {}, at.page === "actor" ? at.id : t(at.page)),
+  main.replaceChildren(h("h1", {}, titleOf(at)),
     message("wrong", title, text, h("button", { type: "button", onclick: show }, t("retry"))));
   if (["GONE", "UNAVAILABLE"].includes(error.code)) {
     const signal = shown.signal;
@@ -97,7 +108,7 @@ async function show() {
   const at = route();
   frame(at);
   main.setAttribute("aria-busy", "true");
-  if (!main.querySelector("h1")) main.replaceChildren(h("h1", {}, t(at.page === "system" ? "system" : "actors")), h("p", {}, t("waiting")));
+  if (!main.querySelector("h1")) main.replaceChildren(h("h1", {}, titleOf(at)), h("p", {}, t("waiting")));
   try {
     const session = await ask("session", {}, signal);
     frame(at, session);

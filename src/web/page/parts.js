@@ -1,5 +1,7 @@
 // Elements, without markup in strings: whatever text comes from declarations stays text.
 
+import { t } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(element, attributes, children) {
@@ -51,3 +53,21 @@ export const figures = (pairs) => h("dl", { class: "figures" }, pairs.map(([name
 /** A message in the page. */
 export const message = (kind, title, text, ...more) =>
   h("div", { class: `message ${kind}`, role: kind === "wrong" ? "alert" : null }, h("h2", {}, title), h("p", {}, text), more);
+
+/** Why there is nothing, and the command that makes it otherwise. */
+export const empty = (text, command) => h("div", { class: "message" }, h("p", {}, text), h("p", {}, h("code", {}, command)));
+
+export const printButton = () => h("button", { type: "button", class: "print", onclick: () => window.print() }, t("print"));
+
+/** A button that reads on from `token`. */
+export function onward(token, more) {
+  const where = h("p", { class: "partly" });
+  where.append(h("button", { type: "button", onclick: async () => {
+    try {
+      await more(token);
+    } catch (error) {
+      if (error.name !== "AbortError") where.append(message("wrong", t("otherError"), error.message));
+    }
+  } }, t("readOn")));
+  return where;
+}

@@ -1,0 +1,150 @@
+//! Agreements on the page: each answer is that of the service, for the same readers.
+
+use std::path::Path;
+
+use super::common::{
+    CLOCK, SETTINGS, Server, Start, batch, folder, lodge, summary, waag_ok, with_value,
+};
+use super::{CLIENTS, OWN, actor, address, get, json, token, told};
+use serde_json::Value;
+use waag::proto::v1;
+
+/// Seals within a second.
+fn start(data: &Path, clock: &str, more: &str) -> Server {
+    let settings = format!(
+        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n{more}\n\
+         [web]\nlisten = \"127.0.0.1:0\"\n"
+    );
+    Start { settings: &settings, ..Start::at(data, clock) }.run()
+}
+
+fn agreement(indicator: &str) -> v1::RecordAgreementRequest {
+    let days = ["2026-10-01", "2026-10-31"].map(str::to_owned);
+    let [first_day, last_day] = days;
+    let terms = v1::AgreementTerms {
+        actor: actor(),
+        indicator: indicator.into(),
+        direction: v1::AgreementDirection::LowerIsBetter.into(),
+        baseline: Some(v1::AgreementBaseline {
+            numerator: 300,
+            denominator: 1_000,
+            period: Some(v1::Period { first_day, last_day }),
+            ..Default::default()
+        }),
+        target: 0.1,
+        start_day: "2026-11-03".into(),
+        deadline_day: "2026-11-20".into(),
+        review_interval_days: 2,
+        window_days: 7,
+        n_min: 20,
+        note: String::new(),
+    };
+    v1::RecordAgreementRequest { terms: Some(terms), ..Default::default() }
+}
+
+#[tokio::test]
+async fn agreements_are_those_of_the_service() {
+    let (_outer, data) = folder();
+    let server = start(&data, CLOCK, "");
+    let at = address(&server);
+    assert_eq!(json(&at, "/api/agreements"), serde_json::json!({}));
+    let mut client = server.compliance().await;
+    for indicator in ["rejection_rate", "gift_rate"] {
+        client.record_agreement(agreement(indicator)).await.unwrap();
+    }
+    let some = (0..50).map(|n| with_value(&format!("L{n}"), if n < 10 { 15_001 } else { 1_000 }));
+    let mark = lodge(&server, batch("1", some.collect())).await.watermark;
+    summary(&server, OWN, mark).await;
+
+    let request = v1::ListAgreementsRequest { actor: actor(), ..Default::default() };
+    let expected = client.list_agreements(request).await.unwrap().into_inner();
+    assert_eq!(expected.agreements.len(), 2);
+    for path in [
+        "/api/agreements".to_owned(),
+        format!("/api/agreements?role=declarant&id={OWN}"),
+        "/api/agreements?state=active&state=ended".to_owned(),
+    ] {
+        assert_eq!(json(&at, &path), told(&expected), "{path}");
+    }
+    for path in ["/api/agreements?id=NL810000004", "/api/agreements?state=withdrawn&state=pending"]
+    {
+        assert_eq!(json(&at, path), serde_json::json!({}), "{path}");
+    }
+    let first = json(&at, "/api/agreements?page_size=1");
+    let next = first["nextPageToken"].as_str().unwrap();
+    let second = json(&at, &format!("/api/agreements?page_size=1&page_token={next}"));
+    assert_eq!(
+        (&first["agreements"][0]["id"], &second["agreements"][0]["id"]),
+        (&"A1".into(), &"A2".into())
+    );
+
+    let request = v1::ReviewAgreementRequest { id: "A1".into(), ..Default::default() };
+    let expected = client.review_agreement(request).await.unwrap().into_inner();
+    let path = format!("/api/agreement?id=A1&at_least_watermark={mark}");
+    assert_eq!(json(&at, &path), told(&expected));
+    let figure = expected.reviews[0].figure.as_ref().unwrap();
+    assert_eq!((figure.numerator, figure.denominator), (10, 50));
+
+    // Another version is by its own terms; the one before stays to be seen.
+    let mut tighter = agreement("rejection_rate");
+    (tighter.id, tighter.replaces_version) = ("A1".into(), 1);
+    tighter.terms.as_mut().unwrap().target = 0.05;
+    client.record_agreement(tighter).await.unwrap();
+    let of = |path: &str| json(&at, path)["reviews"][0]["glidePath"].as_f64().unwrap();
+    assert!(of("/api/agreement?id=A1") < of("/api/agreement?id=A1&version=1"));
+    let earlier = json(&at, "/api/agreements?with_earlier=true");
+    assert_eq!(earlier["agreements"][0]["earlier"][0]["terms"]["target"], 0.1);
+    assert!(json(&at, "/api/agreements")["agreements"][0].get("earlier").is_none());
+
+    for (path, status, told) in [
+        ("/api/agreements?state=lost", 400, "state is"),
+        ("/api/agreements?page_size=1001", 400, "page_size"),
+        ("/api/agreements?role=platform&id=NL810000003", 400, "role is"),
+        ("/api/agreement?id=17", 400, "an agreement's id"),
+        ("/api/agreement?id=A17", 404, "A17"),
+    ] {
+        let (head, body) = get(&at, path, "");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}\n{body}");
+        let body: Value = serde_json::from_str(&body).unwrap();
+        assert!(body["message"].as_str().unwrap().contains(told), "{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_ask_the_service_may_not_ask_the_page() {
+    let (outer, data) = folder();
+    // Before there are clients anyone records.
+    let server = start(&data, CLOCK, "");
+    let mut client = server.compliance().await;
+    client.record_agreement(agreement("rejection_rate")).await.unwrap();
+    server.kill();
+    let clients = outer.path().join("clients.toml");
+    std::fs::write(&clients, CLIENTS).unwrap();
+    let config = outer.path().join("token.toml");
+    std::fs::write(&config, format!("clients = {clients:?}\n")).unwrap();
+    let [inspector, platform, keeper] =
+        ["inspector", "platform", "keeper"].map(|client| token(&data, &config, client));
+    let server = start(&data, CLOCK, &format!("clients = {clients:?}"));
+    let at = address(&server);
+    let own = format!("/api/agreements?id={OWN}");
+    let paths = [&own, "/api/agreement?id=A1", "/api/agreements", "/api/agreements?id=NL810000004"];
+    for (name, token, expected) in [
+        ("nobody", None, [401; 4]),
+        ("inspector", Some(&inspector), [200; 4]),
+        ("platform", Some(&platform), [200, 200, 403, 403]),
+        // That there is an agreement is not told to who may not read it.
+        ("keeper", Some(&keeper), [403, 404, 403, 403]),
+    ] {
+        let header = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        for (path, status) in paths.iter().zip(expected) {
+            let (head, body) = get(&at, path, header.as_deref().unwrap_or_default());
+            let is_so = head.starts_with(&format!("HTTP/1.1 {status}"));
+            assert!(is_so, "{name}, {path}: {head}\n{body}");
+        }
+    }
+    assert_eq!(server.stop().await, 0);
+    let log = waag_ok(&["audit", "--data-dir", data.to_str().unwrap()]);
+    let of =
+        log.lines().filter(|line| line.contains("inspector") && line.contains("read agreement"));
+    assert!(of.count() >= 1, "{log}");
+}
