@@ -88,7 +88,7 @@ async fn ask(
     }
 }
 
-/// What is kept in books: agreements.
+/// What is kept in books: agreements and profiles.
 async fn book(
     path: &str,
     asked: &Parameters,
@@ -103,6 +103,18 @@ async fn book(
         "agreement" => {
             let asked = questions::review(asked)?;
             message(compliance.review_agreement(of(caller, asked)).await?).await
+        }
+        "profiles" => {
+            let asked = questions::profiles(asked)?;
+            message(compliance.list_profiles(of(caller, asked)).await?).await
+        }
+        "hits" => {
+            let asked = questions::hits(asked)?;
+            message(compliance.list_profile_hits(of(caller, asked)).await?).await
+        }
+        "algorithms" => {
+            let asked = v1::ListAlgorithmsRequest {};
+            message(compliance.list_algorithms(of(caller, asked)).await?).await
         }
         _ => Err(Status::not_found(format!("there is nothing at /api/{path}"))),
     }

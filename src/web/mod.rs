@@ -13,6 +13,7 @@
 //! | `/api/actor` | `GetActorSummary` |
 //! | `/api/history` | `GetIndicatorHistory` |
 //! | `/api/agreements`, `/api/agreement` | `ListAgreements`, `ReviewAgreement` |
+//! | `/api/profiles`, `/api/hits`, `/api/algorithms` | `ListProfiles`, `ListProfileHits`, `ListAlgorithms` |
 //! | `/api/indicators`, `/api/reasons` | `ListIndicators`, `ListReasons` |
 //! | `/api/system` | how the server does |
 //!

@@ -69,6 +69,32 @@ pub(super) fn review(asked: &Parameters) -> Result<v1::ReviewAgreementRequest, S
     })
 }
 
+pub(super) fn profiles(asked: &Parameters) -> Result<v1::ListProfilesRequest, Status> {
+    use v1::ProfileState as State;
+    let names = [
+        ("pending", State::Pending),
+        ("active", State::Active),
+        ("ended", State::Ended),
+        ("withdrawn", State::Withdrawn),
+    ];
+    Ok(v1::ListProfilesRequest {
+        id: asked.one("id").to_owned(),
+        states: states(asked, &names)?,
+        with_earlier: asked.one("with_earlier") == "true",
+        page_size: number(asked, "page_size")?,
+        page_token: asked.one("page_token").to_owned(),
+    })
+}
+
+pub(super) fn hits(asked: &Parameters) -> Result<v1::ListProfileHitsRequest, Status> {
+    Ok(v1::ListProfileHitsRequest {
+        id: asked.one("id").to_owned(),
+        first_day: asked.one("first_day").to_owned(),
+        last_day: asked.one("last_day").to_owned(),
+        at_least_watermark: number(asked, "at_least_watermark")?,
+    })
+}
+
 fn role(asked: &Parameters) -> Result<v1::ActorRole, Status> {
     match asked.one("role") {
         "declarant" | "" => Ok(v1::ActorRole::Declarant),

@@ -1,4 +1,4 @@
-//! Agreements on the page: each answer is that of the service, for the same readers.
+//! Agreements and profiles on the page: each answer is that of the service, for the same readers.
 
 use std::path::Path;
 
@@ -40,6 +40,21 @@ fn agreement(indicator: &str) -> v1::RecordAgreementRequest {
         note: String::new(),
     };
     v1::RecordAgreementRequest { terms: Some(terms), ..Default::default() }
+}
+
+fn profile() -> v1::RecordProfileRequest {
+    let range = v1::ProfileRange { min: Some(10_000), max: None };
+    let terms = v1::ProfileTerms {
+        name: "dear".into(),
+        purpose: "to look at what is dear".into(),
+        owner: "team e-commerce".into(),
+        conditions: Some(v1::ProfileConditions {
+            declaration_value_eur_cents: Some(range),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    v1::RecordProfileRequest { terms: Some(terms), ..Default::default() }
 }
 
 #[tokio::test]
@@ -95,6 +110,49 @@ async fn agreements_are_those_of_the_service() {
     let earlier = json(&at, "/api/agreements?with_earlier=true");
     assert_eq!(earlier["agreements"][0]["earlier"][0]["terms"]["target"], 0.1);
     assert!(json(&at, "/api/agreements")["agreements"][0].get("earlier").is_none());
+}
+
+#[tokio::test]
+async fn profiles_are_those_of_the_service() {
+    let (_outer, data) = folder();
+    let server = start(&data, CLOCK, "");
+    let at = address(&server);
+    assert_eq!(json(&at, "/api/profiles"), serde_json::json!({}));
+    let mut client = server.compliance().await;
+    client.record_profile(profile()).await.unwrap();
+    server.kill();
+
+    let server = start(&data, "2026-11-06T10:00", "");
+    let at = address(&server);
+    let mut client = server.compliance().await;
+    let some = (0..40).map(|n| with_value(&format!("L{n}"), if n < 25 { 12_000 } else { 1_000 }));
+    let mark = lodge(&server, batch("1", some.collect())).await.watermark;
+
+    let request = v1::ListProfilesRequest { with_earlier: true, ..Default::default() };
+    let expected = client.list_profiles(request).await.unwrap().into_inner();
+    for path in ["/api/profiles", "/api/profiles?id=P1&state=active&with_earlier=true"] {
+        assert_eq!(json(&at, path), told(&expected), "{path}");
+    }
+    assert_eq!(json(&at, "/api/profiles?state=pending"), serde_json::json!({}));
+    let path = format!("/api/hits?id=P1&at_least_watermark={mark}");
+    let found = json(&at, &path);
+    let request = v1::ListProfileHitsRequest {
+        id: "P1".into(),
+        at_least_watermark: mark,
+        ..Default::default()
+    };
+    let expected = client.list_profile_hits(request).await.unwrap().into_inner();
+    assert_eq!(found, told(&expected));
+    assert_eq!(expected.versions[0].hits.unwrap().declarations, 25);
+    assert_eq!(expected.versions[0].days[0].examples.len(), 20);
+    let before = json(&at, "/api/hits?id=P1&last_day=2026-11-05");
+    assert!(before["versions"][0].get("days").is_none(), "{before}");
+    let expected = client.list_algorithms(v1::ListAlgorithmsRequest {}).await.unwrap().into_inner();
+    let algorithms = json(&at, "/api/algorithms");
+    assert_eq!(algorithms, told(&expected));
+    let ids = algorithms["algorithms"].as_array().unwrap().iter().map(|it| &it["id"]);
+    let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
+    assert!(ids.ends_with(&["P1"]), "{ids:?}");
 
     for (path, status, told) in [
         ("/api/agreements?state=lost", 400, "state is"),
@@ -102,6 +160,10 @@ async fn agreements_are_those_of_the_service() {
         ("/api/agreements?role=platform&id=NL810000003", 400, "role is"),
         ("/api/agreement?id=17", 400, "an agreement's id"),
         ("/api/agreement?id=A17", 404, "A17"),
+        ("/api/profiles?state=open", 400, "pending, active, ended, withdrawn"),
+        ("/api/profiles?id=P17", 404, "P17"),
+        ("/api/hits?id=P1&first_day=soon", 400, "2026-11-22"),
+        ("/api/hits?id=P17", 404, "P17"),
     ] {
         let (head, body) = get(&at, path, "");
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}\n{body}");
@@ -117,6 +179,7 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
     let server = start(&data, CLOCK, "");
     let mut client = server.compliance().await;
     client.record_agreement(agreement("rejection_rate")).await.unwrap();
+    client.record_profile(profile()).await.unwrap();
     server.kill();
     let clients = outer.path().join("clients.toml");
     std::fs::write(&clients, CLIENTS).unwrap();
@@ -127,13 +190,21 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
     let server = start(&data, CLOCK, &format!("clients = {clients:?}"));
     let at = address(&server);
     let own = format!("/api/agreements?id={OWN}");
-    let paths = [&own, "/api/agreement?id=A1", "/api/agreements", "/api/agreements?id=NL810000004"];
+    let paths = [
+        &own,
+        "/api/agreement?id=A1",
+        "/api/agreements",
+        "/api/agreements?id=NL810000004",
+        "/api/profiles",
+        "/api/hits?id=P1",
+        "/api/algorithms",
+    ];
     for (name, token, expected) in [
-        ("nobody", None, [401; 4]),
-        ("inspector", Some(&inspector), [200; 4]),
-        ("platform", Some(&platform), [200, 200, 403, 403]),
+        ("nobody", None, [401; 7]),
+        ("inspector", Some(&inspector), [200; 7]),
+        ("platform", Some(&platform), [200, 200, 403, 403, 403, 403, 200]),
         // That there is an agreement is not told to who may not read it.
-        ("keeper", Some(&keeper), [403, 404, 403, 403]),
+        ("keeper", Some(&keeper), [403, 404, 403, 403, 403, 403, 200]),
     ] {
         let header = token.map(|token| format!("authorization: Bearer {token}\r\n"));
         for (path, status) in paths.iter().zip(expected) {
@@ -144,7 +215,8 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
     }
     assert_eq!(server.stop().await, 0);
     let log = waag_ok(&["audit", "--data-dir", data.to_str().unwrap()]);
-    let of =
-        log.lines().filter(|line| line.contains("inspector") && line.contains("read agreement"));
-    assert!(of.count() >= 1, "{log}");
+    for what in ["read agreement", "read profile", "read profile hits"] {
+        let of = log.lines().filter(|line| line.contains("inspector") && line.contains(what));
+        assert!(of.count() >= 1, "{what}\n{log}");
+    }
 }

@@ -13,9 +13,9 @@ BROWSER, URL, FOLDER, WHAT, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
     "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does",
-           "agreements": "Agreements"},
+           "agreements": "Agreements", "profiles": "Risk profiles"},
     "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat",
-           "agreements": "Afspraken"},
+           "agreements": "Afspraken", "profiles": "Risicoprofielen"},
 }
 SERIOUS = {"serious", "critical"}
 wrong = []
@@ -164,12 +164,15 @@ def section(page, language, place, name):
 def nothing(browser, width, language):
     """Where there is nothing yet, what to do is said."""
     context, page, told = opened(browser, width, language)
-    commands = {"agreements": "waag agreement record"}
+    commands = {"agreements": "waag agreement record", "profiles": "waag profile record"}
     for name, command in commands.items():
         place = f"empty-{name}-{language}-{width}"
         section(page, language, place, name)
         expect(page.locator("main .message code")).to_contain_text(command)
         look(page, place, width)
+    page.locator("header nav a[href^='#/profiles?']").click()
+    settled(page, HEADINGS[language]["profiles"])
+    check(page.locator("table.register tbody tr").count() >= 6, f"{language}: Waag's own algorithms are not in the register")
     check(not told, f"empty, {language}, {width}: the console says {told}")
     context.close()
 
@@ -220,6 +223,18 @@ def books(browser, width, language):
     page.locator(".figures a").click()
     expect(page.locator("table.agreements tbody tr")).to_have_count(2)
     look(page, f"actor-agreed-{mark}", width)
+
+    section(page, language, mark, "profiles")
+    count(page, "table.register tbody tr", 9, mark)
+    look(page, f"profiles-{mark}", width)
+    place = f"profile-{mark}"
+    one(page, place, width, "profile", "P1")
+    expect(page.locator("svg.bars")).to_have_count(2)
+    count(page, ".examples li", 40, place)
+    count(page, ".examples a", 40, place)
+    section(page, language, mark, "profiles")
+    one(page, f"profile-withdrawn-{mark}", width, "profile", "P3")
+    expect(page.locator("main .message")).to_contain_text("there is one already")
 
     check(not told, f"{mark}: the console says {told}")
     context.close()

@@ -1,6 +1,6 @@
-"""Records what the sections of the page show, by the commands: python record.py WAAG GRPC after
+"""Records what the sections of the page show, by the commands: python record.py WAAG GRPC before|after
 
-Agreements after some days.
+Profiles are recorded before their first day; agreements after some days.
 """
 
 import json
@@ -15,10 +15,24 @@ def waag(*args):
     return done.stdout
 
 
+def profile(name, purpose, owner, *more):
+    waag("profile", "record", "--name", name, "--purpose", purpose, "--owner", owner, *more)
+
+
 def agreement(actor, indicator, target, baseline, *more):
     waag("agreement", "record", "--actor", actor, "--indicator", indicator, "--target", target, "--baseline", baseline,
          "--baseline-days", "2026-10-01..2026-10-31", "--start", "2026-11-01", "--deadline", "2026-11-20", "--every", "2",
          "--window", "2", "--n-min", "20", *more)
+
+
+def before():
+    dear = ("Dear parcels", "Values close to the threshold, to see who declares them", "Team e-commerce")
+    profile(*dear, "--start", "2026-11-02", "--value", "120..")
+    profile(*dear, "--id", "P1", "--replaces", "1", "--start", "2026-11-04", "--value", "130..150", "--exporter", "CN")
+    profile("Chargers", "Product safety of chargers, cables and power banks", "Team product safety",
+            "--start", "2026-11-02", "--hs", "85", "--description", r"\bpower ?banks?\b", "--description", "charger|cable")
+    profile("Toys", "Recorded by mistake", "Team product safety", "--hs", "95")
+    waag("profile", "withdraw", "P3", "--replaces", "1", "--reason", "there is one already")
 
 
 def after():
@@ -34,4 +48,4 @@ def after():
     agreement(second, "gift_rate", "1%", "50/1000")
     waag("agreement", "withdraw", "A4", "--replaces", "1", "--reason", "merged with A3")
 
-{"after": after}[WHEN]()
+{"before": before, "after": after}[WHEN]()

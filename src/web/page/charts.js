@@ -35,10 +35,10 @@ export const levels = (marks, y, left, right, isShare) => marks.map((it) => [
 ]);
 
 /** Some days below, from the first to the last. */
-export function days(first, last, x, y) {
+export function days(first, last, x, y, ends = ["start", "end"]) {
   const count = Math.min(6, last - first + 1);
   const found = [...new Set(Array.from({ length: count }, (_, place) => Math.round(first + (count === 1 ? 0 : (place * (last - first)) / (count - 1)))))];
-  const anchor = (place) => (found.length === 1 ? "middle" : place === 0 ? "start" : place === found.length - 1 ? "end" : "middle");
+  const anchor = (place) => (found.length === 1 ? "middle" : place === 0 ? ends[0] : place === found.length - 1 ? ends[1] : "middle");
   return found.map((at, place) => s("text", { class: "axis", x: x(at), y, "text-anchor": anchor(place) }, dayShort(new Date(at * 86_400_000).toISOString().slice(0, 10))));
 }
 
@@ -132,4 +132,20 @@ export function spark(title, words, values, most) {
       s("text", { class: "axis", x: L - 7, y: y(it) + 4, "text-anchor": "end" }, short(it))]),
     values.length > 1 && s("path", { class: "band", d: `${line}V${y(0)}H${x(0).toFixed(1)}Z` }),
     values.length > 0 && s("path", { class: "own", d: line }));
+}
+
+/** So many a day; a day that is left out had none. */
+export function bars(title, points) {
+  const [W, H, L, R, T, B] = [720, 200, 58, 14, 12, 30];
+  const [first, last] = [epoch(points[0].day), epoch(points.at(-1).day)];
+  const marks = ticks(Math.max(...points.map((it) => it.count)));
+  const wide = Math.min(60, (W - L - R) / (last - first + 1));
+  const x = (at) => L + (at - first + 0.5) * wide;
+  const y = (count) => H - B - (count / marks.at(-1)) * (H - T - B);
+  const all = points.reduce((sum, it) => sum + it.count, 0);
+  const most = points.reduce((a, b) => (b.count > a.count ? b : a));
+  const told = t("barsAbout", { n: whole(all), a: day(points[0].day), b: day(points.at(-1).day), most: whole(most.count), day: day(most.day) });
+  return h("figure", { class: "short" }, frame("bars", title, told, W, H, levels(marks, y, L, W - R, false), days(first, last, x, H - 9, ["middle", "middle"]),
+    points.map((it) => s("rect", { class: "bar before", x: (x(epoch(it.day)) - wide / 2 + 1).toFixed(1), width: Math.max(1, wide - 2).toFixed(1), y: y(it.count).toFixed(1), height: Math.max(0, y(0) - y(it.count)).toFixed(1) },
+      s("title", {}, `${day(it.day)}: ${whole(it.count)}`)))), h("figcaption", {}, told));
 }

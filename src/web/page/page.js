@@ -6,12 +6,13 @@ import { actor } from "./actor.js";
 import { actors } from "./actors.js";
 import { agreement, agreements } from "./agreements.js";
 import { h, message } from "./parts.js";
+import { profile, profiles } from "./profiles.js";
 import { system } from "./system.js";
 
-const PAGES = { actors, actor, agreements, agreement, system };
+const PAGES = { actors, actor, agreements, agreement, profiles, profile, system };
 /** Those with a place in the navigation, and on which of them one of its things is shown. */
-const PLACES = ["actors", "agreements", "system"];
-const PARENT = { actor: "actors", agreement: "agreements" };
+const PLACES = ["actors", "agreements", "profiles", "system"];
+const PARENT = { actor: "actors", agreement: "agreements", profile: "profiles" };
 /** What an address may say besides its page. */
 const ASKED = ["id", "first", "last", "state", "version"];
 /** What is about one page only. */
