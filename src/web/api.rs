@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use tonic::{Code, Status};
 
 use super::Desk;
-use super::listener::Place;
+use super::listener::{Place, WITHIN};
 use super::page::{self, Answer};
 use super::parameters::Parameters;
 use super::questions;
@@ -26,6 +27,9 @@ const JSON: &str = "application/json";
 
 /// What the audit log calls reading how the server does; only refusals are recorded.
 const SYSTEM: &str = "read system";
+
+/// How long a call may take that goes through what is sealed; the answer has the rest of [`WITHIN`] to leave.
+const CALL_WITHIN: Duration = WITHIN.saturating_sub(Duration::from_secs(15));
 
 /// Answers what is asked under `/api/`.
 pub(super) async fn answer(
@@ -88,7 +92,7 @@ async fn ask(
     }
 }
 
-/// What is kept in books: agreements and profiles.
+/// What is kept in books: agreements, profiles and samples.
 async fn book(
     path: &str,
     asked: &Parameters,
@@ -116,6 +120,18 @@ async fn book(
             let asked = v1::ListAlgorithmsRequest {};
             message(compliance.list_algorithms(of(caller, asked)).await?).await
         }
+        "plans" => {
+            let asked = questions::plans(asked)?;
+            message(compliance.list_plans(of(caller, asked)).await?).await
+        }
+        "selected" => {
+            let asked = in_time(of(caller, questions::selected(asked)?));
+            message(compliance.list_selected(asked).await?).await
+        }
+        "estimate" => {
+            let asked = in_time(of(caller, questions::estimate(asked)?));
+            message(compliance.estimate_plan(asked).await?).await
+        }
         _ => Err(Status::not_found(format!("there is nothing at /api/{path}"))),
     }
 }
@@ -124,6 +140,13 @@ async fn book(
 fn of<T>(caller: &Caller, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.extensions_mut().insert(caller.clone());
+    request
+}
+
+/// A call with a deadline before the connection's, so that one that takes longer is told so: the next one goes on
+/// where it stopped.
+fn in_time<T>(mut request: tonic::Request<T>) -> tonic::Request<T> {
+    request.set_timeout(CALL_WITHIN);
     request
 }
 
@@ -196,6 +219,7 @@ fn refused(status: &Status) -> Answer {
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,
         Code::NotFound => StatusCode::NOT_FOUND,
+        Code::FailedPrecondition => StatusCode::CONFLICT,
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,

@@ -14,6 +14,7 @@
 //! | `/api/history` | `GetIndicatorHistory` |
 //! | `/api/agreements`, `/api/agreement` | `ListAgreements`, `ReviewAgreement` |
 //! | `/api/profiles`, `/api/hits`, `/api/algorithms` | `ListProfiles`, `ListProfileHits`, `ListAlgorithms` |
+//! | `/api/plans`, `/api/selected`, `/api/estimate` | `ListPlans`, `ListSelected`, `EstimatePlan` |
 //! | `/api/indicators`, `/api/reasons` | `ListIndicators`, `ListReasons` |
 //! | `/api/system` | how the server does |
 //!

@@ -35,6 +35,7 @@ static FILES: &[(&str, &str, &str)] = &[
     file!("glide.js", JS),
     file!("parts.js", JS),
     file!("profiles.js", JS),
+    file!("samples.js", JS),
     file!("server.js", JS),
     file!("system.js", JS),
     file!("words.js", JS),

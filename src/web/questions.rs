@@ -95,6 +95,32 @@ pub(super) fn hits(asked: &Parameters) -> Result<v1::ListProfileHitsRequest, Sta
     })
 }
 
+pub(super) fn plans(asked: &Parameters) -> Result<v1::ListPlansRequest, Status> {
+    Ok(v1::ListPlansRequest {
+        id: asked.one("id").to_owned(),
+        page_size: number(asked, "page_size")?,
+        page_token: asked.one("page_token").to_owned(),
+    })
+}
+
+pub(super) fn selected(asked: &Parameters) -> Result<v1::ListSelectedRequest, Status> {
+    Ok(v1::ListSelectedRequest {
+        id: asked.one("id").to_owned(),
+        at_least_watermark: number(asked, "at_least_watermark")?,
+        page_size: number(asked, "page_size")?,
+        page_token: asked.one("page_token").to_owned(),
+        open_only: asked.one("open_only") == "true",
+    })
+}
+
+pub(super) fn estimate(asked: &Parameters) -> Result<v1::EstimatePlanRequest, Status> {
+    Ok(v1::EstimatePlanRequest {
+        id: asked.one("id").to_owned(),
+        at_least_watermark: number(asked, "at_least_watermark")?,
+        confidence: number(asked, "confidence")?,
+    })
+}
+
 fn role(asked: &Parameters) -> Result<v1::ActorRole, Status> {
     match asked.one("role") {
         "declarant" | "" => Ok(v1::ActorRole::Declarant),

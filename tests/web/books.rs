@@ -1,4 +1,4 @@
-//! Agreements and profiles on the page: each answer is that of the service, for the same readers.
+//! Agreements, profiles and samples on the page: each answer is that of the service, for the same readers.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::common::{
 };
 use super::{CLIENTS, OWN, actor, address, get, json, token, told};
 use serde_json::Value;
-use waag::proto::v1;
+use waag::proto::v1::{self, sampling_terms::Method};
 
 /// Seals within a second.
 fn start(data: &Path, clock: &str, more: &str) -> Server {
@@ -55,6 +55,19 @@ fn profile() -> v1::RecordProfileRequest {
         ..Default::default()
     };
     v1::RecordProfileRequest { terms: Some(terms), ..Default::default() }
+}
+
+fn plan() -> v1::RecordPlanRequest {
+    let terms = v1::SamplingTerms {
+        name: "the sixth".into(),
+        purpose: "to see how much is wrong".into(),
+        owner: "team e-commerce".into(),
+        first_day: "2026-11-06".into(),
+        last_day: "2026-11-06".into(),
+        conditions: None,
+        method: Some(Method::Fixed(v1::FixedSample { size: 10, ..Default::default() })),
+    };
+    v1::RecordPlanRequest { terms: Some(terms) }
 }
 
 #[tokio::test]
@@ -113,13 +126,16 @@ async fn agreements_are_those_of_the_service() {
 }
 
 #[tokio::test]
-async fn profiles_are_those_of_the_service() {
+async fn profiles_and_samples_are_those_of_the_service() {
     let (_outer, data) = folder();
     let server = start(&data, CLOCK, "");
     let at = address(&server);
-    assert_eq!(json(&at, "/api/profiles"), serde_json::json!({}));
+    for path in ["/api/profiles", "/api/plans"] {
+        assert_eq!(json(&at, path), serde_json::json!({}), "{path}");
+    }
     let mut client = server.compliance().await;
     client.record_profile(profile()).await.unwrap();
+    client.record_plan(plan()).await.unwrap();
     server.kill();
 
     let server = start(&data, "2026-11-06T10:00", "");
@@ -152,7 +168,40 @@ async fn profiles_are_those_of_the_service() {
     assert_eq!(algorithms, told(&expected));
     let ids = algorithms["algorithms"].as_array().unwrap().iter().map(|it| &it["id"]);
     let ids: Vec<_> = ids.filter_map(Value::as_str).collect();
-    assert!(ids.ends_with(&["P1"]), "{ids:?}");
+    assert!(ids.ends_with(&["P1", "S1"]), "{ids:?}");
+
+    let plans = client.list_plans(v1::ListPlansRequest::default()).await.unwrap().into_inner();
+    for path in ["/api/plans", "/api/plans?id=S1"] {
+        assert_eq!(json(&at, path), told(&plans), "{path}");
+    }
+    assert_eq!(plans.plans[0].secret, "", "the page tells no more than the service");
+    let path = format!("/api/selected?id=S1&at_least_watermark={mark}");
+    let found = json(&at, &path);
+    let request = v1::ListSelectedRequest { id: "S1".into(), ..Default::default() };
+    let expected = client.list_selected(request).await.unwrap().into_inner();
+    assert_eq!((expected.selected.len(), found), (10, told(&expected)));
+    let one = &expected.selected[0];
+    let outcome = v1::ControlOutcome {
+        declarant: one.declarant.clone(),
+        lrn: one.lrn.clone(),
+        goods_item: one.goods_item,
+        is_error: true,
+        ..Default::default()
+    };
+    let request = v1::RecordOutcomeRequest { id: "S1".into(), outcome: Some(outcome) };
+    client.record_outcome(request).await.unwrap();
+    let open = json(&at, "/api/selected?id=S1&open_only=true&page_size=3");
+    assert_eq!(open["selected"][0]["lrn"], expected.selected[1].lrn);
+    let next = open["nextPageToken"].as_str().unwrap();
+    let next = json(&at, &format!("/api/selected?id=S1&open_only=true&page_token={next}"));
+    assert_eq!(next["selected"].as_array().unwrap().len(), 6);
+    let request =
+        v1::EstimatePlanRequest { id: "S1".into(), confidence: 0.9, ..Default::default() };
+    let expected = client.estimate_plan(request).await.unwrap().into_inner();
+    assert_eq!(json(&at, "/api/estimate?id=S1&confidence=0.9"), told(&expected));
+    assert_eq!((expected.strata[0].errors, expected.strata[0].checked), (1, 1));
+    let wider = json(&at, "/api/estimate?id=S1");
+    assert!(wider["shareLower"].as_f64() < expected.share_lower, "{wider}");
 
     for (path, status, told) in [
         ("/api/agreements?state=lost", 400, "state is"),
@@ -164,6 +213,9 @@ async fn profiles_are_those_of_the_service() {
         ("/api/profiles?id=P17", 404, "P17"),
         ("/api/hits?id=P1&first_day=soon", 400, "2026-11-22"),
         ("/api/hits?id=P17", 404, "P17"),
+        ("/api/plans?id=S17", 404, "S17"),
+        ("/api/selected?id=S1&page_token=x", 400, "no page ended there"),
+        ("/api/estimate?id=S1&confidence=0.5", 400, "0.9, 0.95 or 0.99"),
     ] {
         let (head, body) = get(&at, path, "");
         assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}\n{body}");
@@ -180,6 +232,7 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
     let mut client = server.compliance().await;
     client.record_agreement(agreement("rejection_rate")).await.unwrap();
     client.record_profile(profile()).await.unwrap();
+    client.record_plan(plan()).await.unwrap();
     server.kill();
     let clients = outer.path().join("clients.toml");
     std::fs::write(&clients, CLIENTS).unwrap();
@@ -197,14 +250,17 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
         "/api/agreements?id=NL810000004",
         "/api/profiles",
         "/api/hits?id=P1",
+        "/api/plans",
+        "/api/selected?id=S1",
+        "/api/estimate?id=S1",
         "/api/algorithms",
     ];
     for (name, token, expected) in [
-        ("nobody", None, [401; 7]),
-        ("inspector", Some(&inspector), [200; 7]),
-        ("platform", Some(&platform), [200, 200, 403, 403, 403, 403, 200]),
+        ("nobody", None, [401; 10]),
+        ("inspector", Some(&inspector), [200; 10]),
+        ("platform", Some(&platform), [200, 200, 403, 403, 403, 403, 403, 403, 403, 200]),
         // That there is an agreement is not told to who may not read it.
-        ("keeper", Some(&keeper), [403, 404, 403, 403, 403, 403, 200]),
+        ("keeper", Some(&keeper), [403, 404, 403, 403, 403, 403, 403, 403, 403, 200]),
     ] {
         let header = token.map(|token| format!("authorization: Bearer {token}\r\n"));
         for (path, status) in paths.iter().zip(expected) {
@@ -215,7 +271,7 @@ async fn who_may_not_ask_the_service_may_not_ask_the_page() {
     }
     assert_eq!(server.stop().await, 0);
     let log = waag_ok(&["audit", "--data-dir", data.to_str().unwrap()]);
-    for what in ["read agreement", "read profile", "read profile hits"] {
+    for what in ["read agreement", "read profile", "read profile hits", "read sample"] {
         let of = log.lines().filter(|line| line.contains("inspector") && line.contains(what));
         assert!(of.count() >= 1, "{what}\n{log}");
     }

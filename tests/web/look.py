@@ -13,9 +13,9 @@ BROWSER, URL, FOLDER, WHAT, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
     "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does",
-           "agreements": "Agreements", "profiles": "Risk profiles"},
+           "agreements": "Agreements", "profiles": "Risk profiles", "samples": "Sampling"},
     "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat",
-           "agreements": "Afspraken", "profiles": "Risicoprofielen"},
+           "agreements": "Afspraken", "profiles": "Risicoprofielen", "samples": "Steekproeven"},
 }
 SERIOUS = {"serious", "critical"}
 wrong = []
@@ -164,7 +164,7 @@ def section(page, language, place, name):
 def nothing(browser, width, language):
     """Where there is nothing yet, what to do is said."""
     context, page, told = opened(browser, width, language)
-    commands = {"agreements": "waag agreement record", "profiles": "waag profile record"}
+    commands = {"agreements": "waag agreement record", "profiles": "waag profile record", "samples": "waag sample record"}
     for name, command in commands.items():
         place = f"empty-{name}-{language}-{width}"
         section(page, language, place, name)
@@ -225,7 +225,7 @@ def books(browser, width, language):
     look(page, f"actor-agreed-{mark}", width)
 
     section(page, language, mark, "profiles")
-    count(page, "table.register tbody tr", 9, mark)
+    count(page, "table.register tbody tr", 11, mark)
     look(page, f"profiles-{mark}", width)
     place = f"profile-{mark}"
     one(page, place, width, "profile", "P1")
@@ -235,6 +235,24 @@ def books(browser, width, language):
     section(page, language, mark, "profiles")
     one(page, f"profile-withdrawn-{mark}", width, "profile", "P3")
     expect(page.locator("main .message")).to_contain_text("there is one already")
+
+    section(page, language, mark, "samples")
+    look(page, f"samples-{mark}", width)
+    place = f"sample-{mark}"
+    one(page, place, width, "sample", "S1")
+    expect(page.locator("section[aria-labelledby=of-estimate] tbody tr")).to_have_count(3)
+    expect(page.locator("section[aria-labelledby=of-selectedItems] tbody tr")).to_have_count(60)
+    expect(page.locator("section[aria-labelledby=of-targeted] dd").first).to_have_text("4")
+    count(page, "section[aria-labelledby=of-proof] code", 2, place)
+    page.locator(".controls input[type=checkbox]").check()
+    expect(page.locator("section[aria-labelledby=of-selectedItems] tbody tr")).to_have_count(40)
+    page.locator(".controls select").select_option("0.99")
+    expect(page.locator("main")).not_to_have_attribute("aria-busy", "true")
+    expect(page.locator("section[aria-labelledby=of-selectedItems] tbody tr")).to_have_count(40)
+    expect(page.locator(".controls select")).to_have_value("0.99")
+    section(page, language, mark, "samples")
+    one(page, f"sample-value-{mark}", width, "sample", "S2")
+    expect(page.locator("section[aria-labelledby=of-estimate] .figures > div")).to_have_count(3)
 
     check(not told, f"{mark}: the console says {told}")
     context.close()

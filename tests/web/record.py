@@ -1,11 +1,12 @@
 """Records what the sections of the page show, by the commands: python record.py WAAG GRPC before|after
 
-Profiles are recorded before their first day; agreements after some days.
+Profiles and plans are recorded before their first day; agreements and what controls found after some days.
 """
 
 import json
 import subprocess
 import sys
+import tempfile
 
 WAAG, GRPC, WHEN = sys.argv[1:]
 
@@ -19,10 +20,21 @@ def profile(name, purpose, owner, *more):
     waag("profile", "record", "--name", name, "--purpose", purpose, "--owner", owner, *more)
 
 
+def plan(terms):
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(terms, file)
+        file.flush()
+        waag("sample", "record", "--terms", file.name)
+
+
 def agreement(actor, indicator, target, baseline, *more):
     waag("agreement", "record", "--actor", actor, "--indicator", indicator, "--target", target, "--baseline", baseline,
          "--baseline-days", "2026-10-01..2026-10-31", "--start", "2026-11-01", "--deadline", "2026-11-20", "--every", "2",
          "--window", "2", "--n-min", "20", *more)
+
+
+def item(one):
+    return ["--declarant", one["declarant"], "--lrn", one["lrn"], "--item", str(one["goodsItem"])]
 
 
 def before():
@@ -33,11 +45,19 @@ def before():
             "--start", "2026-11-02", "--hs", "85", "--description", r"\bpower ?banks?\b", "--description", "charger|cable")
     profile("Toys", "Recorded by mistake", "Team product safety", "--hs", "95")
     waag("profile", "withdraw", "P3", "--replaces", "1", "--reason", "there is one already")
+    week = {"firstDay": "2026-11-02", "lastDay": "2026-11-05", "owner": "Team e-commerce"}
+    plan({"name": "First week", "purpose": "how much of what is declared is wrong", **week, "fixed": {"size": 60, "strata": [
+        {"name": "dear", "conditions": {"itemValueEurCents": {"min": "10000"}}, "expectedErrorsPerMillion": 80000},
+        {"name": "textiles", "conditions": {"hsPrefixes": ["61", "62", "63"]}, "expectedErrorsPerMillion": 30000}]}})
+    plan({"name": "Undervaluation", "purpose": "by how much all goods are undervalued", **week, "lastDay": "2026-11-30",
+          "expectedValue": {"intervalEurCents": "1500000", "perKg": [
+              {"eurCents": "2000"}, {"hsPrefix": "85", "eurCents": "9000"}, {"hsPrefix": "61", "eurCents": "3500"}]}})
 
 
 def after():
     summaries = [json.loads(line) for line in waag("summary", "--json").splitlines()]
     summaries = [one for told in summaries for one in told.get("summaries", [told])]
+    sealed = str(max(int(one["watermark"]) for one in summaries))
     most = sorted(summaries, key=lambda one: -int(one.get("acceptedLines", 0)))
     first, second = [one["actor"]["id"] for one in most[:2]]
     agreement(first, "rejection_rate", "1%", "30/1000")
@@ -47,5 +67,18 @@ def after():
     agreement(second, "vague_description_rate", "5%", "300/1000")
     agreement(second, "gift_rate", "1%", "50/1000")
     waag("agreement", "withdraw", "A4", "--replaces", "1", "--reason", "merged with A3")
+    chosen = {}
+    for plan, of in (("S1", 20), ("S2", 10)):
+        chosen[plan] = json.loads(waag("sample", "selected", plan, "--json", "--at-least-watermark", sealed))["selected"]
+        for n, one in enumerate(chosen[plan][:of]):
+            wrong = n % 7 == 4
+            worth = int(one.get("declaredEurCents", 0)) * (2 if wrong else 1) / 100
+            more = ["--error", "--corrected", "12.50", "--note", "Invoice shows another price"] if wrong else []
+            waag("sample", "outcome", plan, *item(one), "--true-value", f"{worth:.2f}", *more)
+    # What the first plan did not select is targeted there.
+    targeted = [one for one in map(item, chosen["S2"]) if one not in map(item, chosen["S1"])]
+    for one in targeted[:4]:
+        waag("sample", "outcome", "S1", *one, "--error", "--corrected", "7.25")
+
 
 {"before": before, "after": after}[WHEN]()

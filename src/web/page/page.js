@@ -7,16 +7,17 @@ import { actors } from "./actors.js";
 import { agreement, agreements } from "./agreements.js";
 import { h, message } from "./parts.js";
 import { profile, profiles } from "./profiles.js";
+import { sample, samples } from "./samples.js";
 import { system } from "./system.js";
 
-const PAGES = { actors, actor, agreements, agreement, profiles, profile, system };
+const PAGES = { actors, actor, agreements, agreement, profiles, profile, samples, sample, system };
 /** Those with a place in the navigation, and on which of them one of its things is shown. */
-const PLACES = ["actors", "agreements", "profiles", "system"];
-const PARENT = { actor: "actors", agreement: "agreements", profile: "profiles" };
+const PLACES = ["actors", "agreements", "profiles", "samples", "system"];
+const PARENT = { actor: "actors", agreement: "agreements", profile: "profiles", sample: "samples" };
 /** What an address may say besides its page. */
-const ASKED = ["id", "first", "last", "state", "version"];
+const ASKED = ["id", "first", "last", "state", "version", "open", "confidence"];
 /** What is about one page only. */
-const CLEARED = ["id", "state", "version"];
+const CLEARED = ["id", "state", "version", "open", "confidence"];
 const main = document.getElementById("main");
 let shown = new AbortController();
 

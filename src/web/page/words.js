@@ -68,6 +68,20 @@ const WORDS = {
     sealedWatermark: "Exactly the first {n} records of the journal: those that are sealed.",
     "condition:declarants": "Declarant:", "condition:ioss": "IOSS number:", "condition:exporter": "Country of the exporter:", "condition:value": "Value of the declaration, EUR:", "condition:hs": "HS code begins with:",
     "condition:origin": "Origin:", "condition:itemValue": "Value of the goods item, EUR:", "condition:itemMass": "Mass of the goods item, g:", "condition:description": "Description:",
+    samples: "Sampling", sample: "Sampling plan", plans: "Sampling plans", plan: "Plan", daysOf: "Days", secret: "Secret", secretTold: "told", secretKept: "told once the last day is over", commitment: "Commitment", proof: "Check it yourself",
+    byFixed: "{n} goods items by lot", inStrata: "in {n} strata", byExpectedValue: "by expected value, interval {j}", "stratum:all": "all", "stratum:rest": "rest",
+    noPlans: "No sampling plans yet. Record one on a command line, before its first day:", samplesNote: "A plan selects goods items of accepted declarations by lot. Only what was selected at random says something of all.",
+    strata: "Strata", stratum: "Stratum", goodsItems: "Goods items", selected: "Selected", checked: "Controlled", inError: "In error", exactInterval: "Exact interval", atMost: "At most (one-sided)",
+    estimate: "Estimate from the random sample", shareInError: "In error, of all", misstatement: "Undervalued, of all", atMostEur: "at most {v}", controlled: "Controlled / selected", dueOnTop: "Duty and VAT due on top", notExtrapolated: "of what was controlled, not extrapolated",
+    noShare: "Too few outcomes to say anything of all. Record them: waag sample outcome.", partlyControlled: "{checked} of the {selected} selected are controlled. They stand for the others only if nobody chose which ones.",
+    formulaShare: "k/n with its exact interval (Clopper and Pearson).", formulaStrata: "Sum of N_h/N p_h over the strata, with the interval of its variance; of each stratum the exact interval (Clopper and Pearson).",
+    formulaValue: "Upper bound J (R_0 + sum of (R_i − R_(i−1)) t_i), taintings t_i from the largest down.", noEstimate: "No estimate", confidence: "Confidence",
+    targeted: "Targeted controls, apart", targetedNote: "What was controlled without having been selected. It is never extrapolated.", selectedItems: "What was selected", openOnly: "Only those without an outcome", noneOpen: "Nothing is left to be controlled.", noneSelected: "Nothing is selected: nothing that is sealed arrived on a day of this plan.",
+    "open:control": "open", wrongOne: "in error", rightOne: "in order", trueValue: "True value", declared: "Declared", expected: "Expected", outcomeOf: "Outcome of the control", selection: "Selection", final: "final", notFinal: "not final yet",
+    dropped: "Days are missing", droppedText: "Days up to {day} are past their retention and were dropped before they were gone through.", leftOut: "Too many to list", leftOutText: "{n} more are selected and not listed: nothing can be said of all.",
+    whatOf: "What it selects from", allGoods: "All goods items of accepted declarations.", expectedErrors: "Expected errors", perKg: "Expected value per kilogram", eurPerKg: "EUR per kg", allOthers: "all others",
+    lotFormula: "The commitment is the SHA-256 of the secret. The lot of a goods item is HMAC-SHA256(secret, declarant LF LRN LF place), LF being a line feed.",
+    leastLots: "The least lots of each stratum are selected.", lotBelow: "A goods item is selected if the first 64 bits of its lot times the interval are less than its expected value times 2^64.",
     loaded: "{n} actors read.", sortedBy: "Sorted by {column}, {order}.", ascending: "ascending", descending: "descending", seconds: "s",
   },
   nl: {
@@ -137,6 +151,20 @@ const WORDS = {
     sealedWatermark: "Precies de eerste {n} records van het journaal: wat verzegeld is.",
     "condition:declarants": "Aangever:", "condition:ioss": "IOSS-nummer:", "condition:exporter": "Land van de exporteur:", "condition:value": "Waarde van de aangifte, EUR:", "condition:hs": "GS-code begint met:",
     "condition:origin": "Oorsprong:", "condition:itemValue": "Waarde van het artikel, EUR:", "condition:itemMass": "Massa van het artikel, g:", "condition:description": "Omschrijving:",
+    samples: "Steekproeven", sample: "Steekproefplan", plans: "Steekproefplannen", plan: "Plan", daysOf: "Dagen", secret: "Geheim", secretTold: "bekend", secretKept: "bekend zodra de laatste dag voorbij is", commitment: "Vastlegging", proof: "Zelf nagaan",
+    byFixed: "{n} artikelen door loting", inStrata: "in {n} strata", byExpectedValue: "naar verwachte waarde, interval {j}", "stratum:all": "alle", "stratum:rest": "overige",
+    noPlans: "Nog geen steekproefplannen. Leg er een vast op een opdrachtregel, vóór zijn eerste dag:", samplesNote: "Een plan loot artikelen van aanvaarde aangiften. Alleen wat door loting gekozen is, zegt iets over het geheel.",
+    strata: "Strata", stratum: "Stratum", goodsItems: "Artikelen", selected: "Geloot", checked: "Gecontroleerd", inError: "Fout", exactInterval: "Exact interval", atMost: "Hoogstens (eenzijdig)",
+    estimate: "Schatting uit de aselecte steekproef", shareInError: "Fout, van het geheel", misstatement: "Te laag aangegeven, van het geheel", atMostEur: "hoogstens {v}", controlled: "Gecontroleerd / geloot", dueOnTop: "Rechten en btw alsnog verschuldigd", notExtrapolated: "van wat gecontroleerd is, niet geëxtrapoleerd",
+    noShare: "Te weinig uitkomsten om iets over het geheel te zeggen. Leg ze vast: waag sample outcome.", partlyControlled: "Van de {selected} gelote artikelen zijn er {checked} gecontroleerd. Zij staan alleen voor de andere als niemand gekozen heeft welke.",
+    formulaShare: "k/n met het exacte interval (Clopper en Pearson).", formulaStrata: "Som van N_h/N p_h over de strata, met het interval van de variantie; van elk stratum het exacte interval (Clopper en Pearson).",
+    formulaValue: "Bovengrens J (R_0 + som van (R_i − R_(i−1)) t_i), met de afwijkingen t_i van groot naar klein.", noEstimate: "Geen schatting", confidence: "Betrouwbaarheid",
+    targeted: "Gerichte controles, apart", targetedNote: "Wat gecontroleerd is zonder geloot te zijn. Het wordt nooit geëxtrapoleerd.", selectedItems: "Wat geloot is", openOnly: "Alleen zonder uitkomst", noneOpen: "Er is niets meer te controleren.", noneSelected: "Er is niets geloot: op de dagen van dit plan is niets binnengekomen dat verzegeld is.",
+    "open:control": "open", wrongOne: "fout", rightOne: "in orde", trueValue: "Werkelijke waarde", declared: "Aangegeven", expected: "Verwacht", outcomeOf: "Uitkomst van de controle", selection: "Loting", final: "definitief", notFinal: "nog niet definitief",
+    dropped: "Er ontbreken dagen", droppedText: "Dagen tot en met {day} zijn over hun bewaartermijn en waren weg voor ze doorgenomen zijn.", leftOut: "Te veel om te tonen", leftOutText: "Er zijn er nog {n} geloot die er niet bij staan: over het geheel valt niets te zeggen.",
+    whatOf: "Waaruit geloot wordt", allGoods: "Alle artikelen van aanvaarde aangiften.", expectedErrors: "Verwachte fouten", perKg: "Verwachte waarde per kilogram", eurPerKg: "EUR per kg", allOthers: "alle andere",
+    lotFormula: "De vastlegging is de SHA-256 van het geheim. Het lot van een artikel is HMAC-SHA256(geheim, aangever LF LRN LF plaats), met LF een regeleinde.",
+    leastLots: "Van elk stratum zijn de laagste loten gekozen.", lotBelow: "Een artikel is gekozen als de eerste 64 bits van zijn lot maal het interval minder zijn dan zijn verwachte waarde maal 2^64.",
     loaded: "{n} actoren gelezen.", sortedBy: "Gesorteerd op {column}, {order}.", ascending: "oplopend", descending: "aflopend", seconds: "s",
     "title:rejection_rate": "Afgewezen regels", "title:replay_rate": "Herhalingen", "title:conflict_rate": "Conflicten",
     "title:threshold_bunching": "Ophoping onder EUR 150", "title:round_price_rate": "Ronde prijzen",
@@ -169,6 +197,7 @@ function begin() {
     about: number({ maximumFractionDigits: 2 }),
     aboutPercent: number({ style: "percent", maximumFractionDigits: 2 }),
     euro: number({ style: "currency", currency: "EUR", maximumFractionDigits: 0 }),
+    cents: number({ style: "currency", currency: "EUR" }),
     day: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" }),
     dayShort: new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", timeZone: "UTC" }),
     moment: new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" }),
@@ -196,6 +225,7 @@ export const short = (number) => writes.short.format(number);
 export const about = (value, isShare) => (isShare ? writes.aboutPercent : writes.about).format(value);
 export const percent = (share) => writes.percent.format(share);
 export const euro = (cents) => writes.euro.format(Number(cents) / 100);
+export const cents = (amount) => writes.cents.format(Number(amount) / 100);
 const date = (text) => new Date(`${text}T00:00:00Z`);
 export const day = (text) => writes.day.format(date(text));
 export const dayShort = (text) => writes.dayShort.format(date(text));
