@@ -34,7 +34,16 @@ pub(super) struct Seen {
 pub(super) struct Merge<'a> {
     sources: &'a [Source],
     cursors: Vec<Cursor>,
-    next: BinaryHeap<Reverse<(Row, usize)>>,
+    next: BinaryHeap<Reverse<Next>>,
+}
+
+/// The next row of a run. They come by key, those of one key by file, and those of one file by ordinal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Next {
+    key: (u64, u64, u32),
+    source: usize,
+    row: Row,
+    cursor: usize,
 }
 
 impl<'a> Merge<'a> {
@@ -55,16 +64,25 @@ impl<'a> Merge<'a> {
         let Some(cursor) = self.cursors.get_mut(number) else { return Ok(()) };
         let Some(source) = self.sources.get(cursor.source) else { return Ok(()) };
         if let Some(row) = cursor.step(&source.file)? {
-            self.next.push(Reverse((row, number)));
+            let (key, source) = (row.key(), cursor.source);
+            self.next.push(Reverse(Next { key, source, row, cursor: number }));
         }
         Ok(())
     }
 
-    /// The next row.
+    /// The next row: all that one file has with its key, of whatever runs.
     pub(super) fn next(&mut self) -> Result<Option<Seen>, InsightError> {
-        let Some(Reverse((row, number))) = self.next.pop() else { return Ok(None) };
-        self.step(number)?;
-        let source = self.cursors.get(number).map_or(0, |cursor| cursor.source);
+        let Some(Reverse(Next { key, source, mut row, cursor })) = self.next.pop() else {
+            return Ok(None);
+        };
+        self.step(cursor)?;
+        while let Some(Reverse(next)) = self.next.peek().copied()
+            && (next.key, next.source) == (key, source)
+        {
+            self.next.pop();
+            row.add(&next.row);
+            self.step(next.cursor)?;
+        }
         let Some(source) = self.sources.get(source) else { return Ok(None) };
         let Some(actors) = source.actors.get(row.who as usize) else {
             return Err(source.file.malformed(0));

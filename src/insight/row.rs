@@ -24,8 +24,15 @@ pub(super) struct Row {
 }
 
 impl Row {
-    fn key(&self) -> (u64, u64, u32) {
+    /// What makes it one with others of the same file.
+    pub(super) fn key(&self) -> (u64, u64, u32) {
         (self.group, self.sub, self.who)
+    }
+
+    /// Takes one of the same key that comes after it.
+    pub(super) fn add(&mut self, later: &Self) {
+        self.count = self.count.saturating_add(later.count);
+        self.amount = self.amount.saturating_add(later.amount);
     }
 
     /// Appends it to a block in which `before` came last.
@@ -58,8 +65,7 @@ pub(super) fn put_in_order(rows: &mut Vec<Row>) {
         let is_same = row.key() == kept.key();
         if is_same {
             // The kept one comes first, and with it the least ordinal.
-            kept.count = kept.count.saturating_add(row.count);
-            kept.amount = kept.amount.saturating_add(row.amount);
+            kept.add(row);
         }
         is_same
     });
