@@ -62,10 +62,6 @@ fn reconciliation(args: &command::reconciliation::ReconciliationArgs) -> Result<
     Ok(command::runtime()?.block_on(command::reconciliation::run(args))?)
 }
 
-fn findings(args: &command::findings::FindingsArgs) -> Result<(), Failure> {
-    Ok(command::runtime()?.block_on(command::findings::run(args))?)
-}
-
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     log::start(match &command {
@@ -84,7 +80,7 @@ fn main() -> ExitCode {
         Command::Conformity(args) => Ok(command::conformity::run(&args)),
         Command::Summary(args) => done(summary(&args)),
         Command::Reconciliation(args) => done(reconciliation(&args)),
-        Command::Findings(args) => done(findings(&args)),
+        Command::Findings(args) => done(command::findings::run(&args)),
         Command::Agreement(args) => done(command::agreement::run(&args)),
         Command::Operate(args) => done(command::operate::run(&args)),
         Command::Profile(args) => done(command::profile::run(&args)),

@@ -153,7 +153,7 @@ async fn a_profile_hits_what_a_trial_says_and_outlives_a_kill_and_a_restore() {
     let before = ["--period", "2026-01-01..2026-01-02"];
     let shown =
         waag_ok(&[&["profile", "try", "--from", &url, "--value", "100.."], &before[..]].concat());
-    assert!(shown.contains("nothing accepted on these days is sealed yet"), "{shown}");
+    assert!(shown.contains("nothing accepted on these days is sealed"), "{shown}");
 
     let (data, backup) = (data.to_str().unwrap(), outer.path().join("backup"));
     let backup = backup.to_str().unwrap();

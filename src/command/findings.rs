@@ -1,14 +1,13 @@
 //! `waag findings`: what was found after acceptance, read from a running server.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 
 use clap::Args;
 
-use super::connecting::{ConnectArgs, ConnectArgsError};
-use super::show::{Table, thousands, unless_broken_pipe};
-use super::summary::{CALL_MAX, PAGE, Role, days, period};
-use crate::client::Connection;
-use crate::proto::v1::compliance_client::ComplianceClient;
+use super::asking::{Client, ServerArgs, json};
+use super::show::{Table, thousands};
+use super::summary::{PAGE, Role, days, period};
+use super::{Failure, output, runtime};
 use crate::proto::v1::{Actor, ActorFinding, ListFindingsRequest, ListFindingsResponse, Period};
 
 /// Show what accepted declarations show when they are held against one another
@@ -22,12 +21,11 @@ use crate::proto::v1::{Actor, ActorFinding, ListFindingsRequest, ListFindingsRes
 ///   waag findings
 ///   waag findings --actor NL830000003 --period 2026-11-01..2026-11-30 --all
 ///   waag findings --role ioss-holder --indicator consignment_split_rate --json
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct FindingsArgs {
-    /// Where the server listens
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051")]
-    pub from: String,
+    #[command(flatten)]
+    server: ServerArgs,
 
     /// In which role the actors take part
     #[arg(long, value_enum, default_value_t = Role::Declarant)]
@@ -48,51 +46,20 @@ pub struct FindingsArgs {
     /// Also those that are not worth a conversation
     #[arg(long)]
     pub all: bool,
-
-    /// Print protobuf JSON, one finding to a line
-    #[arg(long)]
-    pub json: bool,
-
-    /// TLS and identity
-    #[command(flatten)]
-    pub connection: ConnectArgs,
-}
-
-/// Why there is nothing to show.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FindingsError {
-    /// The server cannot be reached, or not as the flags say.
-    #[error("--from {0}")]
-    Connect(#[from] ConnectArgsError),
-    /// The call failed.
-    #[error("the server at {url} says {}: {}", status.code(), status.message())]
-    Call {
-        /// Where.
-        url: String,
-        /// The server's answer.
-        status: Box<tonic::Status>,
-    },
-    /// Standard output cannot be written.
-    #[error("standard output: cannot be written")]
-    Write(#[from] io::Error),
 }
 
 /// Reads and prints, page by page.
 ///
 /// # Errors
-/// No server, a call that fails. A reader of standard output that goes away is none.
-pub async fn run(args: &FindingsArgs) -> Result<(), FindingsError> {
-    let server = args.connection.server(&args.from)?.with_call_max(CALL_MAX);
-    let connection = server.connect().await.map_err(ConnectArgsError::from)?;
-    let mut client = ComplianceClient::new(connection);
-    let mut out = BufWriter::new(io::stdout().lock());
+/// No server, a call that is refused, standard output that cannot be written.
+pub fn run(args: &FindingsArgs) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let mut client = runtime.block_on(args.server.client())?;
     let (mut found, mut page) = (Vec::new(), ListFindingsResponse::default());
     loop {
-        page = list(&mut client, args, page.next_page_token).await?;
-        if args.json {
-            let written = page.findings.iter().try_for_each(|one| write_json(one, &mut out));
-            unless_broken_pipe(written.and_then(|()| out.flush()))?;
+        page = runtime.block_on(list(&mut client, args, page.next_page_token))?;
+        if args.server.json {
+            output(|out| page.findings.iter().try_for_each(|one| json(one, out)))?;
         } else {
             found.append(&mut page.findings);
         }
@@ -100,18 +67,17 @@ pub async fn run(args: &FindingsArgs) -> Result<(), FindingsError> {
             break;
         }
     }
-    if !args.json {
-        let written = write_all(args, &found, &page, &mut out);
-        unless_broken_pipe(written.and_then(|()| out.flush()))?;
+    if args.server.json {
+        return Ok(());
     }
-    Ok(())
+    output(|out| write_all(args, &found, &page, out))
 }
 
 async fn list(
-    client: &mut ComplianceClient<Connection>,
+    client: &mut Client,
     args: &FindingsArgs,
     page_token: String,
-) -> Result<ListFindingsResponse, FindingsError> {
+) -> Result<ListFindingsResponse, Failure> {
     let id = args.actor.clone().unwrap_or_default();
     let request = ListFindingsRequest {
         actor: Some(Actor { role: args.role.contract().into(), id }),
@@ -121,26 +87,21 @@ async fn list(
         page_size: PAGE,
         page_token,
     };
-    let page = client.list_findings(request).await.map_err(|status| FindingsError::Call {
-        url: args.from.clone(),
-        status: Box::new(status),
-    })?;
+    let page = client.list_findings(request).await.map_err(|status| args.server.failed(&status))?;
     Ok(page.into_inner())
-}
-
-fn write_json(one: &ActorFinding, out: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, one)?;
-    writeln!(out)
 }
 
 fn write_all(
     args: &FindingsArgs,
     found: &[ActorFinding],
     page: &ListFindingsResponse,
-    out: &mut impl Write,
+    mut out: &mut dyn Write,
 ) -> io::Result<()> {
     let (days, watermark) = (days(args.period.as_ref()), thousands(page.watermark));
     writeln!(out, "Findings, {days}, of the first {watermark} records, which are sealed\n")?;
+    if page.watermark == 0 {
+        writeln!(out, "Nothing is sealed yet: findings come some minutes after what they are of.")?;
+    }
     let mut table =
         Table::new(&["<Day", "<Actor", "<Indicator", "Of", "Out of", "Value", "95 %", "<Example"]);
     for one in found {
@@ -159,7 +120,9 @@ fn write_all(
             example.unwrap_or_default(),
         ]);
     }
-    table.write(out)?;
+    if !found.is_empty() {
+        table.write(&mut out)?;
+    }
     let count = thousands(found.len() as u64);
     let which = if args.all { "" } else { " worth a conversation (--all shows the others)" };
     writeln!(out, "\n{count} findings{which}. --json has all examples.")?;
@@ -183,18 +146,17 @@ mod tests {
     use super::*;
     use crate::proto::v1::{FindingExample, Indicator};
 
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: FindingsArgs,
+    }
+
     fn args(all: bool) -> FindingsArgs {
-        FindingsArgs {
-            // A port that nothing listens on: reserved, and never given out to a program.
-            from: "http://127.0.0.1:1".to_owned(),
-            role: Role::Declarant,
-            actor: None,
-            period: None,
-            indicators: Vec::new(),
-            all,
-            json: false,
-            connection: ConnectArgs::default(),
-        }
+        // A port that nothing listens on: reserved, and never given out to a program.
+        let line = ["findings", "--from", "http://127.0.0.1:1", "--all"];
+        let line = if all { &line[..] } else { &line[..3] };
+        <Line as clap::Parser>::parse_from(line).args
     }
 
     fn shown(all: bool, found: &[ActorFinding], stalled: bool) -> String {
@@ -233,14 +195,16 @@ mod tests {
             assert!(text.contains(part), "{part:?} in\n{text}");
         }
         assert!(!text.contains("the server's log"));
+        let text = shown(false, &[], false);
+        assert!(!text.contains("Indicator"), "a table of nothing:\n{text}");
         let text = shown(true, &[ActorFinding { missing_days: 0, ..one }], true);
         assert!(text.contains("1 findings. --json") && text.contains("the server's log"), "{text}");
         assert!(!text.contains("lack days"), "{text}");
     }
 
-    #[tokio::test]
-    async fn no_server_is_an_error_that_says_what_to_do() {
-        let error = run(&args(false)).await.unwrap_err().to_string();
+    #[test]
+    fn no_server_is_an_error_that_says_what_to_do() {
+        let error = run(&args(false)).unwrap_err().to_string();
         assert!(error.contains("http://127.0.0.1:1") && error.contains("waag serve"), "{error}");
     }
 }

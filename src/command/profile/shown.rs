@@ -108,17 +108,20 @@ fn write_days(days: &[ProfileDay], mut out: &mut dyn Write) -> io::Result<()> {
 }
 
 pub(super) fn write_trial(trial: &ProfileTrial, mut out: &mut dyn Write) -> io::Result<()> {
+    if trial.watermark == 0 {
+        return writeln!(out, "nothing is sealed yet, and a trial looks at what is sealed");
+    }
     let (first, last) = (&trial.first_day, &trial.last_day);
     writeln!(out, "{first} to {last}, at watermark {}", thousands(trial.watermark))?;
     if !trial.dropped_through.is_empty() {
         writeln!(out, "days up to {} are dropped, and missing here", trial.dropped_through)?;
     }
-    let [hits, lines, value] = totals(trial.hits.as_ref());
     if trial.accepted.is_none_or(|accepted| accepted.declarations == 0) {
         let sentence =
-            "nothing accepted on these days is sealed yet, and a trial looks at what is sealed";
+            "nothing accepted on these days is sealed, and a trial looks at what is sealed";
         return writeln!(out, "{sentence}");
     }
+    let [hits, lines, value] = totals(trial.hits.as_ref());
     let [of, of_lines, of_value] = totals(trial.accepted.as_ref());
     writeln!(
         out,
