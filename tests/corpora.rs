@@ -172,23 +172,3 @@ fn batches_are_answered_or_refused_and_replayed() {
     });
     assert!(answered > 50 && refused > 50, "{answered} answered, {refused} refused");
 }
-
-/// Writes what fuzzing begins with into the kept corpora: see `fuzz/README.md`.
-#[test]
-#[ignore = "it writes files"]
-fn write_seeds() {
-    let messages = seeds::messages();
-    let all = [
-        ("reader", messages.clone()),
-        ("submit_batch", messages),
-        ("judge", seeds::declarations()),
-        ("journal", seeds::journals()),
-        ("run", seeds::runs()),
-    ];
-    for (target, seeds) in all {
-        std::fs::create_dir_all(folder(target)).unwrap();
-        for (name, input) in seeds {
-            std::fs::write(folder(target).join(name), input).unwrap();
-        }
-    }
-}
