@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, missing_docs)]
 
 mod common;
+#[path = "overload/frames.rs"]
+mod frames;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -12,6 +14,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::{CLOCK, SETTINGS, Server, Start, batch, declaration, folder};
+use frames::{
+    ACK, CANCEL, DATA, Frames, HEADERS, PING, REFUSED_STREAM, RST_STREAM, SETTINGS_FRAME,
+    WINDOW_UPDATE,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio_stream::wrappers::ReceiverStream;
@@ -365,9 +371,6 @@ async fn an_address_has_so_many_connections_and_another_has_its_own() {
     is_accepted(&mut first, "A1").await.unwrap();
 }
 
-const PING: u8 = 6;
-const ACK: u8 = 1;
-
 #[tokio::test]
 async fn a_connection_without_calls_is_closed_and_one_with_a_call_stays() {
     let (_outer, data) = folder();
@@ -529,71 +532,6 @@ async fn reads_of_summaries_past_their_bounds_wait_or_are_told_and_go_on_after()
         tries += 1;
         assert!(tries < TRIES, "the place is not given back");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-/// A connection of HTTP/2, frame by frame.
-struct Frames(std::net::TcpStream);
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS_FRAME: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const REFUSED_STREAM: [u8; 4] = 7_u32.to_be_bytes();
-const CANCEL: [u8; 4] = 8_u32.to_be_bytes();
-
-impl Frames {
-    fn to(address: &str) -> Self {
-        let mut stream = std::net::TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(common::HANGS_AFTER)).unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        let mut frames = Self(stream);
-        frames.write(SETTINGS_FRAME, 0, 0, &[]);
-        frames
-    }
-
-    fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = length[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
-        self.0.write_all(&frame).unwrap();
-    }
-
-    /// Begins a call whose message is still to come.
-    fn call(&mut self, stream: u32, path: &str) {
-        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
-        // HPACK: POST and http by their numbers; path, authority, content-type and te as literals.
-        let fields = [
-            vec![0x83, 0x86, 0x04],
-            text(path),
-            vec![0x01],
-            text("waag"),
-            vec![0x0f, 0x10],
-            text("application/grpc"),
-            vec![0x00],
-            text("te"),
-            text("trailers"),
-        ];
-        self.write(HEADERS, 4, stream, &fields.concat());
-    }
-
-    /// The next frame of a stream.
-    fn next(&mut self, of: u32) -> (u8, Vec<u8>) {
-        loop {
-            let mut head = [0; 9];
-            self.0.read_exact(&mut head).unwrap();
-            let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
-            self.0.read_exact(&mut payload).unwrap();
-            if (head[3], head[4]) == (PING, 0) {
-                self.write(PING, ACK, 0, &payload);
-            }
-            if u32::from_be_bytes([head[5], head[6], head[7], head[8]]) == of {
-                return (head[3], payload);
-            }
-        }
     }
 }
 

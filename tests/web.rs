@@ -151,6 +151,14 @@ async fn each_figure_is_that_of_the_service() {
     assert_eq!(told.days[0].peers[0].median, Some(0.0));
 }
 
+/// That a question is answered with `status`, in words that hold what is `told`.
+fn assert_refused(at: &str, path: &str, status: u16, told: &str) {
+    let (head, body) = get(at, path, "");
+    assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}\n{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(body["message"].as_str().unwrap().contains(told), "{path}: {body}");
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_a_question_is_told() {
     let (_outer, data) = folder();
@@ -173,10 +181,7 @@ async fn what_is_wrong_with_a_question_is_told() {
         ("/api/nothing", 404, "nothing at"),
         ("/api/actor?id=%ff", 400, "no UTF-8"),
     ] {
-        let (head, body) = get(&at, path, "");
-        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}");
-        let body: Value = serde_json::from_str(&body).unwrap();
-        assert!(body["message"].as_str().unwrap().contains(told), "{path}: {body}");
+        assert_refused(&at, path, status, told);
     }
     let request = v1::GetIndicatorHistoryRequest { actor: actor(), ..Default::default() };
     let unknown = server.compliance().await.get_indicator_history(request).await.unwrap_err();

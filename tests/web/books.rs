@@ -5,7 +5,7 @@ use std::path::Path;
 use super::common::{
     CLOCK, SETTINGS, Server, Start, batch, folder, lodge, summary, waag_ok, with_value,
 };
-use super::{CLIENTS, OWN, actor, address, get, json, token, told};
+use super::{CLIENTS, OWN, actor, address, assert_refused, get, json, token, told};
 use serde_json::Value;
 use waag::proto::v1::{self, sampling_terms::Method};
 
@@ -217,10 +217,7 @@ async fn profiles_and_samples_are_those_of_the_service() {
         ("/api/selected?id=S1&page_token=x", 400, "no page ended there"),
         ("/api/estimate?id=S1&confidence=0.5", 400, "0.9, 0.95 or 0.99"),
     ] {
-        let (head, body) = get(&at, path, "");
-        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}\n{body}");
-        let body: Value = serde_json::from_str(&body).unwrap();
-        assert!(body["message"].as_str().unwrap().contains(told), "{path}: {body}");
+        assert_refused(&at, path, status, told);
     }
 }
 
