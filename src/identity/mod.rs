@@ -23,7 +23,7 @@ pub mod token;
 use std::sync::Arc;
 
 use clients::Client;
-use subject::Subject;
+use subject::Certificate;
 
 /// Why a call is not served.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +42,8 @@ pub enum Denied {
 /// What a caller showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// A certificate with this subject, which one of the server's authorities vouches for.
-    Certificate(Arc<Subject>),
+    /// A certificate, which one of the server's authorities vouches for.
+    Certificate(Arc<Certificate>),
     /// The token with this id, secret included.
     Token(Box<str>),
 }
@@ -51,7 +51,7 @@ pub enum Shown {
 impl std::fmt::Display for Shown {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Certificate(subject) => write!(f, "certificate {subject}"),
+            Self::Certificate(certificate) => write!(f, "certificate {}", certificate.subject),
             Self::Token(id) => write!(f, "token {id}"),
         }
     }

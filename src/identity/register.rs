@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::clients::{Client, Clients, ClientsError};
 use super::stamp::Stamp;
-use super::subject::Subject;
+use super::subject::Certificate;
 use super::token::{self, Token, TokenError};
 use super::{Denied, Shown, Who};
 use crate::day::Day;
@@ -119,7 +120,14 @@ impl Known {
     fn client_of(&self, shown: &Shown, today: Day) -> Result<Arc<Client>, Denied> {
         let unknown = |told| Err(Denied::Unknown(told));
         let found = match shown {
-            Shown::Certificate(subject) => self.clients.with_certificate(subject),
+            // A connection may outlast the certificate that it began with.
+            Shown::Certificate(shown) if SystemTime::now() > shown.until => {
+                return unknown(
+                    "the certificate of this connection does not count any more: connect with a new one"
+                        .into(),
+                );
+            }
+            Shown::Certificate(shown) => self.clients.with_certificate(&shown.subject),
             Shown::Token(id) => match self.tokens.get(&**id) {
                 None => return unknown(format!("token {id} is not known here, or was revoked")),
                 Some(token) if token.is_expired(today) => {
@@ -204,7 +212,7 @@ impl Register {
     /// What is missing.
     pub async fn who(
         &self,
-        certificate: Option<&Arc<Subject>>,
+        certificate: Option<&Arc<Certificate>>,
         authorization: Option<&[u8]>,
         today: Day,
     ) -> Result<Who, Denied> {
@@ -214,7 +222,7 @@ impl Register {
             (Some(authorization), _) => {
                 Shown::Token(files.check(&known, authorization, today).await?)
             }
-            (None, Some(subject)) => Shown::Certificate(Arc::clone(subject)),
+            (None, Some(certificate)) => Shown::Certificate(Arc::clone(certificate)),
             (None, None) => {
                 return Err(Denied::Unknown(
                     "nobody is known without a client certificate or a token: send \

@@ -152,3 +152,23 @@ async fn wrong_secrets_under_one_id_keep_out_nobody_else() {
     let busy = denied.iter().filter(|denied| matches!(denied, Denied::Busy(_))).count();
     assert_eq!(busy, 1, "one more than may wait");
 }
+
+#[tokio::test]
+async fn a_certificate_past_its_end_lets_nobody_in_on_a_connection_from_before() {
+    let files = Files::new();
+    files.write_clients(
+        "[[client]]\nname = \"a\"\nroles = [\"analyst\"]\ncertificates = [{ CN = \"a\" }]\n",
+    );
+    let register = files.read();
+    let subject = toml::from_str("CN = \"a\"").unwrap();
+    let now = SystemTime::now();
+    let of = |until| Arc::new(Certificate { subject: Clone::clone(&subject), until });
+    let hour = std::time::Duration::from_secs(3_600);
+    let known = register.who(Some(&of(now + hour)), None, TODAY).await.unwrap();
+    assert!(register.still(&known, TODAY).is_ok());
+    let Who::Client(client, _) = known else { panic!() };
+    let over = of(now - hour);
+    let denied = register.who(Some(&over), None, TODAY).await.unwrap_err();
+    assert!(denied.to_string().contains("connect with a new one"), "{denied}");
+    assert!(register.still(&Who::Client(client, Shown::Certificate(over)), TODAY).is_err());
+}

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -27,6 +28,35 @@ const NAMES: [(&str, &str); 11] = [
 /// A subject: each attribute with its values, in any order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(BTreeMap<String, BTreeSet<String>>);
+
+/// A certificate that a client showed, and the server's authorities vouch for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: Subject,
+    /// The last second at which it counts.
+    pub until: SystemTime,
+}
+
+impl Certificate {
+    /// As DER has it.
+    ///
+    /// # Errors
+    /// See [`SubjectError`].
+    pub fn of(der: &[u8]) -> Result<Self, SubjectError> {
+        let certificate = parsed(der)?;
+        let seconds = certificate.validity().not_after.timestamp();
+        let since = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let until = SystemTime::UNIX_EPOCH.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH);
+        Ok(Self { subject: Subject::of(&certificate)?, until })
+    }
+}
+
+fn parsed(der: &[u8]) -> Result<X509Certificate<'_>, SubjectError> {
+    let parsed = X509Certificate::from_der(der);
+    let (_, certificate) = parsed.map_err(|error| SubjectError::Malformed(error.to_string()))?;
+    Ok(certificate)
+}
 
 /// One value or several, as TOML has them.
 #[derive(Debug, Deserialize)]
@@ -54,13 +84,7 @@ pub enum SubjectError {
 }
 
 impl Subject {
-    /// Of a certificate as DER has it.
-    ///
-    /// # Errors
-    /// See [`SubjectError`].
-    pub fn of_certificate(der: &[u8]) -> Result<Self, SubjectError> {
-        let (_, certificate) = X509Certificate::from_der(der)
-            .map_err(|error| SubjectError::Malformed(error.to_string()))?;
+    fn of(certificate: &X509Certificate<'_>) -> Result<Self, SubjectError> {
         let mut attributes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for attribute in certificate.subject().iter_attributes() {
             let name = name_of(&attribute.attr_type().to_id_string());
@@ -140,13 +164,15 @@ mod tests {
         params.distinguished_name.push(DnType::CommonName, "lotusbay, O = \"other\"");
         params.distinguished_name.push(DnType::OrganizationName, "Zoë & Co");
         params.distinguished_name.push(DnType::CustomDnType(vec![1, 2, 3]), "x");
+        params.not_after = rcgen::date_time_ymd(2030, 1, 2);
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        let subject = Subject::of_certificate(certificate.der()).unwrap();
+        let Certificate { subject, until } = Certificate::of(certificate.der()).unwrap();
+        assert_eq!(until, SystemTime::UNIX_EPOCH + Duration::from_secs(1_893_542_400));
         let told = r#"{ "1.2.3" = "x", CN = 'lotusbay, O = "other"', O = "Zoë & Co" }"#;
         assert_eq!(subject.to_string(), told);
-        assert!(Subject::of_certificate(b"no certificate").is_err());
+        assert!(Certificate::of(b"no certificate").is_err());
         params.distinguished_name = rcgen::DistinguishedName::new();
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert!(matches!(Subject::of_certificate(certificate.der()), Err(SubjectError::Empty)));
+        assert!(matches!(Certificate::of(certificate.der()), Err(SubjectError::Empty)));
     }
 }

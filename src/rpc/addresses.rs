@@ -7,25 +7,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Counts connections by address, those of IPv6 by the 64 bits that a network has: whoever has one address there
 /// has all of them.
 #[derive(Debug, Clone)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     counts: Arc<Mutex<HashMap<IpAddr, u32>>>,
     most: u32,
 }
 
 /// One of an address's connections, until this is dropped.
 #[derive(Debug)]
-pub(super) struct AtAddress {
+pub(crate) struct AtAddress {
     addresses: Addresses,
     network: IpAddr,
 }
 
 impl Addresses {
-    pub(super) fn new(most: u32) -> Self {
+    pub(crate) fn new(most: u32) -> Self {
         Self { counts: Arc::default(), most }
     }
 
     /// One more of `address`; `None` where it has as many as it may.
-    pub(super) fn enter(&self, address: IpAddr) -> Option<AtAddress> {
+    pub(crate) fn enter(&self, address: IpAddr) -> Option<AtAddress> {
         let network = network(address);
         let mut counts = self.counts();
         let count = counts.entry(network).or_default();

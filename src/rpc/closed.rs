@@ -85,6 +85,7 @@ impl Closed {
             tls,
             // Nobody is asked who they are: they are told nothing but that.
             must_be_known: false,
+            audit: None,
             // Health may be watched for as long as it is closed.
             patience: Patience { answer_within: ANSWER_WITHIN, call_within: None },
             connections_max: sizes.connections_max,

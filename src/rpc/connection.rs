@@ -21,7 +21,9 @@ use super::addresses::{Addresses, AtAddress};
 use super::farewell::{PREFACE, turn_away};
 use super::tls::Tls;
 use super::traffic::{Quiet, Traffic};
-use crate::identity::subject::Subject;
+use crate::audit::log::Log;
+use crate::audit::{Event, UNKNOWN};
+use crate::identity::subject::Certificate;
 use crate::ingest::budget::{Client, ConnectionBudget};
 use crate::ingest::refusal::Refusal;
 use crate::telemetry::{OpenConnection, Telemetry};
@@ -50,8 +52,8 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub struct Peer {
     /// Where it calls from.
     pub address: SocketAddr,
-    /// The subject of the certificate that it showed.
-    pub certificate: Option<Arc<Subject>>,
+    /// The certificate that it showed.
+    pub certificate: Option<Arc<Certificate>>,
     /// Whether a call of a known client came.
     pub is_known: Arc<AtomicBool>,
     /// What its calls may have in work.
@@ -243,6 +245,8 @@ pub(super) struct Terms {
     pub(super) must_be_known: bool,
     /// Nor does one that has others wait for too long.
     pub(super) patience: Patience,
+    /// Where it is recorded who showed a certificate that does not count.
+    pub(super) audit: Option<Log>,
     /// So many at once.
     pub(super) connections_max: u64,
     /// So many of one address.
@@ -288,6 +292,7 @@ pub(super) async fn accept(
     mut stopping: watch::Receiver<bool>,
 ) -> TcpListener {
     let Terms { must_be_known, patience, .. } = terms;
+    let audit = terms.audit.clone();
     let most = usize::try_from(terms.connections_max).unwrap_or(usize::MAX);
     let places = Arc::new(Semaphore::new(most));
     let addresses = Addresses::new(terms.address_connections_max);
@@ -340,13 +345,10 @@ pub(super) async fn accept(
                         let peer = Peer { certificate, ..peer };
                         Connection::new(Stream::Tls(stream), peer, place, patience)
                     };
-                    tokio::spawn(shake_hands(
-                        tls.clone(),
-                        (stream, address),
-                        connection,
-                        accepted,
-                        told,
-                    ));
+                    let refusals = (told, audit.clone());
+                    let shaken =
+                        shake_hands(tls.clone(), (stream, address), connection, accepted, refusals);
+                    tokio::spawn(shaken);
                 }
             }
             continue;
@@ -386,9 +388,9 @@ pub(super) async fn accept(
 async fn shake_hands(
     tls: Tls,
     (stream, address): (TcpStream, SocketAddr),
-    connection: impl FnOnce((Box<TlsStream<TcpStream>>, Option<Arc<Subject>>)) -> Connection,
+    connection: impl FnOnce((Box<TlsStream<TcpStream>>, Option<Arc<Certificate>>)) -> Connection,
     accepted: mpsc::Sender<io::Result<Connection>>,
-    told: Arc<AtomicU32>,
+    (told, audit): (Arc<AtomicU32>, Option<Log>),
 ) {
     match tls.shake_hands(stream).await {
         Ok(shaken) => {
@@ -396,9 +398,29 @@ async fn shake_hands(
             let _ = accepted.send(Ok(connection(shaken))).await;
         }
         // One that shows a wrong certificate is of interest; so is one that speaks no TLS. But not each.
-        Err(error) if told.fetch_add(1, Ordering::Relaxed) < HANDSHAKES_TOLD_MAX => {
-            tracing::info!(%address, %error, "no TLS connection");
+        Err(error) => {
+            if told.fetch_add(1, Ordering::Relaxed) < HANDSHAKES_TOLD_MAX {
+                tracing::info!(%address, %error, "no TLS connection");
+            }
+            if let Some(audit) = audit.filter(|_| is_of_certificate(&error)) {
+                audit.refused(Event {
+                    who: UNKNOWN.into(),
+                    shown: String::new(),
+                    from: address.to_string(),
+                    action: "connect".into(),
+                    target: String::new(),
+                    denied: error.to_string(),
+                });
+            }
         }
-        Err(_) => {}
     }
+}
+
+/// Whether hands were not shaken for the certificate that the client showed, or that it showed none.
+fn is_of_certificate(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }

@@ -23,7 +23,7 @@ use crate::audit::log::Log;
 use crate::audit::{Event, UNKNOWN};
 use crate::day::Day;
 use crate::identity::register::Register;
-use crate::identity::subject::Subject;
+use crate::identity::subject::Certificate;
 use crate::identity::{Denied, Who};
 use crate::ingest::budget::Client;
 use crate::ingest::engine::{Engine, declarant};
@@ -202,7 +202,7 @@ impl Post {
     async fn identify(
         &self,
         from: Option<SocketAddr>,
-        certificate: Option<&Arc<Subject>>,
+        certificate: Option<&Arc<Certificate>>,
         headers: &http::HeaderMap,
     ) -> Result<Caller, Status> {
         let mut given = headers.get_all(AUTHORIZATION).iter().map(http::HeaderValue::as_bytes);
@@ -215,7 +215,7 @@ impl Post {
             Ok(who) => Ok(Caller { who, from }),
             Err(denied) => {
                 let nobody = Caller { who: Who::Anyone, from };
-                let shown = certificate.map(|subject| format!("certificate {subject}"));
+                let shown = certificate.map(|it| format!("certificate {}", it.subject));
                 let event = Event {
                     who: UNKNOWN.into(),
                     shown: shown.unwrap_or_default(),

@@ -31,7 +31,7 @@ pub mod server;
 pub mod status;
 pub mod tls;
 
-mod addresses;
+pub(crate) mod addresses;
 mod agreement_messages;
 mod background;
 mod farewell;

@@ -221,6 +221,7 @@ pub async fn serve(
             answer_within: Duration::from_secs(config.answer_s_max),
             call_within: Some(Duration::from_secs(config.connection_idle_s_max)),
         },
+        audit: (!guard.is_open()).then(|| audit.clone()),
         address_connections_max: sizes.address_connections_max,
         connections_max: engine.connections_max(),
     };

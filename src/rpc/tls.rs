@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::TlsConfig;
 use crate::identity::stamp::Stamp;
-use crate::identity::subject::Subject;
+use crate::identity::subject::Certificate;
 
 /// How long a handshake may take: it holds a connection's place for nothing.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -105,21 +105,21 @@ impl Tls {
         Ok(true)
     }
 
-    /// Shakes hands; who the client is, where it showed a certificate.
+    /// Shakes hands; what the client showed, where that is a certificate.
     ///
     /// # Errors
     /// Where the client does not speak TLS as it must, or takes too long.
     pub(super) async fn shake_hands(
         &self,
         stream: TcpStream,
-    ) -> std::io::Result<(Box<TlsStream<TcpStream>>, Option<Arc<Subject>>)> {
+    ) -> std::io::Result<(Box<TlsStream<TcpStream>>, Option<Arc<Certificate>>)> {
         let acceptor = TlsAcceptor::from(self.0.current.load_full());
         let shaken = tokio::time::timeout(HANDSHAKE_WITHIN, acceptor.accept(stream)).await;
         let stream = shaken.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
         let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         // One without a subject of use is as good as none: there may be a token.
-        let subject = certificate.and_then(|it| Subject::of_certificate(it).ok());
-        Ok((Box::new(stream), subject.map(Arc::new)))
+        let certificate = certificate.and_then(|it| Certificate::of(it).ok());
+        Ok((Box::new(stream), certificate.map(Arc::new)))
     }
 
     /// The same for a browser, which speaks HTTP/1.1 here. Who it is, its token says.

@@ -13,11 +13,13 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -93,8 +95,9 @@ async fn accept(listener: TcpListener, scrape: Arc<Scrape>) {
 type Place = Arc<OwnedSemaphorePermit>;
 
 async fn serve(stream: TcpStream, scrape: Arc<Scrape>, place: Place) -> hyper::Result<()> {
+    let bound = stream.local_addr().ok();
     let answer =
-        service_fn(move |request| answer(request, Arc::clone(&scrape), Arc::clone(&place)));
+        service_fn(move |request| answer(request, bound, Arc::clone(&scrape), Arc::clone(&place)));
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
@@ -105,11 +108,29 @@ async fn serve(stream: TcpStream, scrape: Arc<Scrape>, place: Place) -> hyper::R
         .await
 }
 
+/// Whether a page elsewhere may have sent it, which had a name of its own lead to this machine (DNS rebinding):
+/// what a browser then sends as `Host` is that name. Beyond loopback nobody knows what this server is called.
+fn is_misled(headers: &HeaderMap, bound: Option<SocketAddr>) -> bool {
+    let is_local = bound.is_some_and(|bound| bound.ip().is_loopback());
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let authority = host.parse::<Authority>().ok();
+    let name = authority.as_ref().map_or("", |authority| authority.host());
+    let bare = name.trim_start_matches('[').trim_end_matches(']');
+    let is_here = bare.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_local && !is_here
+}
+
 async fn answer(
     request: Request<Incoming>,
+    bound: Option<SocketAddr>,
     scrape: Arc<Scrape>,
     place: Place,
 ) -> Result<Response<String>, Infallible> {
+    if is_misled(request.headers(), bound) {
+        let told = "these figures are for this machine: ask for them at 127.0.0.1 or localhost\n";
+        return Ok(plain(StatusCode::MISDIRECTED_REQUEST, told));
+    }
     Ok(match (request.method(), request.uri().path()) {
         (&Method::GET, "/metrics") => figures(scrape, place).await,
         (_, "/metrics") => plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n"),

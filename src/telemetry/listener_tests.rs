@@ -23,7 +23,7 @@ async fn ask(listening: &Listening, request: &[u8]) -> String {
 #[tokio::test]
 async fn figures_are_given_and_the_connection_ends() {
     let listening = listening().await;
-    let answer = ask(&listening, b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = ask(&listening, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"));
     assert!(answer.contains("connection: close") && answer.ends_with("# EOF\n"), "{answer}");
@@ -32,9 +32,9 @@ async fn figures_are_given_and_the_connection_ends() {
 #[tokio::test]
 async fn nothing_else_is_served() {
     let listening = listening().await;
-    let answer = ask(&listening, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = ask(&listening, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("/metrics"), "{answer}");
-    let post = b"POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
+    let post = b"POST /metrics HTTP/1.1\r\nhost: localhost\r\ncontent-length: 3\r\n\r\nabc";
     let answer = ask(&listening, post).await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     assert_eq!(ask(&listening, b"\x16\x03\x01 is no HTTP\r\n\r\n").await.find("200 OK"), None);
@@ -43,7 +43,8 @@ async fn nothing_else_is_served() {
 #[tokio::test]
 async fn a_head_past_its_bounds_is_refused() {
     let listening = listening().await;
-    let with = |headers: String| format!("GET /metrics HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
+    let with =
+        |headers: String| format!("GET /metrics HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
     let many: String = (0..HEADERS_MAX).map(|n| format!("x{n}: 1\r\n")).collect();
     let answer = ask(&listening, with(many).as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
@@ -60,7 +61,7 @@ async fn connections_past_the_bound_are_closed_and_silent_ones_make_room() {
     for _ in 0..CONNECTIONS_MAX {
         silent.push(TcpStream::connect(listening.address).await.unwrap());
     }
-    let request = b"GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n";
+    let request = b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
     assert_eq!(ask(&listening, request).await, "");
     // They are closed for saying nothing, and the test goes on once they are.
     for stream in &mut silent {
@@ -73,4 +74,21 @@ async fn connections_past_the_bound_are_closed_and_silent_ones_make_room() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the places are not given back");
+}
+
+#[tokio::test]
+async fn figures_are_not_for_a_page_that_has_a_name_of_its_own_lead_here() {
+    let listening = listening().await;
+    for (host, is_answered) in [
+        ("127.0.0.1:9464", true),
+        ("[::1]", true),
+        ("LOCALHOST:1", true),
+        ("attacker.example", false),
+        ("localhost.attacker.example", false),
+        ("", false),
+    ] {
+        let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\n\r\n");
+        let answer = ask(&listening, request.as_bytes()).await;
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), is_answered, "{host}: {answer}");
+    }
 }

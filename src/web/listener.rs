@@ -2,7 +2,7 @@
 //!
 //! | bound | |
 //! |---|---|
-//! | connections at once | [`CONNECTIONS_MAX`]; one more is closed |
+//! | connections at once | [`CONNECTIONS_MAX`], of them [`ADDRESS_CONNECTIONS_MAX`] of one address that is not loopback; one more is closed |
 //! | bytes of a request's head | [`HEAD_BYTES_MAX`], [`HEADERS_MAX`] headers |
 //! | time for the head, and for a handshake before it | [`HEAD_WITHIN`] |
 //! | time for all, until the answer has left | [`WITHIN`] |
@@ -15,7 +15,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
@@ -28,10 +28,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::page::{Answer, file, plain};
 use super::{Desk, api};
+use crate::rpc::addresses::Addresses;
 use crate::rpc::tls::Tls;
 
 /// Connections at once: a browser makes six, some of them ahead.
 pub const CONNECTIONS_MAX: usize = 32;
+/// Connections of one address, so that none shuts out the others. Behind loopback is who proxies for all.
+pub const ADDRESS_CONNECTIONS_MAX: u32 = 12;
+/// Between two lines in the log about connections that were closed for being too many.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// Bytes of the head of a request.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Headers of a request: a browser sends some 15.
@@ -84,6 +89,8 @@ pub async fn listen(
 
 async fn accept(listener: TcpListener, tls: Option<Tls>, desk: Arc<Desk>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let addresses = Addresses::new(ADDRESS_CONNECTIONS_MAX);
+    let mut told = None::<Instant>;
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -93,10 +100,20 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, desk: Arc<Desk>) {
                 continue;
             }
         };
-        // One too many is closed as it is dropped.
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let place = Arc::clone(&places).try_acquire_owned().ok();
+        let is_loopback = from.ip().to_canonical().is_loopback();
+        let at_address = if is_loopback { None } else { addresses.enter(from.ip()) };
+        let Some(place) = place.filter(|_| is_loopback || at_address.is_some()) else {
+            // It is closed as it is dropped.
+            if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+                told = Some(Instant::now());
+                tracing::warn!(%from, "connections too many for the page are closed");
+            }
+            continue;
+        };
         let served = serve(stream, tls.clone(), from, Arc::clone(&desk), Arc::new(place));
-        tokio::spawn(async {
+        tokio::spawn(async move {
+            let _at_address = at_address;
             if let Ok(Err(error)) = tokio::time::timeout(WITHIN, served).await {
                 tracing::debug!(%error, "a connection for the page");
             }
