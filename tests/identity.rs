@@ -14,6 +14,7 @@ use secured::{
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use waag::audit::Hash;
 use waag::proto::v1::lodgement_client::LodgementClient;
 use waag::proto::v1::submit_batches_response::Result as Item;
 use waag::proto::v1::{self, get_declaration_request::Key};
@@ -201,7 +202,8 @@ fn assert_audited(secured: &Secured, mrns: [&str; 2]) {
             "{who} {action} {target} {is_denied}:\n{log}"
         );
     };
-    has("server", "start", "settings", false);
+    let clients = Hash::of(&std::fs::read(secured.files.join("clients.toml")).unwrap());
+    has("server", "start", &format!("clients {clients}"), false);
     has("own", "read declaration", "NL810000003/FIRST", false);
     has("own", "read declaration", "NL810000004/FIRST", true);
     has("own", "read declaration", mrns[1], true);

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::tls::{Tls, TlsError};
-use crate::audit::Event;
 use crate::audit::log::Log;
 use crate::audit::notes;
+use crate::audit::{Event, Hash};
 use crate::config::Config;
 use crate::identity::register::{Register, RegisterError};
 use crate::identity::token;
@@ -32,6 +32,8 @@ pub struct Access {
     pub(super) tls: Option<Tls>,
     pub(super) register: Register,
     data_dir: PathBuf,
+    /// SHA-256 of each file, for the audit log: what changes while no server runs is seen there.
+    hashes: Vec<(&'static str, Hash)>,
 }
 
 impl Access {
@@ -40,12 +42,29 @@ impl Access {
     /// # Errors
     /// Where a file that they name is of no use.
     pub fn read(config: &Config) -> Result<Self, AccessError> {
+        let tokens = token::path_in(&config.data_dir);
+        let mut files = Vec::new();
+        if let Some(tls) = &config.tls {
+            files.push(("certificate", &tls.certificate));
+            files.extend(tls.client_authorities.as_ref().map(|path| ("client_authorities", path)));
+        }
+        if let Some(clients) = &config.clients {
+            files.extend([("clients", clients), ("tokens", &tokens)]);
+        }
+        // One that is missing is none, or told below.
+        let hash = |(name, path)| Some((name, Hash::of(&std::fs::read::<&PathBuf>(path).ok()?)));
+        let hashes = files.into_iter().filter_map(hash).collect();
         let tls = config.tls.as_ref().map(Tls::read).transpose()?;
         let register = match &config.clients {
             None => Register::open(),
-            Some(clients) => Register::read(clients.clone(), token::path_in(&config.data_dir))?,
+            Some(clients) => Register::read(clients.clone(), tokens)?,
         };
-        Ok(Self { tls, register, data_dir: config.data_dir.clone() })
+        Ok(Self { tls, register, data_dir: config.data_dir.clone(), hashes })
+    }
+
+    /// Of each file that was read, its name and its SHA-256.
+    pub(super) fn hashes(&self) -> impl Iterator<Item = String> + '_ {
+        self.hashes.iter().map(|(name, hash)| format!("{name} {hash}"))
     }
 
     /// TLS, where the settings have it.

@@ -148,7 +148,9 @@ pub async fn serve(
 
     let settings = Hash::of(format!("{config:?}").as_bytes());
     let version = env!("CARGO_PKG_VERSION");
-    let started = Event::of_server("start", format!("waag {version}, settings {settings}"));
+    let mut what = vec![format!("waag {version}"), format!("settings {settings}")];
+    what.extend(access.hashes());
+    let started = Event::of_server("start", what.join(", "));
     audit.record(started).await.map_err(|error| AuditError::Io {
         path: config.data_dir.join(crate::audit::FOLDER),
         source: std::io::Error::other(error),
