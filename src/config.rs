@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use http::uri::Authority;
 use serde::Deserialize;
 
 pub use byte_size::ByteSize;
@@ -354,6 +355,14 @@ impl Config {
             let rule = "needs tls.client_authorities: whose certificates to take".into();
             return bound("tls.client_certificates_required", &true, rule);
         }
+        let is_no_name = |host: &&String| {
+            let authority = host.parse::<Authority>();
+            !authority.is_ok_and(|authority| authority.as_str() == authority.host())
+        };
+        if let Some(host) = self.web.iter().flat_map(|web| &web.hosts).find(is_no_name) {
+            let rule = "must be a name alone, without https:// and port, as waag.example".into();
+            return bound("web.hosts", host, rule);
+        }
         for (number, limit) in self.limits.iter().enumerate() {
             let shown = limit.declarant.as_str();
             if self.limits.iter().take(number).any(|other| other.declarant == limit.declarant) {
@@ -542,6 +551,17 @@ mod tests {
         let told = keys(Some(30), 29);
         assert!(told.contains("29: must be 30 (retention_days) to 36500"), "{told}");
         assert!(keys(Some(30), 36_501).contains("key_retention_days is 36501"));
+        let served = |host: &str| {
+            let listen = Config::default().listen;
+            let hosts = vec!["waag.example".into(), host.into()];
+            Config { web: Some(WebConfig { listen, hosts }), ..Config::default() }.check()
+        };
+        for host in ["https://waag.example", "waag.example:8080", "me@waag.example", "a b", ""] {
+            let told = served(host).unwrap_err().to_string();
+            let starts = format!("web.hosts is {host}: must be a name alone");
+            assert!(told.contains(&starts), "{told}");
+        }
+        served("[2001:db8::1]").unwrap();
         let told = wrong(|c| c.metrics_actors_max = 1_001);
         assert!(told.contains("metrics_actors_max is 1001: must be 1 to 1000"), "{told}");
         assert!(wrong(|c| c.watches_max = 0).contains("watches_max is 0: must be 1 to 4096"));

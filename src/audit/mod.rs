@@ -33,6 +33,9 @@ use sha2::{Digest as _, Sha256};
 /// Who it is that the server does not know.
 pub const UNKNOWN: &str = "unknown";
 
+/// The server itself.
+pub const SERVER: &str = "server";
+
 /// The folder in the data folder.
 pub const FOLDER: &str = "audit";
 
@@ -66,12 +69,7 @@ impl Event {
     /// What the server itself did or noticed.
     #[must_use]
     pub fn of_server(action: &str, target: impl Into<String>) -> Self {
-        Self {
-            who: "server".into(),
-            action: action.into(),
-            target: target.into(),
-            ..Self::default()
-        }
+        Self { who: SERVER.into(), action: action.into(), target: target.into(), ..Self::default() }
     }
 
     fn cut(mut self) -> Self {

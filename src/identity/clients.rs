@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use super::role::Role;
 use super::subject::Subject;
-use crate::audit::Hash;
+use crate::audit::{Hash, SERVER, UNKNOWN};
 use crate::id::Eori;
 
 /// Bytes of the file at most: some ten thousand clients.
@@ -159,6 +159,9 @@ impl Clients {
             return Err(format!(
                 "a name has 1 to {NAME_CHARACTERS_MAX} letters, digits, dots, hyphens and underscores"
             ));
+        }
+        if [SERVER, UNKNOWN].contains(&name.as_str()) {
+            return Err("the audit log means somebody else by this name: give another".into());
         }
         if roles.is_empty() {
             return Err("roles is empty: give declarant, analyst, supervisor or operator".into());

@@ -65,6 +65,10 @@ fn what_is_wrong_is_named() {
         ),
         (client("roles = [\"analyst\"]\ncertificates = [{}]"), "needs an attribute"),
         ("[[client]]\nname = \"a b\"\nroles = [\"analyst\"]".into(), "a name has 1 to 64 letters"),
+        (
+            "[[client]]\nname = \"server\"\nroles = [\"analyst\"]".into(),
+            "client \"server\": the audit log means somebody else",
+        ),
         (format!("{LOTUSBAY}{LOTUSBAY}"), "is that of client \"lotusbay\" already"),
         (
             format!("{0}{0}", "[[client]]\nname = \"a\"\nroles = [\"analyst\"]\n"),
