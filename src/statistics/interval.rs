@@ -23,12 +23,14 @@ pub fn wilson(k: u64, n: u64, z: f64) -> Option<(f64, f64)> {
     if n == 0 || k > n {
         return None;
     }
-    let (k, n) = (k as f64, n as f64);
-    let p = k / n;
-    let scale = 1.0 + z * z / n;
-    let centre = (p + z * z / (2.0 * n)) / scale;
-    let half_width = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt() / scale;
-    Some(((centre - half_width).max(0.0), (centre + half_width).min(1.0)))
+    let (all, p) = (n as f64, k as f64 / n as f64);
+    let scale = 1.0 + z * z / all;
+    let centre = (p + z * z / (2.0 * all)) / scale;
+    let half_width = z * (p * (1.0 - p) / all + z * z / (4.0 * all * all)).sqrt() / scale;
+    // At the ends the two are equal but for rounding, which must not make something of nothing.
+    let lower = if k == 0 { 0.0 } else { (centre - half_width).max(0.0) };
+    let upper = if k == n { 1.0 } else { (centre + half_width).min(1.0) };
+    Some((lower, upper))
 }
 
 /// The exact two-sided interval of a proportion of `k` in `n` (Clopper and Pearson 1934): the lower end is where

@@ -61,6 +61,11 @@ fn wilson_intervals() {
     assert!(close(lower, 10.0 / 13.8416, 1e-12) && upper <= 1.0, "{lower} {upper}");
     assert_eq!(wilson_95(0, 0), None);
     assert_eq!(wilson_95(2, 1), None);
+    // None of however many are not more than none, and all of them not fewer than all.
+    for n in 1..2_000 {
+        assert_eq!(wilson_95(0, n).unwrap().0, 0.0, "0 of {n}");
+        assert_eq!(wilson_95(n, n).unwrap().1, 1.0, "{n} of {n}");
+    }
 }
 
 #[test]
