@@ -6,6 +6,8 @@
 #[path = "web/books.rs"]
 mod books;
 mod common;
+#[path = "web/findings.rs"]
+mod findings;
 
 use std::io::{Read, Write};
 use std::path::Path;

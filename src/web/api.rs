@@ -79,6 +79,10 @@ async fn ask(
             let asked = questions::history(&asked)?;
             message(compliance.get_indicator_history(of(&caller, asked)).await?).await
         }
+        "findings" => {
+            let asked = questions::findings(&asked)?;
+            message(compliance.list_findings(of(&caller, asked)).await?).await
+        }
         "indicators" => {
             let asked = v1::ListIndicatorsRequest {};
             message(compliance.list_indicators(of(&caller, asked)).await?).await

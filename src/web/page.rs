@@ -32,6 +32,7 @@ static FILES: &[(&str, &str, &str)] = &[
     file!("agreements.js", JS),
     file!("charts.js", JS),
     file!("conditions.js", JS),
+    file!("findings.js", JS),
     file!("glide.js", JS),
     file!("parts.js", JS),
     file!("profiles.js", JS),

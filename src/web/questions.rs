@@ -42,6 +42,18 @@ pub(super) fn history(asked: &Parameters) -> Result<v1::GetIndicatorHistoryReque
     })
 }
 
+/// Those of one actor where an id is given.
+pub(super) fn findings(asked: &Parameters) -> Result<v1::ListFindingsRequest, Status> {
+    Ok(v1::ListFindingsRequest {
+        actor: Some(actor(asked)?),
+        period: Some(period(asked)),
+        indicators: asked.all("indicator"),
+        notable_only: asked.one("notable_only") == "true",
+        page_size: number(asked, "page_size")?,
+        page_token: asked.one("page_token").to_owned(),
+    })
+}
+
 /// Those of an actor where an id is given.
 pub(super) fn agreements(asked: &Parameters) -> Result<v1::ListAgreementsRequest, Status> {
     use v1::AgreementState as State;

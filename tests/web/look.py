@@ -1,10 +1,14 @@
 """Looks at every page of a server that runs: python look.py BROWSER URL FOLDER WHAT [TOKEN]
 
-WHAT is "empty" (nothing is recorded or lodged), "demo" (a day is lodged), "books" (agreements, profiles and samples, as
-record.py makes them) or "token": the server is one that knows its clients, and the way in is looked at.
+WHAT is "empty" (nothing is recorded or lodged), "demo" (a day is lodged), "books" (findings, and agreements, profiles and
+samples as record.py makes them), "off" (findings are switched off) or "token": the server is one that knows its clients,
+and the way in is looked at.
 """
 
+import json
 import sys
+import time
+import urllib.request
 
 from axe_core_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
@@ -12,12 +16,14 @@ from playwright.sync_api import expect, sync_playwright
 BROWSER, URL, FOLDER, WHAT, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
-    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does",
+    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does", "findings": "Findings",
            "agreements": "Agreements", "profiles": "Risk profiles", "samples": "Sampling"},
-    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat",
+    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat", "findings": "Bevindingen",
            "agreements": "Afspraken", "profiles": "Risicoprofielen", "samples": "Steekproeven"},
 }
 SERIOUS = {"serious", "critical"}
+# A slow machine is no fault of the page.
+expect.set_options(timeout=30_000)
 wrong = []
 
 
@@ -91,7 +97,7 @@ def visit(browser, width, language, dark=False):
     check(page.locator("svg.trend .dot").count() >= 1, f"{mark}: a trend without points")
     check(page.locator("svg.histogram .bar.bunched").count() == 1, f"{mark}: the bar of (145, 150]")
     check(page.locator("table.indicators tbody tr").count() >= 8, f"{mark}: indicators")
-    check(page.locator(".watermark").count() == 1, f"{mark}: the watermark")
+    check(page.locator("main > .watermark").count() == 1, f"{mark}: the watermark")
     page.locator("select").last.select_option("rejection_rate")
     expect(page.locator("svg.trend > title")).not_to_be_empty()
     check(page.locator("svg.trend .peers").count() >= 1, f"{mark}: no line of the peers")
@@ -170,6 +176,10 @@ def nothing(browser, width, language):
         section(page, language, place, name)
         expect(page.locator("main .message code")).to_contain_text(command)
         look(page, place, width)
+    place = f"empty-findings-{language}-{width}"
+    section(page, language, place, "findings")
+    expect(page.locator("main .message h2")).to_have_text({"en": "Nothing is sealed yet", "nl": "Er is nog niets verzegeld"}[language])
+    look(page, place, width)
     page.locator("header nav a[href^='#/profiles?']").click()
     settled(page, HEADINGS[language]["profiles"])
     check(page.locator("table.register tbody tr").count() >= 6, f"{language}: Waag's own algorithms are not in the register")
@@ -197,9 +207,140 @@ def count(page, selector, least, place):
     check(found >= least, f"{place}: {found} of {selector}")
 
 
+def ask(path):
+    with urllib.request.urlopen(f"{URL}api/{path}") as answer:
+        return json.load(answer)
+
+
+def found():
+    """Waits until all that was lodged is in the findings."""
+    declared = ask("actors?page_size=1")["watermark"]
+    until = time.monotonic() + 120
+    while ask("findings?page_size=1").get("watermark") != declared:
+        if time.monotonic() > until:
+            sys.exit("findings do not come as far as what was lodged")
+        time.sleep(0.2)
+
+
+def findings(page, width, language, mark):
+    section(page, language, mark, "findings")
+    rows = page.locator("table.findings tbody tr")
+    # Those of the service, which gives them in the same order.
+    first = ask("findings?notable_only=true&page_size=100")
+    expect(rows).to_have_count(len(first["findings"]))
+    links = page.locator("table.findings td:nth-child(3) a")
+    ids = [it["actor"]["id"] for it in first["findings"]]
+    expect(links).to_have_text(ids)
+    expect(page.locator("table.findings .mark")).to_have_count(len(first["findings"]))
+    look(page, f"findings-{mark}", width)
+    for summary in [*page.locator("table.findings summary").all()[:3], page.locator("main > details summary").first]:
+        summary.focus()
+        page.keyboard.press("Enter")
+    # What record.py lodges: consignments split up, the two of each with one number.
+    expect(rows.first).to_contain_text("CONSIGNMENT_SPLIT_SUSPECT")
+    expect(rows.first.locator(".examples code")).to_have_text([one["mrn"] for one in first["findings"][0]["examples"]])
+    expect(rows.first.locator(".examples li").last).to_contain_text({"en": "group 3", "nl": "groep 3"}[language])
+    expect(page.locator("main > details tbody tr")).to_have_count(16)
+    look(page, f"findings-open-{mark}", width)
+
+    # Read on, where there are more.
+    page.locator(".controls input[type=checkbox]").uncheck()
+    settled(page, HEADINGS[language]["findings"])
+    expect(rows).to_have_count(100)
+    page.locator(".partly button").focus()
+    page.keyboard.press("Enter")
+    every = ask("findings?page_size=100")
+    second = ask(f"findings?page_size=100&page_token={every['nextPageToken']}")
+    expect(links).to_have_text([it["actor"]["id"] for it in every["findings"] + second["findings"]])
+    check(page.locator("table.findings .mark").count() < rows.count(), f"{mark}: all are worth a conversation")
+
+    # By indicator, by role, by days and by actor.
+    page.locator(".controls select").select_option("ioss_month_value")
+    page.locator("input[name=role][value=ioss-holder]").check()
+    expect(rows.first).to_contain_text("€")
+    expect(page.locator(".controls select")).to_have_value("ioss_month_value")
+    look(page, f"findings-ioss-{mark}", width)
+    page.locator("header nav a[href^='#/findings?']").click()
+    expect(page.locator(".controls select")).to_have_value("")
+    page.locator("input[name=role][value=declarant]").check()
+    expect(rows).to_have_count(len(first["findings"]))
+    page.locator("input[name=last]").fill("2026-11-02")
+    page.keyboard.press("Enter")
+    days = ask("findings?notable_only=true&page_size=100&last_day=2026-11-02").get("findings", [])
+    expect(rows).to_have_count(len(days))
+    page.locator(".spans button").first.click()
+    expect(rows).to_have_count(len(first["findings"]))
+    page.locator(".of-actor input").fill(ids[0].lower())
+    page.keyboard.press("Enter")
+    own = ask(f"findings?notable_only=true&id={ids[0]}&page_size=100")["findings"]
+    expect(rows).to_have_count(len(own))
+    look(page, f"findings-actor-{mark}", width)
+
+    # What is written in the address is text, whatever it is; what is wrong with it is told, and can be mended there.
+    page.goto(f"{URL}#/findings?id=%3Cimg%20src%3Dx%3E")
+    expect(page.locator("main .message.wrong")).to_contain_text("EORI")
+    expect(page.locator(".of-actor input")).to_have_value("<img src=x>")
+    check(page.locator("main img").count() == 0, f"{mark}: an address becomes an element")
+    look(page, f"findings-wrong-{mark}", width)
+    page.locator(".of-actor input").fill("NL999999999")
+    page.keyboard.press("Enter")
+    expect(page.locator("main .empty")).to_be_visible()
+    look(page, f"findings-none-{mark}", width)
+
+    # With their actor, and from there to all of it.
+    page.goto(f"{URL}#/actor?role=declarant&id={ids[0]}")
+    settled(page, ids[0])
+    shown = page.locator("section[aria-labelledby=of-findings]")
+    expect(shown.locator("tbody tr")).to_have_count(min(len(own), 10))
+    look(page, f"actor-found-{mark}", width)
+    shown.locator("> p a").click()
+    settled(page, HEADINGS[language]["findings"])
+    expect(page.locator(".of-actor input")).to_have_value(ids[0])
+
+
+def off(browser, width, language):
+    """Where findings are switched off, that is told, and all else is there."""
+    context, page, told = opened(browser, width, language)
+    place = f"off-{language}-{width}"
+    section(page, language, place, "findings")
+    expect(page.locator("main .message")).to_contain_text("switched off on this server")
+    look(page, place, width)
+    page.locator("header nav a[href^='#/actors?']").click()
+    page.locator("table.actors a").first.click()
+    expect(page.locator("section[aria-labelledby=of-findings] .message")).to_contain_text("switched off on this server")
+    count(page, "table.indicators tbody tr", 8, place)
+    told = [text for text in told if "409" not in text]
+    check(not told, f"{place}: the console says {told}")
+    context.close()
+
+
+def differently(browser, mark, width, media, scheme):
+    """Every section in the dark, or on paper."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, locale="en-GB", color_scheme=scheme)
+    page, told = context.new_page(), []
+    listen(page, told)
+    page.emulate_media(media=media, color_scheme=scheme)
+    actor = ask("findings?notable_only=true&page_size=1")["findings"][0]["actor"]["id"]
+    for name, asked, heading in [
+        ("findings", "role=declarant", "Findings"), ("agreements", "", "Agreements"), ("agreement", "id=A1", "A1"), ("profiles", "", "Risk profiles"),
+        ("profile", "id=P1", "P1"), ("samples", "", "Sampling"), ("sample", "id=S1", "S1"), ("actor", f"role=declarant&id={actor}", actor),
+    ]:
+        page.goto(f"{URL}#/{name}?{asked}")
+        settled(page, heading)
+        for summary in page.locator("main summary").all()[:3]:
+            summary.focus()
+            page.keyboard.press("Enter")
+        look(page, f"{name}-{mark}", width)
+    check(not told, f"{mark}: the console says {told}")
+    context.close()
+
+
 def books(browser, width, language):
     context, page, told = opened(browser, width, language)
     mark = f"{language}-{width}"
+
+    findings(page, width, language, mark)
+    told[:] = [text for text in told if "400" not in text]
 
     section(page, language, mark, "agreements")
     count(page, "table.agreements tbody tr", 4, mark)
@@ -287,13 +428,19 @@ def sign_in(browser, width, token):
 
 with sync_playwright() as playwright:
     browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+    if WHAT == "books":
+        found()
     for width in WIDTHS:
         if WHAT == "token":
             sign_in(browser, width, TOKEN[0])
         for language in [] if WHAT == "token" else ["en", "nl"]:
-            {"empty": nothing, "demo": visit, "books": books}[WHAT](browser, width, language)
+            {"empty": nothing, "demo": visit, "books": books, "off": off}[WHAT](browser, width, language)
     if WHAT == "demo":
         visit(browser, 1440, "en", dark=True)
+    if WHAT == "books":
+        differently(browser, "dark", 1440, "screen", "dark")
+        # What is left of A4 between the margins; paper is white also where the screen is dark.
+        differently(browser, "paper", 718, "print", "dark")
     browser.close()
 
 if wrong:

@@ -1,6 +1,7 @@
 """Records what the sections of the page show, by the commands: python record.py WAAG GRPC before|after
 
-Profiles and plans are recorded before their first day; agreements and what controls found after some days.
+Profiles and plans are recorded before their first day; agreements and what controls found after some days. What is to be
+found is lodged before them, too.
 """
 
 import json
@@ -37,7 +38,24 @@ def item(one):
     return ["--declarant", one["declarant"], "--lrn", one["lrn"], "--item", str(one["goodsItem"])]
 
 
+def planted():
+    """Three consignments, each of them split in two under one transport document."""
+    made = subprocess.run([WAAG, "generate", "--lines", "40", "--invalid", "0", "--replays", "0", "--conflicts", "0"],
+                          check=True, stdout=subprocess.PIPE, text=True).stdout
+    batches = [batch for batch in map(json.loads, made.splitlines()) if len(batch["declarations"][0]["goodsItems"]) == 1]
+    for n, batch in enumerate(batches[:3]):
+        of = batch["declarations"][0]
+        of["goodsItems"][0]["intrinsicValue"] = {"currency": "EUR", "hundredths": "9000"}
+        batch.update(batchId=f"planted-{n}", declarant="NL810000003", declarations=[{**of, "lrn": f"HALF-{n}-{half}"} for half in (1, 2)])
+    return batches[:3]
+
+
 def before():
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/planted.jsonl"
+        with open(file, "w") as out:
+            out.writelines(json.dumps(batch) + "\n" for batch in planted())
+        subprocess.run([WAAG, "send", file, "--to", GRPC], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     dear = ("Dear parcels", "Values close to the threshold, to see who declares them", "Team e-commerce")
     profile(*dear, "--start", "2026-11-02", "--value", "120..")
     profile(*dear, "--id", "P1", "--replaces", "1", "--start", "2026-11-04", "--value", "130..150", "--exporter", "CN")

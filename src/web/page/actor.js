@@ -2,13 +2,13 @@
 
 import { ask, complete, describe, descriptions, isNotable, reasons } from "./server.js";
 import { agreementsWith } from "./agreements.js";
+import { findingsOf } from "./findings.js";
 import { code, figures, h, printButton, table, tell } from "./parts.js";
 import { histogram, trend } from "./charts.js";
 import { periodPicker } from "./page.js";
-import { about, current, day, decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
+import { about, day, decimal, english, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
 
 const PEER_DAYS = 100;
-const english = () => (current() === "en" ? null : "en");
 
 /** Histories with peers are shorter than those without: whether this period has them. */
 function withPeers(route, session) {
@@ -121,8 +121,9 @@ export async function actor(main, route, session, signal) {
   const of = { role: route.role, id: route.id, first_day: route.first, last_day: route.last };
   const peers = session.readsAll && withPeers(route, session);
   const all = await descriptions(signal);
-  const [texts, found, history, agreed] = await Promise.all([reasons(signal), ask("actor", of, signal),
-    ask("history", { ...of, peers: peers ? "true" : "" }, signal), agreementsWith({ role: route.role, id: route.id }, route, all, signal)]);
+  const own = { role: route.role, id: route.id };
+  const [texts, found, history, agreed, shown] = await Promise.all([reasons(signal), ask("actor", of, signal),
+    ask("history", { ...of, peers: peers ? "true" : "" }, signal), agreementsWith(own, route, all, signal), findingsOf(own, route, all, signal)]);
   const it = complete(found.summary);
   const count = (field) => whole(it[field] ?? 0);
   const controls = h("div", { class: "controls" }, periodPicker(route, session), printButton());
@@ -135,7 +136,7 @@ export async function actor(main, route, session, signal) {
       [t("duty"), euro(it.dutyEurCents ?? 0)], [t("mass"), kilograms(it.grossMassMg)],
     ]),
     h("div", { class: "charts" }, trends(it, history, all, peers), values(it)),
-    agreed ?? "",
+    agreed ?? "", shown ?? "",
     h("section", { "aria-labelledby": "of-indicators" }, h("h2", { id: "of-indicators" }, t("indicators")), indicatorTable(it, all, latestPeers(history)),
       h("p", { class: "note" }, t("signals"), " ", t("notableNote"))),
     h("section", { "aria-labelledby": "of-reasons" }, h("h2", { id: "of-reasons" }, t("reasons")), reasonTable(it, texts)),

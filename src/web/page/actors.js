@@ -2,10 +2,9 @@
 
 import { ask, complete, describe, descriptions, isNotable } from "./server.js";
 import { h, message, table, tell } from "./parts.js";
-import { actorLink, periodPicker } from "./page.js";
+import { actorLink, periodPicker, rolePicker } from "./page.js";
 import { decimal, euro, percent, t, titleOf, valueOf, whole } from "./words.js";
 
-const ROLES = ["declarant", "representative", "ioss-holder"];
 const READ_AT_ONCE = 500;
 const ROWS = 50;
 /** Notable indicators in a row: the others stand with the actor. */
@@ -122,15 +121,13 @@ export async function actors(main, route, session, signal) {
     }
   }
 
-  const roles = h("fieldset", { class: "roles" }, h("legend", {}, t("role")), ROLES.map((it) => h("label", {},
-    h("input", { type: "radio", name: "role", value: it, checked: it === role, onchange: () => route.go({ role: it }) }), t(`${it}s`))));
   const filter = h("label", { class: "filter" }, t("filter"), h("input", {
     type: "search", placeholder: t("filterHint"), autocomplete: "off", spellcheck: "false",
     oninput: (event) => { [state.filter, state.from] = [event.target.value, 0]; draw(); tell(t("loaded", { n: whole(rows().length) })); },
   }));
   draw();
   main.replaceChildren(h("h1", {}, t(`${role}s`)),
-    h("div", { class: "controls" }, roles, periodPicker(route, session), filter), where,
+    h("div", { class: "controls" }, rolePicker(route, (it) => route.go({ role: it })), periodPicker(route, session), filter), where,
     h("p", { class: "note" }, t("signals"), " ", t("notableNote")),
     h("p", { class: "watermark" }, t("watermark", { n: whole(page.watermark ?? 0) })));
   tell(t("loaded", { n: whole(read.length) }));

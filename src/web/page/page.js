@@ -5,19 +5,21 @@ import { LANGUAGES, change, current, t } from "./words.js";
 import { actor } from "./actor.js";
 import { actors } from "./actors.js";
 import { agreement, agreements } from "./agreements.js";
+import { findings } from "./findings.js";
 import { h, message } from "./parts.js";
 import { profile, profiles } from "./profiles.js";
 import { sample, samples } from "./samples.js";
 import { system } from "./system.js";
 
-const PAGES = { actors, actor, agreements, agreement, profiles, profile, samples, sample, system };
+const PAGES = { actors, actor, findings, agreements, agreement, profiles, profile, samples, sample, system };
 /** Those with a place in the navigation, and on which of them one of its things is shown. */
-const PLACES = ["actors", "agreements", "profiles", "samples", "system"];
+const PLACES = ["actors", "findings", "agreements", "profiles", "samples", "system"];
 const PARENT = { actor: "actors", agreement: "agreements", profile: "profiles", sample: "samples" };
 /** What an address may say besides its page. */
-const ASKED = ["id", "first", "last", "state", "version", "open", "confidence"];
+const ASKED = ["id", "first", "last", "state", "version", "open", "confidence", "indicator", "all"];
 /** What is about one page only. */
-const CLEARED = ["id", "state", "version", "open", "confidence"];
+const CLEARED = ["id", "state", "version", "open", "confidence", "indicator", "all"];
+const ROLES = ["declarant", "representative", "ioss-holder"];
 const main = document.getElementById("main");
 let shown = new AbortController();
 
@@ -26,7 +28,7 @@ function route() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const asked = new URLSearchParams(query);
   const page = PAGES[path] ? path : "actors";
-  const role = ["representative", "ioss-holder"].includes(asked.get("role")) ? asked.get("role") : "declarant";
+  const role = ROLES.includes(asked.get("role")) ? asked.get("role") : ROLES[0];
   const now = { page, role, ...Object.fromEntries(ASKED.map((name) => [name, asked.get(name) ?? ""])) };
   const link = (changes) => {
     const to = { ...now, ...changes };
@@ -55,6 +57,10 @@ export function periodPicker(of, session) {
       }, span.title))),
       h("label", {}, t("from"), first), h("label", {}, t("to"), last), h("button", {}, t("show"))));
 }
+
+/** In which role actors take part. */
+export const rolePicker = (of, go) => h("fieldset", { class: "roles" }, h("legend", {}, t("role")), ROLES.map((it) => h("label", {},
+  h("input", { type: "radio", name: "role", value: it, checked: it === of.role, onchange: () => go(it) }), t(`${it}s`))));
 
 /** What a page is called: one thing by its id. */
 const titleOf = (at) => (PARENT[at.page] && at.id ? at.id : t(at.page));

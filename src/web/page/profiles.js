@@ -5,13 +5,11 @@ import { bars } from "./charts.js";
 import { conditions } from "./conditions.js";
 import { empty, figures, h, message, onward, printButton, table, tell } from "./parts.js";
 import { periodPicker } from "./page.js";
-import { current, day, euro, t, whole } from "./words.js";
+import { day, english, euro, t, whole } from "./words.js";
 
 const READ_AT_ONCE = 100;
 const STATES = ["active", "pending", "ended", "withdrawn"];
 const COMMAND = 'waag profile record --name NAME --purpose TEXT --owner OWNER --hs 8507 --origin CN';
-
-const english = () => (current() === "en" ? null : "en");
 
 /** From one day to another, or from one on. */
 const days = (first, last) => (!first ? t("never") : last ? `${day(first)} – ${day(last)}` : t("fromOn", { day: day(first) }));

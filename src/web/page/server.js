@@ -49,11 +49,20 @@ export function complete(summary) {
 }
 
 let described;
-/** What each indicator counts, by name; asked for once. */
-export async function descriptions(signal) {
-  described ??= new Map((await ask("indicators", {}, signal)).indicators.map((it) => [it.name, it]));
+/** What there is to be counted; asked for once. */
+async function catalogue(signal) {
+  described ??= await ask("indicators", {}, signal);
   return described;
 }
+
+/** What each indicator counts, by name; those of findings, too. */
+export async function descriptions(signal) {
+  const { indicators, findings } = await catalogue(signal);
+  return new Map([...indicators, ...findings].map((it) => [it.name, it]));
+}
+
+/** Those of findings, in their order. */
+export const findingKinds = async (signal) => (await catalogue(signal)).findings;
 
 let known;
 /** Each reason's text and legal basis, by name; asked for once. */

@@ -82,6 +82,13 @@ const WORDS = {
     whatOf: "What it selects from", allGoods: "All goods items of accepted declarations.", expectedErrors: "Expected errors", perKg: "Expected value per kilogram", eurPerKg: "EUR per kg", allOthers: "all others",
     lotFormula: "The commitment is the SHA-256 of the secret. The lot of a goods item is HMAC-SHA256(secret, declarant LF LRN LF place), LF being a line feed.",
     leastLots: "The least lots of each stratum are selected.", lotBelow: "A goods item is selected if the first 64 bits of its lot times the interval are less than its expected value times 2^64.",
+    DATA_LOSS: "Damaged", everyKind: "Every indicator", allOfRole: "All of them", notableOnly: "Only what is worth a conversation", consistsOf: "Consists of",
+    toLookAt: "To look at: {n}", together: "group {n}", missingDays: "without {n} days past their retention", whatCounts: "What each indicator counts",
+    noFindings: "There are no findings here.", noneNotable: "Nothing here is worth a conversation.", noneSoFar: "Nothing in what was looked through so far.", allFindings: "All findings", moreFindings: "There are more: all findings",
+    nothingSealed: "Nothing is sealed yet", nothingSealedText: "Findings rest on what is sealed, and come some minutes after what they are of.", findingsOff: "Findings are switched off",
+    stalled: "Findings do not come further at the moment", stalledText: "What is shown holds, and there may be more to find: the server's log says why.",
+    sealedWatermarks: "Read in several parts, each of exactly the first records of the journal, which are sealed: {n}.",
+    findingsNote: "Findings are what accepted declarations show when they are held against one another, after acceptance. They are signals for a conversation or an audit, not verdicts. Examples of one group belong together. Findings of the newest two days may still change.",
     loaded: "{n} actors read.", sortedBy: "Sorted by {column}, {order}.", ascending: "ascending", descending: "descending", seconds: "s",
   },
   nl: {
@@ -165,6 +172,13 @@ const WORDS = {
     whatOf: "Waaruit geloot wordt", allGoods: "Alle artikelen van aanvaarde aangiften.", expectedErrors: "Verwachte fouten", perKg: "Verwachte waarde per kilogram", eurPerKg: "EUR per kg", allOthers: "alle andere",
     lotFormula: "De vastlegging is de SHA-256 van het geheim. Het lot van een artikel is HMAC-SHA256(geheim, aangever LF LRN LF plaats), met LF een regeleinde.",
     leastLots: "Van elk stratum zijn de laagste loten gekozen.", lotBelow: "Een artikel is gekozen als de eerste 64 bits van zijn lot maal het interval minder zijn dan zijn verwachte waarde maal 2^64.",
+    DATA_LOSS: "Beschadigd", everyKind: "Elke indicator", allOfRole: "Allemaal", notableOnly: "Alleen wat een gesprek waard is", consistsOf: "Bestaat uit",
+    toLookAt: "Om naar te kijken: {n}", together: "groep {n}", missingDays: "zonder {n} dagen die over hun bewaartermijn zijn", whatCounts: "Wat elke indicator telt",
+    noFindings: "Hier zijn geen bevindingen.", noneNotable: "Hier is niets een gesprek waard.", noneSoFar: "Niets in wat tot nu toe is doorgenomen.", allFindings: "Alle bevindingen", moreFindings: "Er zijn er meer: alle bevindingen",
+    nothingSealed: "Er is nog niets verzegeld", nothingSealedText: "Bevindingen berusten op wat verzegeld is, en komen enkele minuten na datgene waarover ze gaan.", findingsOff: "Bevindingen zijn uitgeschakeld",
+    stalled: "Bevindingen komen op dit moment niet verder", stalledText: "Wat er staat geldt, en er kan meer te vinden zijn: het logboek van de server zegt waarom.",
+    sealedWatermarks: "In delen gelezen, elk van precies de eerste records van het journaal, die verzegeld zijn: {n}.",
+    findingsNote: "Bevindingen zijn wat aanvaarde aangiften laten zien als ze naast elkaar worden gelegd, na de aanvaarding. Het zijn signalen voor een gesprek of een controle, geen oordelen. Voorbeelden van één groep horen bij elkaar. Bevindingen van de nieuwste twee dagen kunnen nog veranderen.",
     loaded: "{n} actoren gelezen.", sortedBy: "Gesorteerd op {column}, {order}.", ascending: "oplopend", descending: "aflopend", seconds: "s",
     "title:rejection_rate": "Afgewezen regels", "title:replay_rate": "Herhalingen", "title:conflict_rate": "Conflicten",
     "title:threshold_bunching": "Ophoping onder EUR 150", "title:round_price_rate": "Ronde prijzen",
@@ -176,6 +190,13 @@ const WORDS = {
     "title:several_goods_rate": "Meer goederen in één omschrijving", "title:other_hs_code_rate": "GS-codes voor overige goederen",
     "title:origin_differs_rate": "Oorsprong is niet het land van verzending", "title:dispatch_from_eu_rate": "Verzonden vanuit de EU",
     "title:sanctions_detour_rate": "Omweg van goederen onder sancties", "title:sanctioned_country_rate": "Land onder sancties",
+    "title:top_hs6_share": "Meest voorkomende GS-code", "title:top_3_hs6_share": "Drie meest voorkomende GS-codes",
+    "title:consignment_split_rate": "Zendingen die één gesplitste kunnen zijn", "title:duplicate_transport_document_rate": "Vervoersdocumenten die al aangegeven waren",
+    "title:importer_concentration": "Concentratie op importeurs", "title:top_importer_share": "Meest voorkomende importeur", "title:crowded_address_rate": "Adressen met veel namen",
+    "title:ioss_declarants": "Aangevers van een IOSS-nummer", "title:ioss_new_declarants": "Nieuwe aangevers van een IOSS-nummer", "title:ioss_value_spike": "Plotselinge waarde onder een IOSS-nummer",
+    "title:ioss_exporter_spread": "Exporteurs van een IOSS-nummer", "title:ioss_month_value": "Waarde onder een IOSS-nummer, deze maand tot nu toe",
+    "title:low_value_per_kg_rate": "Lage waarde per kilogram", "title:repeated_price_share": "Meest herhaalde prijs",
+    "title:repeat_consignee_rate": "Importeurs die veel ontvangen", "title:gift_cluster_rate": "Geschenken die er geen kunnen zijn",
   },
 };
 
@@ -193,6 +214,7 @@ function begin() {
     whole: number({ maximumFractionDigits: 0 }),
     decimal: number({ maximumFractionDigits: 2, minimumFractionDigits: 2 }),
     short: number({ notation: "compact", maximumSignificantDigits: 3 }),
+    exact: number({ maximumFractionDigits: 4 }),
     percent: number({ style: "percent", maximumFractionDigits: 2, minimumFractionDigits: 2 }),
     about: number({ maximumFractionDigits: 2 }),
     aboutPercent: number({ style: "percent", maximumFractionDigits: 2 }),
@@ -221,6 +243,8 @@ export const known = (key) => WORDS[language][key] ?? WORDS.en[key];
 export const whole = (number) => writes.whole.format(number);
 export const decimal = (number) => writes.decimal.format(number);
 export const short = (number) => writes.short.format(number);
+/** For ratios, of which some are far below 1. */
+export const exact = (number) => writes.exact.format(number);
 /** As short as it can be, for an axis. */
 export const about = (value, isShare) => (isShare ? writes.aboutPercent : writes.about).format(value);
 export const percent = (share) => writes.percent.format(share);
@@ -244,6 +268,9 @@ export function titleOf(name, description) {
   const title = known(`title:${base}`) ?? description?.title ?? base;
   return chapter ? `${title}: HS ${chapter}` : title;
 }
+
+/** The language of texts that the server has in English only, where that is not the language of the page. */
+export const english = () => (language === "en" ? null : "en");
 
 /** A value of an indicator: a share in per cent, a ratio as it is. */
 export const valueOf = (value, isShare) => (isShare ? percent(value) : decimal(value));
