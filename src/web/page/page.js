@@ -35,7 +35,8 @@ function route() {
     const query = new URLSearchParams(Object.entries(to).filter(([name, value]) => name !== "page" && value));
     return `#/${to.page}?${query}`;
   };
-  return { ...now, link, go: (changes) => { location.hash = link(changes); } };
+  // From where the address is by then: another control may have been changed while the page reads.
+  return { ...now, link, go: (changes) => { location.hash = route().link(changes); } };
 }
 
 export const actorLink = (from, id) => from.link({ page: "actor", id });
