@@ -1,9 +1,10 @@
-//! Keeps findings up with the archive, in a thread of its own with the lowest priority. What goes wrong here, a panic
+//! Keeps findings up with the archive, in a thread of its own with the lowest priority, which rests twice as long as it
+//! worked: under the highest load a day is made again with each set that is sealed, and that grows with the day. What goes wrong here, a panic
 //! too, is logged, told to those who read findings and to those who run the server, and tried again: it stops nothing
 //! else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, TryRecvError};
 
@@ -16,6 +17,11 @@ use crate::secrets::Secrets;
 
 /// Between two looks for what was sealed: sets come minutes apart, or seconds under the highest load.
 const ROUND: Duration = Duration::from_secs(1);
+/// After a round, in times of what it took: so findings have a third of a processor at most, and lag behind what is
+/// sealed by some three rounds.
+const RESTS: u32 = 2;
+/// However long a round took.
+const REST_MAX: Duration = Duration::from_secs(600);
 /// After something went wrong.
 const AGAIN: Duration = Duration::from_secs(30);
 /// As sealing has it.
@@ -66,10 +72,11 @@ impl Finder {
         let _ = rustix::process::nice(NICER);
         let mut wait = ROUND;
         while self.until.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+            let began = Instant::now();
             let Some(next) = self.act(|insight, is_stopping| insight.round(is_stopping)) else {
                 return;
             };
-            wait = next;
+            wait = next.max(rest_after(began.elapsed()));
         }
     }
 
@@ -109,6 +116,10 @@ impl Finder {
         insight.tell(true);
         Some(AGAIN)
     }
+}
+
+fn rest_after(work: Duration) -> Duration {
+    work.saturating_mul(RESTS).min(REST_MAX)
 }
 
 #[cfg(test)]

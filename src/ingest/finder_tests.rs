@@ -65,6 +65,14 @@ fn a_panic_is_told_and_what_was_to_be_found_is_by_the_next_round() {
 }
 
 #[test]
+fn it_rests_twice_as_long_as_it_worked_and_ten_minutes_at_most() {
+    let seconds = Duration::from_secs;
+    for (work, rest) in [(0, 0), (1, 2), (299, 598), (301, 600), (86_400, 600)] {
+        assert_eq!(rest_after(seconds(work)), seconds(rest), "{work}");
+    }
+}
+
+#[test]
 fn it_ends_with_the_server() {
     let (running, until) = crossbeam::channel::bounded(0);
     let world = world();
