@@ -22,7 +22,7 @@ pub enum AccessError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// Clients or tokens.
-    #[error(transparent)]
+    #[error("clients: {0}")]
     Register(#[from] RegisterError),
 }
 
