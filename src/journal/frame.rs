@@ -352,9 +352,7 @@ mod tests {
         let mut page = [0xFF; PAGE_BYTES];
         header.write(&mut page);
         assert_eq!(SegmentHeader::read(&page), Ok(header));
-        // Miri takes many seconds for each.
-        let step = if cfg!(miri) { 4_099 } else { 1 };
-        for bit in (0..PAGE_BYTES * 8).step_by(step) {
+        for bit in 0..PAGE_BYTES * 8 {
             page[bit / 8] ^= 1 << (bit % 8);
             assert!(matches!(SegmentHeader::read(&page), Err(BadHeader::Damaged(_))), "{bit}");
             page[bit / 8] ^= 1 << (bit % 8);
