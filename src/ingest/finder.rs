@@ -1,7 +1,7 @@
 //! Keeps findings up with the archive, in a thread of its own with the lowest priority, which rests twice as long as it
-//! worked: under the highest load a day is made again with each set that is sealed, and that grows with the day. What goes wrong here, a panic
-//! too, is logged, told to those who read findings and to those who run the server, and tried again: it stops nothing
-//! else.
+//! worked: under the highest load a day is made again with each set that is sealed, and that grows with the day. What
+//! goes wrong here, a panic too, is logged, told to those who read findings and to those who run the server, and tried
+//! again: it stops nothing else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
