@@ -25,9 +25,7 @@ use waag::proto::v1::{
 /// Small segments, and seals within a second.
 fn settings() -> String {
     let small = SETTINGS.replace("\"1MiB\"", "\"256KiB\"").replace("\"8MiB\"", "\"5MiB\"");
-    format!(
-        "{small}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n"
-    )
+    format!("{small}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n")
 }
 
 /// One that is in good order.

@@ -23,7 +23,7 @@ const SPLIT: &str = "CONSIGNMENT_SPLIT_SUSPECT";
 /// Seals within a second.
 fn settings() -> String {
     format!(
-        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n\
+        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n\
          metrics = \"127.0.0.1:0\"\n"
     )
 }

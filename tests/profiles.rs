@@ -16,7 +16,7 @@ const OTHER: &str = "NL810000004";
 /// Seals within a second.
 fn settings() -> String {
     format!(
-        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n\
+        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n\
          algorithms_owner = \"customs, team rules\"\n"
     )
 }

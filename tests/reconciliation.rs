@@ -189,8 +189,7 @@ fn is_sealed(data: &Path) -> bool {
 #[tokio::test]
 async fn they_are_the_same_after_a_restart_sealing_and_a_rebuild() {
     let (_outer, data) = folder();
-    let sealing =
-        "unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n";
+    let sealing = "unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n";
     let settings = format!("{SETTINGS}{sealing}");
     let start = |clock| Start { settings: &settings, ..Start::at(&data, clock) }.run();
     let server = start(CLOCK);

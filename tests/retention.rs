@@ -18,8 +18,7 @@ use waag::proto::v1::{
 
 /// Seals within a second, and keeps the newest day and the one before.
 fn settings() -> String {
-    let sealing =
-        "unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n";
+    let sealing = "unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n";
     format!("{SETTINGS}{sealing}retention_days = 1\n")
 }
 

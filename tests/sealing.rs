@@ -19,9 +19,7 @@ use waag::proto::v1::{
 
 /// Seals within a second.
 fn settings() -> String {
-    format!(
-        "{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\nclock_behind_s_max = 60000\n"
-    )
+    format!("{SETTINGS}unsealed_bytes_max = \"64MiB\"\nseal_interval_s = 1\n")
 }
 
 fn start<'a>(data: &'a Path, settings: &'a str) -> Start<'a> {
