@@ -14,6 +14,8 @@
 //! | `outage` | `waag-load outage`: a service that goes away behind a spool |
 //! | `sink` | `waag-load sink`: what a server can take that only reads |
 //! | `rows` | `waag-load rows`: what is sent, as files that databases load |
+//! | `study` | `waag-load study`: what is found of those who misbehave, in worlds of which the truth is known |
+//! | `questions` | `waag-load questions`: how long an analyst waits for an answer, with a year of days stored |
 //! | `reads` | `waag-load reads`: what the disk gives |
 
 mod answer;
@@ -31,12 +33,14 @@ mod picture;
 mod plan;
 mod process;
 mod progress;
+mod questions;
 mod reads;
 mod report;
 mod rows;
 mod run;
 mod server;
 mod sink;
+mod study;
 mod template;
 mod transport;
 
@@ -65,6 +69,8 @@ enum Command {
     Sink(sink::SinkArgs),
     Rows(rows::RowsArgs),
     Reads(reads::ReadsArgs),
+    Study(study::StudyArgs),
+    Questions(questions::QuestionsArgs),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +88,8 @@ fn main() -> ExitCode {
         Command::Sink(args) => sink::run(&args),
         Command::Rows(args) => rows::run(&args),
         Command::Reads(args) => reads::run(&args),
+        Command::Study(args) => study::run(&args),
+        Command::Questions(args) => questions::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -265,3 +265,65 @@ fn a_long_run_onto_a_disk_without_room_reports_how_far_it_came() {
     assert_eq!(number(again, "replays_found"), number(again, "declarations"));
     assert!(number(again, "declarations") > 0, "{report}");
 }
+
+#[test]
+fn worlds_are_lodged_and_figures_and_truth_are_written_apart() {
+    let (outer, _) = folder();
+    let out = outer.path().join("out");
+    let flags = ["study", "--lines", "4_000", "--actors", "14", "--memory-max", "256MiB"];
+    let study = |seeds| {
+        let seeds = ["--seeds", seeds, "--out", out.to_str().unwrap()];
+        let output = load(&[&flags[..], &seeds].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    study("3");
+    let read = |name: &str| -> Vec<Value> {
+        let text = std::fs::read_to_string(out.join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let truth = read("seed-3.truth.jsonl");
+    let figures = read("seed-3.figures.jsonl");
+    let mut misbehaving = 0;
+    for declarant in truth.iter().filter(|record| record["record"] == "declarant") {
+        misbehaving += usize::from(!declarant["kinds"].as_array().unwrap().is_empty());
+        let own = figures
+            .iter()
+            .filter(|line| line["role"] == "declarant" && line["actor"] == declarant["eori"]);
+        let accepted: u64 = own.clone().map(|line| line["accepted"].as_u64().unwrap()).sum();
+        assert_eq!(declarant["accepted"]["declarations"], accepted, "{declarant}");
+        for line in own {
+            let replays = &line["figures"]["replay_rate"];
+            assert!(replays[0].as_u64() <= replays[1].as_u64(), "{line}");
+            // One of the summaries, and one that is found among what was accepted.
+            let is_found = line["figures"]["consignment_split_rate"].is_array();
+            assert_eq!(is_found, line["accepted"] != 0, "{line}");
+        }
+    }
+    assert!(misbehaving > 2, "{truth:?}");
+    assert!(figures.iter().any(|line| line["role"] == "ioss_holder"));
+    let days: std::collections::BTreeSet<_> =
+        figures.iter().map(|line| line["day"].to_string()).collect();
+    assert_eq!(days.len(), 28);
+
+    // What is there is not made again.
+    std::fs::write(out.join("seed-3.figures.jsonl"), "as it was").unwrap();
+    study("3..4");
+    assert_eq!(std::fs::read_to_string(out.join("seed-3.figures.jsonl")).unwrap(), "as it was");
+    assert_ne!(read("seed-4.figures.jsonl"), figures);
+}
+
+#[test]
+fn analysts_questions_are_answered_over_all_days() {
+    let year = ["questions", "--lines", "6_000", "--actors", "12", "--numbers", "20"];
+    let small = ["--days", "40", "--questions", "4", "--memory-max", "256MiB", "--json"];
+    let (report, is_well) = report(&[&year[..], &small].concat());
+    assert!(is_well, "{report}");
+    let answers = report["answers"].as_array().unwrap();
+    assert_eq!(answers.len(), 12);
+    for answer in answers {
+        assert!(number(answer, "items") > 0, "{answer}");
+    }
+    let none = load(&["questions", "--numbers", "0"]);
+    let told = String::from_utf8_lossy(&none.stderr);
+    assert!(told.contains("--numbers 0 is not within 1 to 10,000,000"), "{told}");
+}
