@@ -266,21 +266,35 @@ name = "keeper"
 roles = ["operator"]
 "#;
 
-fn token(data: &Path, config: &Path, client: &str) -> String {
+/// Writes [`CLIENTS`] into the folder; the setting that names them, and a token of the inspector, the platform and
+/// the keeper each.
+fn tokens(outer: &Path, data: &Path) -> (String, [String; 3]) {
+    let clients = outer.join("clients.toml");
+    std::fs::write(&clients, CLIENTS).unwrap();
+    let (setting, config) = (format!("clients = {clients:?}"), outer.join("token.toml"));
+    std::fs::write(&config, &setting).unwrap();
     let (data, config) = (data.display().to_string(), config.display().to_string());
-    waag_ok(&["token", "add", client, "--config", &config, "--data-dir", &data]).trim().to_owned()
+    let token =
+        |client| waag_ok(&["token", "add", client, "--config", &config, "--data-dir", &data]);
+    (setting, ["inspector", "platform", "keeper"].map(|client| token(client).trim().to_owned()))
+}
+
+/// Whoever shows the token, or none, gets these statuses of the paths.
+fn assert_statuses(at: &str, token: Option<&String>, paths: &[&str], expected: &[u16]) {
+    assert_eq!(paths.len(), expected.len());
+    let header = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+    for (path, status) in paths.iter().zip(expected) {
+        let (head, body) = get(at, path, header.as_deref().unwrap_or_default());
+        let is_so = head.starts_with(&format!("HTTP/1.1 {status}"));
+        assert!(is_so, "{path} with {token:?}: {head}\n{body}");
+    }
 }
 
 #[tokio::test]
 async fn with_identity_on_an_analyst_shows_a_token_and_every_read_is_recorded() {
     let (outer, data) = folder();
-    let clients = outer.path().join("clients.toml");
-    std::fs::write(&clients, CLIENTS).unwrap();
-    let config = outer.path().join("token.toml");
-    std::fs::write(&config, format!("clients = {clients:?}\n")).unwrap();
-    let [inspector, platform, keeper] =
-        ["inspector", "platform", "keeper"].map(|client| token(&data, &config, client));
-    let server = start(&data, &format!("clients = {clients:?}"));
+    let (clients, [inspector, platform, keeper]) = tokens(outer.path(), &data);
+    let server = start(&data, &clients);
     let at = address(&server);
     let lodged = {
         let mut request = tonic::Request::new(batch("1", vec![declaration("A")]));
@@ -296,8 +310,15 @@ async fn with_identity_on_an_analyst_shows_a_token_and_every_read_is_recorded() 
     let one = format!("/api/actor?id={OWN}&at_least_watermark={mark}");
     let history = format!("/api/history?id={OWN}");
     let peers = format!("{history}&peers=true");
-    let paths =
-        [&one, "/api/actors", &history, &peers, "/api/system", "/api/session", "/api/indicators"];
+    let paths = [
+        one.as_str(),
+        "/api/actors",
+        &history,
+        &peers,
+        "/api/system",
+        "/api/session",
+        "/api/indicators",
+    ];
     for path in paths {
         let (head, body) = get(&at, path, "");
         assert!(head.starts_with("HTTP/1.1 401"), "{path}: {head}");
@@ -315,10 +336,7 @@ async fn with_identity_on_an_analyst_shows_a_token_and_every_read_is_recorded() 
         (&platform, [200, 403, 200, 403, 403, 200, 200]),
         (&keeper, [403, 403, 403, 403, 200, 200, 200]),
     ] {
-        for (path, status) in paths.iter().zip(expected) {
-            let (head, _) = get(&at, path, &format!("authorization: Bearer {token}\r\n"));
-            assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {head}");
-        }
+        assert_statuses(&at, Some(token), &paths, &expected);
     }
     assert_eq!(server.stop().await, 0);
 
