@@ -161,7 +161,7 @@ fn store(args: &QuestionsArgs, options: &WorldOptions, data: &Path) -> Result<()
         let sales = batch.request.declarations.iter_mut().filter(|d| !d.ioss_number.is_empty());
         sales.for_each(|sale| sale.ioss_number = number(random.below(numbers)));
     };
-    runtime()?.block_on(lodging::lodge(&engine, options, spread))?;
+    runtime()?.block_on(lodging::lodge(&engine, data, options, spread))?;
     lodging::find(&engine, data)?;
     engine.stop();
     tracing::info!(seconds = began.elapsed().as_secs(), "the year is stored");

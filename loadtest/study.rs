@@ -104,7 +104,7 @@ fn world(
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let engine = lodging::engine(data, args.memory_max, options.from)?;
-    let truth = runtime()?.block_on(lodging::lodge(&engine, options, |_| {}))?;
+    let truth = runtime()?.block_on(lodging::lodge(&engine, data, options, |_| {}))?;
     let lodged = began.elapsed();
     let findings = lodging::find(&engine, data)?;
     let found = began.elapsed();

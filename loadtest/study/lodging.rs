@@ -22,6 +22,7 @@ use waag::insight::{Findings, Insight, Keys};
 use waag::mrn::Mint;
 use waag::rules::Law;
 use waag::secrets::Secrets;
+use waag::summary::SUMMARY_FOLDER;
 
 /// Batches that are made ahead.
 const AHEAD: usize = 64;
@@ -29,6 +30,8 @@ const AHEAD: usize = 64;
 const UNDER_WAY_MAX: usize = 16;
 /// When the day's batches come.
 const MORNING: i64 = 8 * 3_600_000;
+/// Days whose summaries may be open: the newest, those that wait to be closed, and what is being closed.
+const OPEN_DAYS_MAX: u16 = 5;
 /// A set takes seconds; so long without any is a fault.
 const STALLED: Duration = Duration::from_secs(600);
 
@@ -49,6 +52,7 @@ pub(crate) fn engine(
         memory_max,
         seal_interval_s: 2,
         findings: false,
+        checkpoint_interval_ms: 100,
         ..Config::default()
     };
     let clock = Clock::starting_at(morning(&config, first)?);
@@ -64,6 +68,7 @@ fn morning(config: &Config, day: Day) -> Result<Moment, Failure> {
 /// come after what it repeats.
 pub(crate) async fn lodge(
     engine: &Arc<Engine>,
+    data: &Path,
     options: &WorldOptions,
     change: impl FnMut(&mut WorldBatch) + Send + 'static,
 ) -> Result<Truth, Failure> {
@@ -80,6 +85,10 @@ pub(crate) async fn lodge(
             }
             engine.clock().saw(Moment(engine.calendar().start_of(day).0 + MORNING));
             today = day;
+            let closed = Day(day.0.saturating_sub(OPEN_DAYS_MAX));
+            if closed >= options.from {
+                until_closed(data, closed).await?;
+            }
         }
         let next = if under_way.contains_key(&actor) {
             Some(actor)
@@ -101,6 +110,20 @@ pub(crate) async fn lodge(
         answer.await??;
     }
     making.join().map_err(|_| "the world was not made".into())
+}
+
+/// Waits until the summaries of a day are closed. A year goes by in a minute here, and the figures of days that
+/// are open are in memory.
+async fn until_closed(data: &Path, day: Day) -> Result<(), Failure> {
+    let file = data.join(folders::ARCHIVE).join(SUMMARY_FOLDER).join(format!("day={day}"));
+    let since = Instant::now();
+    while !file.exists() {
+        if since.elapsed() > STALLED {
+            return Err(format!("the summaries of {day} were not closed; the log says why").into());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 fn make(
