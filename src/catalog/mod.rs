@@ -6,7 +6,8 @@
 //! - Each value carries the CRC32C of its key and itself.
 //! - The header holds how many entries there are and the sum of their [`Mark`]s (SipHash-2-4 of
 //!   key and value, under a fixed key: against accidents, not attackers), and is written in the
-//!   same sled batch. So an entry that is lost, doubled or older than the header is noticed too.
+//!   same sled batch or, where there is more than goes into one, in a last one once the others are
+//!   durable (see `plan`). So an entry that is lost, doubled or older than the header is noticed too.
 //! - All is read, and checked, when it is opened. sled may panic on damage; that is caught.
 //!
 //! sled 0.34 on Linux: `flush` is `sync_file_range`, which syncs neither metadata nor the device's
@@ -32,6 +33,9 @@ use std::time::{Duration, Instant};
 use siphasher::sip::SipHasher24;
 
 use crate::disk::plain;
+use plan::{BATCH_MAX, Plan, PlanFile, Step};
+
+mod plan;
 
 /// The longest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 4096;
@@ -99,10 +103,10 @@ pub enum NotOpened {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark(u64);
 
-/// What is to be written in one batch.
+/// What is to be written, all of it or nothing.
 #[derive(Debug, Default)]
 pub struct Changes {
-    batch: sled::Batch,
+    steps: Vec<Step>,
     entries_added: u64,
     entries_removed: u64,
     marks_added: u64,
@@ -130,7 +134,7 @@ impl Changes {
         }
         let mark = mark_of(key, value);
         self.marks_added = self.marks_added.wrapping_add(mark.0);
-        self.batch.insert(key, with_crc(key, value));
+        self.steps.push(Step { key: key.to_vec(), stored: Some(with_crc(key, value)) });
         Ok(mark)
     }
 
@@ -138,7 +142,7 @@ impl Changes {
     pub fn remove(&mut self, key: &[u8], old: Mark) {
         self.entries_removed += 1;
         self.marks_removed = self.marks_removed.wrapping_add(old.0);
-        self.batch.remove(key);
+        self.steps.push(Step { key: key.to_vec(), stored: None });
     }
 }
 
@@ -148,11 +152,12 @@ pub struct Catalog {
     db: sled::Db,
     /// sled's own file, to sync it.
     file: File,
+    plan: PlanFile,
     path: PathBuf,
     header: Header,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Header {
     identity: [u8; 16],
     entries: u64,
@@ -179,10 +184,12 @@ impl Catalog {
         // here, and its folder is moved aside, so that nothing half-made is used.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let db = open_sled(path, cache_bytes)?;
-            let header = read_all(&db, &mut take)?;
-            Ok((db, header))
+            let mut catalog = Self::with(db, path).map_err(NotOpened::Failed)?;
+            catalog.go_on()?;
+            catalog.header = read_all(&catalog.db, &mut take)?;
+            Ok(catalog)
         }));
-        let (db, header) = match opened {
+        let catalog = match opened {
             Ok(opened) => opened?,
             Err(panic) => {
                 let text = panic
@@ -193,10 +200,10 @@ impl Catalog {
                 return Err(NotOpened::Unusable(format!("sled gave up on it: {text}")));
             }
         };
-        if header.identity != identity {
+        if catalog.header.identity != identity {
             return Err(NotOpened::Unusable("it was made for another data folder".to_owned()));
         }
-        Self::with(db, path, header).map_err(NotOpened::Failed)
+        Ok(catalog)
     }
 
     /// Makes an empty catalog in the folder `path`, which must not exist.
@@ -212,7 +219,8 @@ impl Catalog {
                 io_error("start the catalog at", path, io::Error::other(reason))
             }
         })?;
-        let mut catalog = Self::with(db, path, Header { identity, entries: 0, sum: 0 })?;
+        let mut catalog = Self::with(db, path)?;
+        catalog.header.identity = identity;
         catalog.write(Changes::default())?;
         sync_folder(path)?;
         if let Some(parent) = path.parent() {
@@ -221,37 +229,96 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn with(db: sled::Db, path: &Path, header: Header) -> Result<Self, CatalogError> {
+    /// Its header is not read yet.
+    fn with(db: sled::Db, path: &Path) -> Result<Self, CatalogError> {
         let db_path = path.join("db");
         let file = File::options()
             .write(true)
             .open(&db_path)
             .map_err(|source| io_error("open", &db_path, source))?;
-        Ok(Self { db, file, path: path.to_owned(), header })
+        let plan = PlanFile::open(path).map_err(|source| io_error("open", path, source))?;
+        sync_folder(path)?;
+        let header = Header { identity: [0; 16], entries: 0, sum: 0 };
+        Ok(Self { db, file, plan, path: path.to_owned(), header })
     }
 
     /// Writes all of `changes` and the header, or nothing; returns once they are durable.
     ///
     /// # Errors
     /// [`CatalogError`], upon which this catalog must not be used any more.
-    pub fn write(&mut self, mut changes: Changes) -> Result<(), CatalogError> {
-        let mut header = self.header;
-        header.entries =
-            (header.entries + changes.entries_added).saturating_sub(changes.entries_removed);
-        header.sum =
-            header.sum.wrapping_add(changes.marks_added).wrapping_sub(changes.marks_removed);
-        changes.batch.insert(HEADER_KEY, with_crc(HEADER_KEY, &header.to_bytes()));
-
-        let sled_error = |doing| {
-            let path = self.path.clone();
-            move |source| CatalogError::Sled { doing, path, source }
-        };
-        self.db.apply_batch(changes.batch).map_err(sled_error("write to"))?;
-        self.db.flush().map_err(sled_error("flush"))?;
-        plain::call(|| self.file.sync_data())
-            .map_err(|source| io_error("sync", &self.path, source))?;
-        self.header = header;
+    pub fn write(&mut self, changes: Changes) -> Result<(), CatalogError> {
+        let from = self.header;
+        let mut to = from;
+        to.entries = (from.entries + changes.entries_added).saturating_sub(changes.entries_removed);
+        to.sum = from.sum.wrapping_add(changes.marks_added).wrapping_sub(changes.marks_removed);
+        let plan = Plan { from, to, steps: changes.steps };
+        // With the header.
+        if plan.steps.len() < BATCH_MAX {
+            self.apply(&plan.steps, Some(to))?;
+        } else {
+            self.plan.write(&plan).map_err(|source| io_error("write to", &self.path, source))?;
+            self.follow(&plan)?;
+        }
+        self.make_durable()?;
+        self.header = to;
         Ok(())
+    }
+
+    /// Ends what was being written when the machine stopped, if anything was.
+    fn go_on(&mut self) -> Result<(), NotOpened> {
+        let read = self.plan.read().map_err(|source| io_error("read from", &self.path, source));
+        let Some(plan) = read.map_err(NotOpened::Failed)? else { return Ok(()) };
+        // What cannot be read is told by reading all.
+        let stored = self.db.get(HEADER_KEY).ok().flatten();
+        let header = stored.as_deref().and_then(|stored| without_crc(HEADER_KEY, stored).ok());
+        if header.and_then(|bytes| Header::from_bytes(bytes).ok()) != Some(plan.from) {
+            // Another was written since.
+            return Ok(());
+        }
+        self.follow(&plan).and_then(|()| self.make_durable()).map_err(|error| match error {
+            CatalogError::Sled { source: sled::Error::Io(cause), .. }
+                if !is_of_the_disk(&cause) =>
+            {
+                NotOpened::Unusable(format!("sled cannot write to it: {cause}"))
+            }
+            CatalogError::Sled { source: sled::Error::Io(_), .. } | CatalogError::Io { .. } => {
+                NotOpened::Failed(error)
+            }
+            error => NotOpened::Unusable(error.to_string()),
+        })
+    }
+
+    /// The header goes last, once all that it speaks of is durable.
+    fn follow(&self, plan: &Plan) -> Result<(), CatalogError> {
+        for steps in plan.steps.chunks(BATCH_MAX) {
+            self.apply(steps, None)?;
+        }
+        self.make_durable()?;
+        self.apply(&[], Some(plan.to))
+    }
+
+    fn apply(&self, steps: &[Step], header: Option<Header>) -> Result<(), CatalogError> {
+        let mut batch = sled::Batch::default();
+        for Step { key, stored } in steps {
+            match stored {
+                Some(stored) => batch.insert(key.as_slice(), stored.as_slice()),
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        if let Some(header) = header {
+            batch.insert(HEADER_KEY, with_crc(HEADER_KEY, &header.to_bytes()));
+        }
+        self.db.apply_batch(batch).map_err(self.sled_error("write to"))
+    }
+
+    fn make_durable(&self) -> Result<(), CatalogError> {
+        self.db.flush().map_err(self.sled_error("flush"))?;
+        plain::call(|| self.file.sync_data()).map_err(|source| io_error("sync", &self.path, source))
+    }
+
+    fn sled_error(&self, doing: &'static str) -> impl Fn(sled::Error) -> CatalogError + use<> {
+        let path = self.path.clone();
+        move |source| CatalogError::Sled { doing, path: path.clone(), source }
     }
 
     /// How many entries it holds.
@@ -285,6 +352,8 @@ pub fn move_aside(path: &Path) -> Result<Option<PathBuf>, CatalogError> {
 }
 
 impl Header {
+    const BYTES: usize = 34;
+
     fn to_bytes(self) -> Vec<u8> {
         let mut bytes = VERSION.to_le_bytes().to_vec();
         bytes.extend_from_slice(&self.identity);
