@@ -25,9 +25,9 @@ use waag::proto::v1::{
 };
 
 use super::meter::{Latencies, Latency};
-use super::report::{Folder, write_json};
+use super::report::{Folder, said, write_json};
 use super::server::{ANY_PORT, Server, ServerOptions};
-use super::study::lodging;
+use super::study::{self, lodging};
 
 /// A history is of so many days at most, and with peers.
 const HISTORY_DAYS_MAX: u64 = 400;
@@ -147,7 +147,11 @@ pub(crate) fn run(args: &QuestionsArgs) -> Result<(), Failure> {
     let folder = Folder::new(args.data_dir.as_deref())?;
     let data = folder.path.join("year");
     if !data.exists() {
-        store(args, &options, &data)?;
+        // One that was stopped half-way is not asked.
+        let storing = folder.path.join("year.storing");
+        study::remove(&storing)?;
+        store(args, &options, &storing)?;
+        std::fs::rename(&storing, &data).map_err(|error| said(&data, &error))?;
     }
     let report = runtime()?.block_on(ask(args, &options, &data))?;
     if args.json { write_json(Path::new("-"), &report) } else { output(|out| report.write(out)) }

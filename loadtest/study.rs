@@ -67,7 +67,11 @@ pub(crate) struct StudyArgs {
 fn seeds(text: &str) -> Result<Seeds, String> {
     let number = |text: &str| text.parse().map_err(|_| "not as 1..25".to_owned());
     let (from, to) = text.split_once("..").unwrap_or((text, text));
-    Ok(Seeds(number(from)?, number(to)?))
+    let (from, to) = (number(from)?, number(to)?);
+    if from > to {
+        return Err(format!("{from} is after {to}: the lower one comes first"));
+    }
+    Ok(Seeds(from, to))
 }
 
 /// Makes the files of all seeds.
@@ -90,10 +94,19 @@ pub(crate) fn run(args: &StudyArgs) -> Result<(), Failure> {
             ..WorldOptions::from(args.from)
         };
         let data = folder.path.join(format!("seed-{seed}"));
+        remove(&data)?;
         world(args, &options, &data, &truth)?;
-        std::fs::remove_dir_all(&data).map_err(|error| said(&data, &error))?;
+        remove(&data)?;
     }
     Ok(())
+}
+
+/// Removes what one that was stopped has left, or one that is through.
+pub(crate) fn remove(data: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(data) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(said(data, &error)),
+        _ => Ok(()),
+    }
 }
 
 fn world(

@@ -310,6 +310,9 @@ fn worlds_are_lodged_and_figures_and_truth_are_written_apart() {
     study("3..4");
     assert_eq!(std::fs::read_to_string(out.join("seed-3.figures.jsonl")).unwrap(), "as it was");
     assert_ne!(read("seed-4.figures.jsonl"), figures);
+    let turned = load(&["study", "--seeds", "4..3", "--out", out.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&turned.stderr);
+    assert!(!turned.status.success() && told.contains("4 is after 3"), "{told}");
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn morning(config: &Config, day: Day) -> Result<Moment, Failure> {
     Ok(Moment(calendar(config)?.start_of(day).0 + MORNING))
 }
 
-/// Lodges all of it, each batch after `change` had it. The batches of a declarant are lodged one after another, since what is sent again must
-/// come after what it repeats.
+/// Lodges all of it, each batch after `change` had it. The batches of a declarant are lodged one after another, since
+/// what is sent again must come after what it repeats.
 pub(crate) async fn lodge(
     engine: &Arc<Engine>,
     data: &Path,
