@@ -9,6 +9,7 @@
 //! | [`attribute_sample_size`], [`with_finite_population`] | n = ln(1 - C) / ln(1 - p); n / (1 + (n - 1)/N) | DOMAIN 5.5; Cochran 1977, 4.4 |
 //! | [`MonetaryUnitPlan`], [`upper_misstatement`] | J = TM / R_0; J (R_0 + sum (R_i - R_(i-1)) t_i) | DOMAIN 5.5; AICPA audit sampling guide |
 //! | [`neyman_allocation`], [`stratified_estimate`] | n_h = n N_h s_h / sum(N s); sum(W_h p_h) and its variance | Neyman 1934; Cochran 1977, 5.5 and 5.6 |
+//! | [`median`], [`median_without`] | the middle, of all and of the others | |
 //! | [`Cusum`] | C_t = max(0, C_(t-1) + x_t - p0 - k), alarm above 5 sigma | Page 1954; DOMAIN 5.4 |
 //!
 //! What has no answer (no observations, more hits than observations, a probability outside its range) is `None`,
@@ -24,6 +25,7 @@
 
 mod cusum;
 mod interval;
+mod median;
 mod monetary_unit;
 mod sample_size;
 mod strata;
@@ -35,6 +37,7 @@ pub use cusum::{ALARM_SIGMAS, Cusum, CusumPoint};
 pub use interval::{
     EXACT_MAX, clopper_pearson, clopper_pearson_upper, poisson_upper, wilson, wilson_95,
 };
+pub use median::{median, median_without};
 pub use monetary_unit::{MonetaryUnitPlan, SampledItem, upper_misstatement};
 pub use sample_size::{attribute_sample_size, with_finite_population};
 pub use strata::{

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::day::Day;
 use crate::id::Watermark;
+use crate::statistics::median;
 use crate::summary::actors::OTHER_NUMBER;
 use crate::summary::board::{Board, ClosedDays, in_period};
 use crate::summary::day_file::DayFile;
@@ -244,17 +245,6 @@ impl Others {
         };
         self.measures.into_iter().zip(self.values).map(figure).collect()
     }
-}
-
-/// Of an even number of values that in the middle of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_unstable_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    if !values.len().is_multiple_of(2) {
-        return Some(upper);
-    }
-    let lower = *values.get(values.len() / 2 - 1)?;
-    Some(f64::midpoint(lower, upper))
 }
 
 fn of_day(day: Day, own: Counters, others: Others) -> HistoryDay {
