@@ -9,7 +9,7 @@
 //! | | 1 | kind: 0 a day's findings, else the number of the table whose rows these are |
 //! | | 1 | 0 |
 //! | | 2 | day, from 1970-01-01 |
-//! | | 2 | number of the part among those of the day in its set, from 1; 0 of a day's findings |
+//! | | 2 | number of the part among those of the day in its set, from 1; 0 of a day's findings; of the state how many kinds there are |
 //! | | 8 | first record of the set; 0 of a day's findings |
 //! | | 8 | last record of the set; of a day's findings the last one that they are made of |
 //! | | 16 | identity of the data folder |

@@ -1,4 +1,4 @@
-//! From the rows of a table to the figures of a day: codes, importers, addresses, splits, documents.
+//! From the rows of a table to the figures of a day: codes, importers, addresses, splits, documents, descriptions.
 
 use std::collections::BTreeMap;
 
@@ -203,6 +203,30 @@ impl Counts for Documents {
             to.of(actor, Kind::DuplicateDocument).add(count, &samples);
         }
         self.is_known = false;
+    }
+
+    fn end(&mut self, _: &mut Tallies) {}
+}
+
+/// I-12: descriptions that join goods.
+#[derive(Debug, Default)]
+pub(super) struct Descriptions {
+    of_kind: OfGroup,
+}
+
+impl Counts for Descriptions {
+    fn row(&mut self, seen: &Seen, _: &mut Tallies) {
+        self.of_kind.add(seen);
+    }
+
+    fn end_group(&mut self, kind: u64, to: &mut Tallies) {
+        for (actor, lines, samples) in self.of_kind.take() {
+            let tally = to.of(actor, Kind::JoinedGoods);
+            tally.denominator += lines;
+            if kind > 0 {
+                tally.add(lines, &samples);
+            }
+        }
     }
 
     fn end(&mut self, _: &mut Tallies) {}

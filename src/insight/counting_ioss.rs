@@ -1,6 +1,7 @@
 //! IOSS numbers (I-18, I-19, I-20, I-22): who declares under one, how much of a sudden, from how many exporters,
-//! and what a month comes to by member state.
+//! which of them sell under another one as well, and what a month comes to by member state.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::cast::NOBODY;
@@ -176,6 +177,51 @@ impl Counts for IossStates {
         tally.own_value = Some(tally.numerator as f64);
         for (state, cents) in cents {
             tally.parts.push(Part { what: state_name(state), count: cents });
+        }
+    }
+
+    fn end(&mut self, _: &mut Tallies) {}
+}
+
+/// I-20: exporters that one declarant has under several IOSS numbers.
+#[derive(Debug, Default)]
+pub(super) struct ExporterNumbers {
+    /// By declarant and number: consignments of the week.
+    week: BTreeMap<u32, BTreeMap<u64, u64>>,
+    /// By actors and number: those of the day, with the first of them.
+    own: BTreeMap<([u32; 3], u64), (u64, Sample)>,
+}
+
+impl Counts for ExporterNumbers {
+    fn row(&mut self, seen: &Seen, to: &mut Tallies) {
+        let [declarant, ..] = seen.actors;
+        let number = seen.row.sub;
+        *self.week.entry(declarant).or_default().entry(number).or_default() += seen.row.count;
+        if to.is_own(seen) {
+            let sample = Sample::of(seen);
+            let (count, first) = self.own.entry((seen.actors, number)).or_insert((0, sample));
+            *count += seen.row.count;
+            *first = (*first).min(sample);
+        }
+    }
+
+    fn end_group(&mut self, _: u64, to: &mut Tallies) {
+        let week = std::mem::take(&mut self.week);
+        let largest = |declarant: u32| {
+            let numbers = week.get(&declarant)?.iter();
+            // Of equal ones the lower number.
+            numbers.max_by_key(|(number, count)| (**count, Reverse(**number))).map(|(of, _)| *of)
+        };
+        for ((actors, number), (count, first)) in std::mem::take(&mut self.own) {
+            let [declarant, ..] = actors;
+            let is_other = largest(declarant).is_some_and(|of| of != number);
+            for actor in actors.into_iter().filter(|actor| *actor != NOBODY) {
+                let tally = to.of(actor, Kind::ExporterNumbers);
+                tally.denominator += count;
+                if is_other {
+                    tally.add(count, &[first]);
+                }
+            }
         }
     }
 

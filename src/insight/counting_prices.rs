@@ -7,6 +7,7 @@ use super::figure::Part;
 use super::kinds::Kind;
 use super::merge::Seen;
 use super::tally::{Counts, OfGroup, Sample, Tallies};
+use crate::statistics::{median, median_without};
 use crate::summary::Role;
 
 /// I-10: a price that so many exporters have.
@@ -19,15 +20,20 @@ const MEDIAN_LINES_MIN: u64 = 30;
 const PEERS_MIN: usize = 3;
 /// I-08: below so many robust standard deviations a value is low.
 const LOW_BELOW: f64 = -3.0;
+/// I-08: below so many of them, from the actor's own median, it is low for the actor.
+const LOW_FOR_ACTOR_BELOW: f64 = -2.0;
 /// Of a normal distribution the standard deviation is so many times the median absolute deviation.
 const MAD_TO_SIGMA: f64 = 1.4826;
+
+/// The part of I-10 that says how many exporters have the price.
+pub(crate) const PRICE_EXPORTERS: &str = "(exporters)";
 
 /// I-10.
 #[derive(Debug, Default)]
 pub(super) struct Prices {
     of: BTreeMap<u32, OfPrice>,
     lines: BTreeMap<u32, u64>,
-    largest: BTreeMap<u32, (u64, u64, Sample)>,
+    largest: BTreeMap<u32, (u64, OfPrice)>,
 }
 
 #[derive(Debug)]
@@ -57,9 +63,9 @@ impl Counts for Prices {
     fn end_group(&mut self, price: u64, _: &mut Tallies) {
         for (actor, of) in std::mem::take(&mut self.of) {
             *self.lines.entry(actor).or_default() += of.lines;
-            let is_larger = self.largest.get(&actor).is_none_or(|(lines, ..)| of.lines > *lines);
+            let is_larger = self.largest.get(&actor).is_none_or(|(_, most)| of.lines > most.lines);
             if of.exporters >= PRICE_EXPORTERS_MIN && is_larger {
-                self.largest.insert(actor, (of.lines, price, of.first));
+                self.largest.insert(actor, (price, of));
             }
         }
     }
@@ -68,9 +74,11 @@ impl Counts for Prices {
         for (actor, lines) in std::mem::take(&mut self.lines) {
             let tally = to.of(actor, Kind::RepeatedPrice);
             tally.denominator = lines;
-            if let Some((lines, price, first)) = self.largest.remove(&actor) {
-                tally.add(lines, &[first]);
-                tally.parts.push(Part { what: price_name(price), count: lines });
+            if let Some((price, of)) = self.largest.remove(&actor) {
+                tally.add(of.lines, &[of.first]);
+                tally.parts.push(Part { what: price_name(price), count: of.lines });
+                let what = PRICE_EXPORTERS.to_owned();
+                tally.parts.push(Part { what, count: of.exporters.into() });
             }
         }
     }
@@ -141,6 +149,8 @@ impl Counts for Gifts {
 #[derive(Debug, Default)]
 pub(super) struct Ratios {
     of: BTreeMap<u32, OfCode>,
+    /// By actor: how many lines would be low for it, were they as the others'.
+    expected: BTreeMap<u32, f64>,
 }
 
 #[derive(Debug, Default)]
@@ -177,6 +187,10 @@ impl Counts for Ratios {
     fn end_group(&mut self, _: u64, to: &mut Tallies) {
         let of = std::mem::take(&mut self.of);
         let usual: Vec<Usual> = of.iter().filter_map(|(actor, of)| usual(*actor, of, to)).collect();
+        for role in Role::ALL {
+            let usual: Vec<Usual> = usual.iter().filter(|of| of.role == role).copied().collect();
+            self.low_for_actor(&usual, &of, to);
+        }
         for (actor, of) in of.iter().filter(|(_, of)| !of.own.is_empty()) {
             let Some((role, _)) = to.cast.actor(*actor) else { continue };
             let peers = usual.iter().filter(|peer| peer.role == role && peer.actor != *actor);
@@ -191,7 +205,53 @@ impl Counts for Ratios {
         }
     }
 
-    fn end(&mut self, _: &mut Tallies) {}
+    fn end(&mut self, to: &mut Tallies) {
+        for (actor, expected) in std::mem::take(&mut self.expected) {
+            let tally = to.of(actor, Kind::LowForActor);
+            let beyond = tally.numerator as f64 - expected;
+            tally.own_value = Some(beyond / tally.denominator as f64);
+        }
+    }
+}
+
+impl Ratios {
+    /// Counts what is low for each of the actors of a role, by how wide the code is among all of them; so an actor's
+    /// own level does not show, and what some of its lines lack does.
+    fn low_for_actor(&mut self, usual: &[Usual], of: &BTreeMap<u32, OfCode>, to: &mut Tallies) {
+        let deviations = usual.iter().map(|each| each.deviation).collect();
+        let Some(within) = median(deviations).filter(|_| usual.len() > PEERS_MIN) else { return };
+        let width = (MAD_TO_SIGMA * within).max(1.0);
+        let is_low =
+            |each: &Usual, bucket: u64| (bucket as f64 - each.median) / width < LOW_FOR_ACTOR_BELOW;
+        let shares: Vec<f64> = usual
+            .iter()
+            .map(|each| {
+                let buckets = of.get(&each.actor).map(|of| of.buckets.iter());
+                let (mut low, mut all) = (0, 0);
+                for (bucket, count) in buckets.into_iter().flatten() {
+                    low += if is_low(each, *bucket) { *count } else { 0 };
+                    all += count;
+                }
+                low as f64 / all as f64
+            })
+            .collect();
+        let mut ordered = shares.clone();
+        ordered.sort_unstable_by(f64::total_cmp);
+        for (each, share) in usual.iter().zip(shares) {
+            let Some(of) = of.get(&each.actor).filter(|of| !of.own.is_empty()) else { continue };
+            let tally = to.of(each.actor, Kind::LowForActor);
+            let mut lines = 0;
+            for (bucket, (count, first)) in &of.own {
+                lines += count;
+                if is_low(each, *bucket) {
+                    tally.add(*count, &[*first]);
+                }
+            }
+            tally.denominator += lines;
+            *self.expected.entry(each.actor).or_default() +=
+                lines as f64 * median_without(&ordered, share).unwrap_or(0.0);
+        }
+    }
 }
 
 fn usual(actor: u32, of: &OfCode, to: &Tallies) -> Option<Usual> {
@@ -200,16 +260,16 @@ fn usual(actor: u32, of: &OfCode, to: &Tallies) -> Option<Usual> {
     if lines < MEDIAN_LINES_MIN || to.cast.is_other(actor) {
         return None;
     }
-    let median = median(of.buckets.iter().map(|(bucket, count)| (*bucket, *count)))?;
+    let median = median_of_counts(of.buckets.iter().map(|(bucket, count)| (*bucket, *count)))?;
     let mut from_it: Vec<_> =
         of.buckets.iter().map(|(bucket, count)| (bucket.abs_diff(median), *count)).collect();
     from_it.sort_unstable();
-    let deviation = self::median(from_it.into_iter())? as f64;
+    let deviation = median_of_counts(from_it.into_iter())? as f64;
     Some(Usual { actor, role, median: median as f64, deviation })
 }
 
 /// The lower median of values that ascend, each so many times.
-fn median(values: impl Iterator<Item = (u64, u64)> + Clone) -> Option<u64> {
+fn median_of_counts(values: impl Iterator<Item = (u64, u64)> + Clone) -> Option<u64> {
     let all: u64 = values.clone().map(|(_, count)| count).sum();
     let mut left = all.div_ceil(2);
     for (value, count) in values {
@@ -228,23 +288,11 @@ fn benchmark(peers: impl Iterator<Item = Usual>) -> Option<(f64, f64)> {
     if peers.len() < PEERS_MIN {
         return None;
     }
-    let centre = middle(peers.iter().map(|peer| peer.median).collect());
-    let within = middle(peers.iter().map(|peer| peer.deviation).collect());
-    let between = middle(peers.iter().map(|peer| (peer.median - centre).abs()).collect());
+    let centre = median(peers.iter().map(|peer| peer.median).collect())?;
+    let within = median(peers.iter().map(|peer| peer.deviation).collect())?;
+    let between = median(peers.iter().map(|peer| (peer.median - centre).abs()).collect())?;
     let sigma = MAD_TO_SIGMA * (within * within + between * between).sqrt();
     Some((centre, sigma.max(1.0)))
-}
-
-/// The median; of an even number the mean of the two in the middle.
-fn middle(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    let at = |place: usize| values.get(place).copied().unwrap_or(0.0);
-    let half = values.len() / 2;
-    if values.len() % 2 == 1 {
-        at(half)
-    } else {
-        f64::midpoint(at(half.saturating_sub(1)), at(half))
-    }
 }
 
 #[cfg(test)]
@@ -275,12 +323,10 @@ mod tests {
 
     #[test]
     fn medians() {
-        let of = |values: &[(u64, u64)]| median(values.iter().copied());
+        let of = |values: &[(u64, u64)]| median_of_counts(values.iter().copied());
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[(4, 1), (6, 1)]), Some(4));
         assert_eq!(of(&[(4, 1), (6, 2)]), Some(6));
         assert_eq!(of(&[(4, 5), (6, 1), (9, 3)]), Some(4));
-        assert!((middle(vec![9.0, 1.0, 4.0]) - 4.0).abs() < 1e-9);
-        assert!((middle(vec![9.0, 1.0, 4.0, 6.0]) - 5.0).abs() < 1e-9);
     }
 }

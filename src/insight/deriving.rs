@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::cast::Cast;
-use super::counting::{Addresses, Documents, Goods, Importers, Splits};
-use super::counting_ioss::{IossDeclarants, IossExporters, IossStates};
+use super::counting::{Addresses, Descriptions, Documents, Goods, Importers, Splits};
+use super::counting_ioss::{ExporterNumbers, IossDeclarants, IossExporters, IossStates};
 use super::counting_prices::{Gifts, Prices, Ratios};
 use super::error::InsightError;
 use super::figure::Figure;
@@ -103,7 +103,7 @@ impl Deriver {
         let window = Day(day.0.saturating_sub(DAYS_BEFORE_MAX))..=day;
         let days = parts.range(window).map(|(day, _)| *day).collect();
         let mut tallies = Tallies::new(day, Cast::new(), days);
-        let mut counts: [(Table, Box<dyn Counts>); 11] = [
+        let mut counts: [(Table, Box<dyn Counts>); 13] = [
             (Table::Goods, Box::new(Goods::default())),
             (Table::Importers, Box::new(Importers::default())),
             (Table::Addresses, Box::new(Addresses::default())),
@@ -115,6 +115,8 @@ impl Deriver {
             (Table::Prices, Box::new(Prices::default())),
             (Table::Gifts, Box::new(Gifts::default())),
             (Table::Ratios, Box::new(Ratios::default())),
+            (Table::Descriptions, Box::new(Descriptions::default())),
+            (Table::ExporterNumbers, Box::new(ExporterNumbers::default())),
         ];
         for (table, counts) in &mut counts {
             let sources = self.sources(*table, day, parts, &mut tallies, &mut missing_days)?;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::block_file::{BlockFile, BlockWriter, Heading};
 use super::error::InsightError;
+use super::kinds::Kind;
 use super::table::Table;
 use crate::archive::{Part, Set};
 use crate::day::Day;
@@ -161,9 +162,11 @@ impl Folder {
         remove(&self.root.join(STATE))
     }
 
+    /// In place of a part how many kinds there are: where a program knows of more, all is made again.
     fn state(&self) -> Heading {
         let (day, data_folder) = (Day(0), self.data_folder);
-        Heading { kind: STATE_KIND, day, part: 0, first: 0, last: 0, data_folder }
+        let part = u16::try_from(Kind::all().count()).unwrap_or(u16::MAX);
+        Heading { kind: STATE_KIND, day, part, first: 0, last: 0, data_folder }
     }
 }
 

@@ -52,6 +52,16 @@ impl Keys {
         Some(self.end())
     }
 
+    /// An exporter where it sends from: companies of one name are told apart by their address.
+    pub(super) fn sender(&mut self, exporter: u64, party: &Party<'_>) -> u64 {
+        self.begin(7);
+        self.message.extend_from_slice(&exporter.to_le_bytes());
+        for part in [party.street, party.postcode, party.city] {
+            self.text(|message| even_out(part, b" ", message));
+        }
+        self.end()
+    }
+
     /// An exporter and an importer.
     pub(super) fn pair(&mut self, exporter: u64, importer: u64) -> u64 {
         self.numbers(5, &[exporter, importer])
@@ -115,6 +125,17 @@ mod tests {
         let private = keys.exporter(&party("", "CN"), Some(5));
         assert_eq!(keys.exporter(&party("J. Jansen", "NL"), Some(5)), private);
         assert_ne!(private, one);
+
+        let at = |street, postcode| Party { street, postcode, ..Party::default() };
+        let sender = keys.sender(1, &at("12 Main Road", "518000"));
+        assert_eq!(keys.sender(1, &at("12, MAIN road", "518000")), sender);
+        for (exporter, street, postcode) in [
+            (2, "12 Main Road", "518000"),
+            (1, "13 Main Road", "518000"),
+            (1, "12 Main Road", "51800"),
+        ] {
+            assert_ne!(keys.sender(exporter, &at(street, postcode)), sender);
+        }
 
         let document = |r#type, reference| DocumentReference { r#type, reference };
         let found = keys.document(&document("N740", "123"));

@@ -41,6 +41,12 @@ pub enum Kind {
     RepeatConsignee = 15,
     /// I-25.
     GiftCluster = 16,
+    /// I-12.
+    JoinedGoods = 17,
+    /// I-20.
+    ExporterNumbers = 18,
+    /// I-08.
+    LowForActor = 19,
 }
 
 struct Row {
@@ -51,7 +57,7 @@ struct Row {
 }
 
 /// All of them, in the order in which days have them.
-static TABLE: [Row; 16] = [
+static TABLE: [Row; 19] = [
     Row {
         kind: Kind::TopHs6,
         flag: None,
@@ -306,6 +312,57 @@ static TABLE: [Row; 16] = [
             is_proportion: true,
         },
     },
+    Row {
+        kind: Kind::JoinedGoods,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "joined_goods_rate",
+            title: "Descriptions that join goods",
+            numerator: "Accepted lines whose description has a plus sign or \"and\" between spaces (no comma, as several_goods_rate counts \
+                        it: that sets off most often what one thing is made of)",
+            denominator: "Accepted lines with a description",
+            formula: "numerator / denominator",
+            source: "I-12",
+            notable_above: None,
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::ExporterNumbers,
+        flag: None,
+        denominator_min: 1,
+        description: Description {
+            name: "exporter_other_number_rate",
+            title: "Exporters under another IOSS number than theirs",
+            numerator: "Accepted consignments of the day under an IOSS number whose exporter, from the same address, had more under another one \
+                        with the same declarant, on the day and the 6 before it",
+            denominator: "Accepted consignments under an IOSS number with an exporter",
+            formula: "numerator / denominator",
+            source: "I-20",
+            notable_above: None,
+            is_proportion: true,
+        },
+    },
+    Row {
+        kind: Kind::LowForActor,
+        flag: None,
+        denominator_min: 500,
+        description: Description {
+            name: "low_value_excess_rate",
+            title: "More low values than others have",
+            numerator: "Accepted lines of the day whose value per kilogram lies more than 2 robust standard deviations below the actor's own \
+                        median of its HS code in the 90 days up to it",
+            denominator: "Accepted lines of the day with HS code, value and mass, of which the actor and 3 others of the role or more have 30 \
+                          lines in those days",
+            formula: "(numerator - expected) / denominator; expected is the sum over HS codes of the actor's lines of the day times the \
+                      median of the others' shares of such lines in those days; a robust standard deviation is 1.4826 times the \
+                      median over the actors of their median absolute deviation. No interval: it may be below 0",
+            source: "I-08; Hampel 1974 (MAD); indirect standardisation",
+            notable_above: Some(0.02),
+            is_proportion: false,
+        },
+    },
 ];
 
 impl Kind {
@@ -350,12 +407,14 @@ impl Kind {
             Self::TopHs6 | Self::Top3Hs6 | Self::ImporterConcentration | Self::TopImporter => {
                 (0, 0)
             }
-            Self::CrowdedAddress | Self::IossExporters | Self::RepeatedPrice => (0, 0),
+            Self::CrowdedAddress | Self::IossExporters => (0, 0),
+            Self::RepeatedPrice | Self::JoinedGoods => (0, 0),
             Self::Split => (1, 1),
-            Self::IossDeclarants | Self::RepeatConsignee | Self::GiftCluster => (WEEK, 0),
+            Self::IossDeclarants | Self::ExporterNumbers => (WEEK, 0),
+            Self::RepeatConsignee | Self::GiftCluster => (WEEK, 0),
             Self::DuplicateDocument | Self::IossNewDeclarants | Self::IossSpike => (FOUR_WEEKS, 0),
             Self::IossMonth => (MONTH, 0),
-            Self::LowValuePerKg => (DAYS_BEFORE_MAX, 0),
+            Self::LowValuePerKg | Self::LowForActor => (DAYS_BEFORE_MAX, 0),
         }
     }
 

@@ -13,6 +13,8 @@
 //! | prices | HS code, currency and amount | exporter, 0 without | lodger with all | goods items | | 0, 0 |
 //! | gifts | exporter, 0 without | ordinal | declaration with C08 on some goods item | 1 | 1 with commercial signs | 6, 0 |
 //! | ratios | HS code | bucket of its value per kilogram | lodger with both | goods items | | 89, 0 |
+//! | descriptions | 1 where it joins goods, or 0 | 0 | lodger with such | goods items | | 0, 0 |
+//! | exporter_numbers | exporter at its address | the digits of the IOSS number | lodger with both | declarations | | 6, 0 |
 //!
 //! What has no such key (or a malformed IOSS number) is in no row, but that `importers` has every declaration.
 
@@ -24,7 +26,7 @@ use super::ratio;
 use super::row::Row;
 use crate::archive::DeclarationEntry;
 use crate::rules::finding::{Finding, Reason};
-use crate::summary::IossNumber;
+use crate::summary::{IossNumber, joins_goods};
 use crate::wire::view::Money;
 
 /// The days that a day's figures look at, at most: before it, and after it.
@@ -52,10 +54,12 @@ pub(super) enum Table {
     Prices = 9,
     Gifts = 10,
     Ratios = 11,
+    Descriptions = 12,
+    ExporterNumbers = 13,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::Goods,
         Self::Importers,
         Self::Addresses,
@@ -67,6 +71,8 @@ impl Table {
         Self::Prices,
         Self::Gifts,
         Self::Ratios,
+        Self::Descriptions,
+        Self::ExporterNumbers,
     ];
 
     pub(super) fn name(self) -> &'static str {
@@ -82,17 +88,20 @@ impl Table {
             Self::Prices => "prices",
             Self::Gifts => "gifts",
             Self::Ratios => "ratios",
+            Self::Descriptions => "descriptions",
+            Self::ExporterNumbers => "exporter_numbers",
         }
     }
 
     /// How many days before and after a day have a part in its figures.
     pub(super) fn days(self) -> (u16, u16) {
         match self {
-            Self::Goods | Self::Addresses | Self::IossExporters | Self::Prices => (0, 0),
+            Self::Goods | Self::Addresses | Self::IossExporters => (0, 0),
+            Self::Prices | Self::Descriptions => (0, 0),
             Self::Splits => (1, 1),
             Self::Documents | Self::IossDeclarants => (FOUR_WEEKS, 0),
             Self::IossStates => (MONTH, 0),
-            Self::Importers | Self::Gifts => (WEEK, 0),
+            Self::Importers | Self::Gifts | Self::ExporterNumbers => (WEEK, 0),
             Self::Ratios => (DAYS_BEFORE_MAX, 0),
         }
     }
@@ -159,6 +168,15 @@ impl Table {
                 });
                 ratios.map(|(code, bucket)| row(code, bucket)).try_for_each(add)
             }
+            Self::Descriptions => {
+                let goods_items = entry.declaration.goods_items.iter();
+                let described = goods_items.filter(|item| !item.description.is_empty());
+                let kinds = described.map(|item| u64::from(joins_goods(item.description)));
+                kinds.map(|kind| row(kind, 0)).try_for_each(add)
+            }
+            Self::ExporterNumbers => {
+                of.sender.zip(of.ioss).map(|(sender, ioss)| row(sender, ioss)).map_or(Ok(()), add)
+            }
         }
     }
 }
@@ -169,6 +187,8 @@ pub(super) struct Keyed<'a, 'd> {
     entry: &'a DeclarationEntry<'d>,
     who: u32,
     exporter: Option<u64>,
+    /// Where it sells under an IOSS number.
+    sender: Option<u64>,
     pair: Option<u64>,
     ioss: Option<u64>,
     document: Option<u64>,
@@ -180,11 +200,14 @@ impl<'a, 'd> Keyed<'a, 'd> {
         let exporter = keys.exporter(&declaration.exporter, entry.exporter_person);
         let pair = exporter.zip(entry.importer_person);
         let ioss = IossNumber::parse(declaration.ioss_number);
+        let ioss = ioss.and_then(|ioss| ioss.as_str().get(2..)?.parse().ok());
+        let seller = exporter.filter(|_| ioss.is_some());
         Self {
             entry,
             who,
             exporter,
-            ioss: ioss.and_then(|ioss| ioss.as_str().get(2..)?.parse().ok()),
+            sender: seller.map(|seller| keys.sender(seller, &declaration.exporter)),
+            ioss,
             pair: pair.map(|(exporter, importer)| keys.pair(exporter, importer)),
             document: keys.document(&declaration.transport_document),
         }

@@ -43,11 +43,23 @@ pub(super) fn distinct(items: &[GoodsItem<'_>]) -> u16 {
 /// signal of lines that were merged, and no more: one thing may be described so as well.
 #[inline]
 pub(super) fn names_several_goods(description: &str) -> bool {
+    // To its end without leaving early, so that it takes many bytes at a time.
+    let is_sign = |byte: &u8| matches!(byte, b',' | b'+');
+    description.bytes().fold(false, |found, byte| found | is_sign(&byte)) | has_and(description)
+}
+
+/// Whether it joins goods by a plus sign or "and" between spaces: a comma alone more often sets off what the one
+/// thing is made of.
+pub(crate) fn joins_goods(description: &str) -> bool {
+    description.contains('+') || has_and(description)
+}
+
+#[inline]
+fn has_and(description: &str) -> bool {
     let bytes = description.as_bytes();
-    // To their ends without leaving early, so that they take many bytes at a time.
-    let mut found = bytes.iter().fold(false, |found, byte| found | matches!(byte, b',' | b'+'));
     let after = |places: usize| bytes.get(places..).unwrap_or_default();
     let fives = bytes.iter().zip(after(1)).zip(after(2)).zip(after(3)).zip(after(4));
+    let mut found = false;
     for ((((before, a), n), d), after) in fives {
         let is_and = (a | 0x20, n | 0x20, d | 0x20) == (b'a', b'n', b'd');
         found |= is_and & (*before == b' ') & (*after == b' ');
@@ -72,13 +84,14 @@ mod tests {
 
     #[test]
     fn several_goods_are_joined_by_a_comma_a_plus_or_and() {
-        for several in ["Ball, pump", "ball+pump", "Ball and pump", "BALL AND PUMP", "a and b"] {
-            assert!(names_several_goods(several), "{several}");
+        for several in ["ball+pump", "Ball and pump", "BALL AND PUMP", "a and b"] {
+            assert!(names_several_goods(several) && joins_goods(several), "{several}");
         }
+        assert!(names_several_goods("Ball, red") && !joins_goods("Ball, red"));
         for one in
             ["", "and", "Sand box", "hand cream", "brand new", "and so on", "this and", "x & y"]
         {
-            assert!(!names_several_goods(one), "{one}");
+            assert!(!names_several_goods(one) && !joins_goods(one), "{one}");
         }
     }
 

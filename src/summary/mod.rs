@@ -66,6 +66,7 @@ pub use delta::{Delta, Event};
 pub use error::{FoldError, QueryError};
 pub use facts::Facts;
 pub use fold::Fold;
+pub(crate) use goods::joins_goods;
 pub use history::{
     HISTORY_DAYS_MAX, HISTORY_PEER_DAYS_MAX, History, HistoryDay, HistoryQuery,
     PEER_DENOMINATOR_MIN, PeerFigure,

@@ -174,3 +174,35 @@ fn a_month_by_member_state_and_exporters_by_line() {
     let kinds: Vec<_> = idle.iter().map(|figure| (figure.kind, figure.numerator)).collect();
     assert_eq!(kinds, [(Kind::IossMonth, 700)]);
 }
+
+#[test]
+fn an_exporter_under_another_number_than_its_own() {
+    let figures = |role: Role, batches: &[(u16, Vec<Given>)]| -> Vec<(String, u64, u64)> {
+        let mut world = World::new();
+        let first = day("2026-10-25").0;
+        let batches: Vec<_> = batches.iter().map(|(step, b)| (first + step, b.clone())).collect();
+        world.write_set(&batches);
+        let mut insight = world.insight();
+        insight.round(&|| false).unwrap();
+        super::model::assert_same(&insight, world.placed());
+        let last = batches.iter().map(|(day, _)| *day).max().unwrap();
+        let found = all(&insight, role).into_iter();
+        let found = found.filter(|f| f.day == Day(last) && f.figure.kind == Kind::ExporterNumbers);
+        found.map(|f| (f.id.to_string(), f.figure.numerator, f.figure.denominator)).collect()
+    };
+    let parcels = |ioss, declarant, count| vec![under(ioss, declarant, 900); count];
+    // With another declarant it may well sell on another platform.
+    let day = [parcels(1, 1, 5), parcels(2, 1, 2), parcels(2, 2, 3)].concat();
+    let id = |number| format!("NL81000000{number}");
+    let declarants = figures(Role::Declarant, &[(0, day.clone())]);
+    assert_eq!(declarants, [(id(1), 2, 7), (id(2), 0, 3)]);
+    let holders = figures(Role::IossHolder, &[(0, day)]);
+    let number = |n| format!("IM528000000{n}");
+    assert_eq!(holders, [(number(1), 0, 5), (number(2), 2, 5)]);
+    // Which one is its own is told by the week.
+    let with = |step| [(0, parcels(1, 1, 5)), (step, parcels(2, 1, 2))];
+    assert_eq!(figures(Role::Declarant, &with(6)), [(id(1), 2, 2)]);
+    assert_eq!(figures(Role::Declarant, &with(7)), [(id(1), 0, 2)]);
+    let nameless = vec![Given { exporter: 0, ..under(1, 1, 900) }];
+    assert_eq!(figures(Role::Declarant, &[(0, nameless)]), []);
+}

@@ -51,6 +51,13 @@ pub(crate) struct Line {
     pub(crate) cents: u64,
 }
 
+impl Line {
+    /// One in five joins goods.
+    pub(super) fn description(&self) -> &'static str {
+        if self.cents.is_multiple_of(5) { "thing and pouch" } else { "thing, red" }
+    }
+}
+
 impl Given {
     pub(crate) fn cents(&self) -> u64 {
         self.lines.iter().map(|line| line.cents).sum()
@@ -259,7 +266,7 @@ fn put(
     let procedure = if given.is_gift { "C08" } else { "F48" };
     let item = |line: &Line| GoodsItem {
         hs6: line.hs6,
-        description: "thing",
+        description: line.description(),
         intrinsic_value: Money { currency: "EUR", hundredths: line.cents },
         gross_mass_mg: 1_000_000,
         packages: 1,

@@ -99,8 +99,27 @@ fn count(kind: Kind, day: Day, own: &[&Placed], all: &[&Placed]) -> Counted {
         | Kind::IossSpike
         | Kind::IossExporters
         | Kind::IossMonth => (0, 0, BTreeSet::new()),
-        // Needs 30 lines of each of four actors: see `prices`.
-        Kind::LowValuePerKg => (0, 0, BTreeSet::new()),
+        // Need 30 lines of each of four actors: see `prices`.
+        Kind::LowValuePerKg | Kind::LowForActor => (0, 0, BTreeSet::new()),
+        Kind::JoinedGoods => {
+            let lines =
+                own.iter().flat_map(|(_, ordinal, g)| g.lines.iter().map(|l| (*ordinal, l)));
+            let joined = lines.clone().filter(|(_, line)| line.description().contains(" and "));
+            let examples = joined.clone().map(|(ordinal, _)| ordinal).collect();
+            (joined.count() as u64, lines.count() as u64, examples)
+        }
+        Kind::ExporterNumbers => share(
+            &|(.., given)| {
+                let parties = |of: &Given| (of.declarant, of.exporter, of.is_gift);
+                let mut numbers: BTreeMap<u16, u64> = BTreeMap::new();
+                let week = all.iter().filter(|(on, ..)| around(day, 6, 0, *on));
+                week.filter(|(.., of)| parties(of) == parties(given) && of.ioss > 0)
+                    .for_each(|(.., of)| *numbers.entry(of.ioss).or_default() += 1);
+                let most = numbers.values().max();
+                numbers.iter().find(|(_, count)| Some(*count) == most).unwrap().0 != &given.ioss
+            },
+            &|(.., given)| given.exporter > 0 && given.ioss > 0,
+        ),
         Kind::RepeatedPrice => {
             let mut prices: BTreeMap<(&str, u64), Vec<&Placed>> = BTreeMap::new();
             for found in own {

@@ -111,6 +111,44 @@ fn low_values_are_those_of_exact_medians_within_the_error_of_the_buckets() {
 }
 
 #[test]
+fn an_own_level_does_not_show_and_low_values_among_others_do() {
+    // One in ten is worth an eighth of what it should be, of one who is dear; another one is cheap in all.
+    let some_low = |list: Vec<u64>| -> Vec<u64> {
+        let low = |(n, cents)| if n % 10 == 0 { cents / 8 } else { cents };
+        list.into_iter().enumerate().map(low).collect()
+    };
+    let mut of: Vec<Vec<u64>> = (1..=6).map(|_| spread(400, 500.0, 2_000.0)).collect();
+    of.push(some_low(spread(400, 750.0, 3_000.0)));
+    of.push(spread(400, 250.0, 1_000.0));
+    let batch: Vec<_> =
+        of.iter().zip(1..).map(|(list, n)| goods(n, list.iter().copied())).collect();
+    let found = figures(Kind::LowForActor, &[(0, batch.clone())]);
+    assert_eq!(found.len(), 8);
+    for (own, (_, figure)) in found.iter().enumerate() {
+        // As many for each doubling, from one end to the other: a quarter of that is the median deviation, and 2
+        // times 1.4826 of it lies below the low end, so that none is expected.
+        let is_misbehaving = own == 6;
+        let low = if is_misbehaving { 40 } else { 0 };
+        assert_eq!((figure.numerator, figure.denominator), (low, 400), "{own}");
+        assert!((figure.value() - low as f64 / 400.0).abs() < 1e-9, "{own} {figure:?}");
+        assert!(figure.interval().is_none() && !figure.is_notable(), "400 lines say nothing yet");
+    }
+
+    // What others have as well is expected.
+    let all: Vec<_> =
+        (1..=6).map(|n| goods(n, some_low(spread(400, 500.0, 2_000.0)).into_iter())).collect();
+    for (_, figure) in figures(Kind::LowForActor, &[(0, all)]) {
+        assert_eq!((figure.numerator, figure.value().abs() < 1e-9), (40, true), "{figure:?}");
+    }
+    // Each needs 30 lines of the code, and three others that have as many.
+    let few = [batch[..3].to_vec(), vec![goods(9, spread(29, 500.0, 2_000.0).into_iter())]];
+    assert_eq!(figures(Kind::LowForActor, &[(0, few.concat())]).len(), 0);
+    // The days before count.
+    let later = [(0, batch[..7].to_vec()), (89, vec![goods(7, [100].into_iter())])];
+    assert_eq!(first(Kind::LowForActor, &later), (1, 1));
+}
+
+#[test]
 fn a_price_that_several_exporters_have() {
     let priced = |exporter, cents| Given {
         exporter,
@@ -122,7 +160,8 @@ fn a_price_that_several_exporters_have() {
     let three = [two, vec![priced(3, 999)]].concat();
     assert_eq!(first(Kind::RepeatedPrice, &[(0, three.clone())]), (4, 5));
     let figure = figures(Kind::RepeatedPrice, &[(0, three)])[0].1.clone();
-    assert_eq!((figure.parts[0].what.as_str(), figure.parts[0].count), ("610910 EUR 9.99", 4));
+    let parts: Vec<_> = figure.parts.iter().map(|part| (part.what.as_str(), part.count)).collect();
+    assert_eq!(parts, [("610910 EUR 9.99", 4), ("(exporters)", 3)]);
     assert!(figure.interval().is_none() && !figure.is_notable(), "5 lines say nothing");
 }
 
