@@ -57,6 +57,7 @@
 //! | [`ingest`] | the stages and threads between a message and its answer; recovery; look-ups |
 //! | [`summary`], [`catalog`] | the fold and its checkpoints |
 //! | [`insight`] | findings: what accepted declarations show when they are held against one another; followed by `ingest::finder` |
+//! | [`signals`] | which declarants stand out over some weeks, in which way and since when |
 //! | [`agreements`] | agreements on improvements with actors: kept, and reviewed |
 //! | [`profiles`] | analysts' own dated rules: kept, tried on the past, matched with what is sealed |
 //! | [`samples`] | the sampling frame: plans, selections, outcomes of controls, estimates |
@@ -114,6 +115,7 @@ pub mod samples;
 pub mod secrets;
 #[cfg(feature = "client")]
 pub mod send;
+pub mod signals;
 #[cfg(feature = "client")]
 pub mod spool;
 pub mod statistics;

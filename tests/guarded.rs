@@ -24,7 +24,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 /// For declarant, analyst, supervisor and operator, each call with an empty message: `.` where it is answered,
 /// `x` where the role is missing, `?` where what the message lacks is told before that; who may send these with a
 /// whole message is in `identity.rs` and `roles.rs`. The last one drains the server.
-const CALLS: [(&str, &str); 29] = [
+const CALLS: [(&str, &str); 30] = [
     ("Compliance/EstimatePlan", "????"),
     ("Compliance/GetActorSummary", "????"),
     ("Compliance/GetIndicatorHistory", "????"),
@@ -38,6 +38,7 @@ const CALLS: [(&str, &str); 29] = [
     ("Compliance/ListProfiles", "x..x"),
     ("Compliance/ListReconciliations", "????"),
     ("Compliance/ListSelected", "????"),
+    ("Compliance/ListSignals", "x.xx"),
     ("Compliance/RecordAgreement", "????"),
     ("Compliance/RecordOutcome", "????"),
     ("Compliance/RecordPlan", "????"),

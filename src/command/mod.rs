@@ -25,6 +25,7 @@ pub mod sample;
 pub mod send;
 pub mod serve;
 pub mod show;
+pub mod signals;
 pub mod spool;
 pub mod summary;
 pub mod token;

@@ -5,7 +5,7 @@
 //! | lodge batches (`SubmitBatch`, `SubmitBatches`) | those of its EORIs | | | |
 //! | read a declaration (`GetDeclaration`) | those of its EORIs | | all | |
 //! | read a summary (`GetActorSummary`, `GetIndicatorHistory` without peers, `WatchActorSummaries` of named actors), its findings (`ListFindings` of an actor) | of its EORIs, as declarant or representative | all | | |
-//! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`), all findings (`ListFindings`) | | all | | |
+//! | read all summaries (`ListActorSummaries`, `GetIndicatorHistory` with peers, `WatchActorSummaries`), all findings (`ListFindings`), who stands out (`ListSignals`) | | all | | |
 //! | read how the server does (`GetServerStatus`, and on the page, see [`crate::web`]) | | yes | | yes |
 //! | have it read its rules again, and stop it (`ReloadRules`, `Drain`) | | | | yes |
 //! | read what each indicator counts (`ListIndicators`) | yes | yes | yes | yes |

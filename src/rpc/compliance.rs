@@ -252,6 +252,13 @@ impl Compliance for ComplianceService {
         self.list_found(request).await
     }
 
+    async fn list_signals(
+        &self,
+        request: Request<v1::ListSignalsRequest>,
+    ) -> Result<Response<v1::ListSignalsResponse>, Status> {
+        self.signals(request).await
+    }
+
     async fn record_agreement(
         &self,
         request: Request<v1::RecordAgreementRequest>,

@@ -85,7 +85,7 @@ fn query(request: v1::ListFindingsRequest) -> Result<FindingsQuery, Status> {
     Ok(query)
 }
 
-fn refused(error: &InsightError) -> Status {
+pub(super) fn refused(error: &InsightError) -> Status {
     match error {
         InsightError::Unsettled => come_back(error.to_string()),
         error => {

@@ -43,6 +43,7 @@ mod reads;
 mod reconciliations;
 mod register;
 mod sample_messages;
+mod signals;
 mod summary_messages;
 mod traffic;
 mod watch;
