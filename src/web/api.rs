@@ -83,6 +83,10 @@ async fn ask(
             let asked = questions::findings(&asked)?;
             message(compliance.list_findings(of(&caller, asked)).await?).await
         }
+        "signals" => {
+            let asked = questions::signals(&asked);
+            message(compliance.list_signals(of(&caller, asked)).await?).await
+        }
         "indicators" => {
             let asked = v1::ListIndicatorsRequest {};
             message(compliance.list_indicators(of(&caller, asked)).await?).await

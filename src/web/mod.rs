@@ -12,7 +12,7 @@
 //! | `/api/actors` | `ListActorSummaries`, without reasons and histograms |
 //! | `/api/actor` | `GetActorSummary` |
 //! | `/api/history` | `GetIndicatorHistory` |
-//! | `/api/findings` | `ListFindings` |
+//! | `/api/findings`, `/api/signals` | `ListFindings`, `ListSignals` |
 //! | `/api/agreements`, `/api/agreement` | `ListAgreements`, `ReviewAgreement` |
 //! | `/api/profiles`, `/api/hits`, `/api/algorithms` | `ListProfiles`, `ListProfileHits`, `ListAlgorithms` |
 //! | `/api/plans`, `/api/selected`, `/api/estimate` | `ListPlans`, `ListSelected`, `EstimatePlan` |

@@ -38,6 +38,7 @@ static FILES: &[(&str, &str, &str)] = &[
     file!("profiles.js", JS),
     file!("samples.js", JS),
     file!("server.js", JS),
+    file!("signals.js", JS),
     file!("system.js", JS),
     file!("words.js", JS),
     file!("scales.svg", SVG),

@@ -54,6 +54,10 @@ pub(super) fn findings(asked: &Parameters) -> Result<v1::ListFindingsRequest, St
     })
 }
 
+pub(super) fn signals(asked: &Parameters) -> v1::ListSignalsRequest {
+    v1::ListSignalsRequest { period: Some(period(asked)), rules: asked.all("rule") }
+}
+
 /// Those of an actor where an id is given.
 pub(super) fn agreements(asked: &Parameters) -> Result<v1::ListAgreementsRequest, Status> {
     use v1::AgreementState as State;

@@ -94,6 +94,10 @@ async fn findings_are_those_of_the_service() {
     }
     assert_eq!(Value::from(read), told(&whole)["findings"]);
 
+    let request = v1::ListSignalsRequest { rules: vec!["splitting".into()], ..Default::default() };
+    let signals = server.compliance().await.list_signals(request).await.unwrap().into_inner();
+    assert_eq!(json(&at, "/api/signals?rule=splitting"), told(&signals));
+
     let first = json(&at, "/api/findings?page_size=1");
     let of_others = first["nextPageToken"].as_str().unwrap();
     for (query, told) in [
@@ -129,12 +133,13 @@ async fn who_may_not_read_findings_may_not_on_the_page() {
         "/api/findings",
         "/api/findings?id=NL810000004",
         "/api/findings?role=ioss-holder&id=IM5280000017",
+        "/api/signals",
     ];
     for (token, expected) in [
-        (None, [401; 5]),
-        (Some(&inspector), [200; 5]),
-        (Some(&platform), [200, 200, 403, 403, 403]),
-        (Some(&keeper), [403; 5]),
+        (None, [401; 6]),
+        (Some(&inspector), [200; 6]),
+        (Some(&platform), [200, 200, 403, 403, 403, 403]),
+        (Some(&keeper), [403; 6]),
     ] {
         assert_statuses(&at, token, &paths, &expected);
     }
@@ -151,4 +156,5 @@ async fn who_may_not_read_findings_may_not_on_the_page() {
             |line: &&str| [name, "read findings", whose].iter().all(|part| line.contains(part));
         assert_eq!(log.lines().filter(is).count(), 1, "{name} {whose}\n{log}");
     }
+    assert_eq!(log.lines().filter(|line| line.contains("read signals")).count(), 3, "{log}");
 }

@@ -16,9 +16,9 @@ from playwright.sync_api import expect, sync_playwright
 BROWSER, URL, FOLDER, WHAT, *TOKEN = sys.argv[1:]
 WIDTHS = [1440, 390]
 HEADINGS = {
-    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does", "findings": "Findings",
+    "en": {"actors": "Declarants", "ioss": "IOSS holders", "system": "How the server does", "findings": "Findings", "signals": "Signals",
            "agreements": "Agreements", "profiles": "Risk profiles", "samples": "Sampling"},
-    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat", "findings": "Bevindingen",
+    "nl": {"actors": "Aangevers", "ioss": "IOSS-houders", "system": "Hoe het met de server gaat", "findings": "Bevindingen", "signals": "Signalen",
            "agreements": "Afspraken", "profiles": "Risicoprofielen", "samples": "Steekproeven"},
 }
 SERIOUS = {"serious", "critical"}
@@ -188,6 +188,10 @@ def nothing(browser, width, language):
     section(page, language, place, "findings")
     expect(page.locator("main .message h2")).to_have_text({"en": "Nothing is sealed yet", "nl": "Er is nog niets verzegeld"}[language])
     look(page, place, width)
+    place = f"empty-signals-{language}-{width}"
+    section(page, language, place, "signals")
+    expect(page.locator("main .empty")).to_be_visible()
+    look(page, place, width)
     page.locator("header nav a[href^='#/profiles?']").click()
     settled(page, HEADINGS[language]["profiles"])
     check(page.locator("table.register tbody tr").count() >= 6, f"{language}: Waag's own algorithms are not in the register")
@@ -230,6 +234,31 @@ def found():
         time.sleep(0.2)
 
 
+def signals(page, width, language, mark):
+    section(page, language, mark, "signals")
+    first = ask("signals")
+    rows = page.locator("table.signals tbody tr")
+    expect(rows).to_have_count(len(first["signals"]))
+    check(len(first["signals"]) > 0, f"{mark}: no declarant stands out, where one splits what it sends")
+    page.locator("main > details summary").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("main > details tbody tr")).to_have_count(len(first["rules"]))
+    look(page, f"signals-{mark}", width)
+    # Over other days; and from a signal to the declarant on its days.
+    page.locator("input[name=first]").fill("2026-11-01")
+    page.locator("input[name=last]").fill("2026-11-02")
+    page.keyboard.press("Enter")
+    days = ask("signals?first_day=2026-11-01&last_day=2026-11-02").get("signals", [])
+    expect(rows).to_have_count(len(days))
+    section(page, language, mark, "signals")
+    page.locator(".spans button").nth(1).click()
+    expect(rows).to_have_count(len(first["signals"]))
+    of = first["signals"][0]
+    rows.first.locator("a").click()
+    settled(page, of["actor"]["id"])
+    expect(page.locator("input[name=first]")).to_have_value(of["days"]["firstDay"])
+
+
 def findings(page, width, language, mark):
     section(page, language, mark, "findings")
     rows = page.locator("table.findings tbody tr")
@@ -248,7 +277,7 @@ def findings(page, width, language, mark):
     expect(rows.first).to_contain_text("CONSIGNMENT_SPLIT_SUSPECT")
     expect(rows.first.locator(".examples code")).to_have_text([one["mrn"] for one in first["findings"][0]["examples"]])
     expect(rows.first.locator(".examples li").last).to_contain_text({"en": "group 3", "nl": "groep 3"}[language])
-    expect(page.locator("main > details tbody tr")).to_have_count(16)
+    expect(page.locator("main > details tbody tr")).to_have_count(19)
     look(page, f"findings-open-{mark}", width)
 
     # Read on, where there are more.
@@ -347,6 +376,7 @@ def books(browser, width, language):
     context, page, told = opened(browser, width, language)
     mark = f"{language}-{width}"
 
+    signals(page, width, language, mark)
     findings(page, width, language, mark)
     told[:] = [text for text in told if "400" not in text]
 

@@ -138,7 +138,7 @@ export async function actor(main, route, session, signal) {
     h("div", { class: "charts" }, trends(it, history, all, peers), values(it)),
     agreed ?? "", shown ?? "",
     h("section", { "aria-labelledby": "of-indicators" }, h("h2", { id: "of-indicators" }, t("indicators")), indicatorTable(it, all, latestPeers(history)),
-      h("p", { class: "note" }, t("signals"), " ", t("notableNote"))),
+      h("p", { class: "note" }, t("indicatorsNote"), " ", t("notableNote"))),
     h("section", { "aria-labelledby": "of-reasons" }, h("h2", { id: "of-reasons" }, t("reasons")), reasonTable(it, texts)),
     h("p", { class: "watermark" }, t("watermark", { n: whole(it.watermark ?? 0) })));
   tell(`${t(route.role)} ${it.actor.id}`);

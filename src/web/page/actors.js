@@ -128,7 +128,7 @@ export async function actors(main, route, session, signal) {
   draw();
   main.replaceChildren(h("h1", {}, t(`${role}s`)),
     h("div", { class: "controls" }, rolePicker(route, (it) => route.go({ role: it })), periodPicker(route, session), filter), where,
-    h("p", { class: "note" }, t("signals"), " ", t("notableNote")),
+    h("p", { class: "note" }, t("indicatorsNote"), " ", t("notableNote")),
     h("p", { class: "watermark" }, t("watermark", { n: whole(page.watermark ?? 0) })));
   tell(t("loaded", { n: whole(read.length) }));
 }

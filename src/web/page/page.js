@@ -9,11 +9,12 @@ import { findings } from "./findings.js";
 import { h, message } from "./parts.js";
 import { profile, profiles } from "./profiles.js";
 import { sample, samples } from "./samples.js";
+import { signals } from "./signals.js";
 import { system } from "./system.js";
 
-const PAGES = { actors, actor, findings, agreements, agreement, profiles, profile, samples, sample, system };
+const PAGES = { actors, actor, signals, findings, agreements, agreement, profiles, profile, samples, sample, system };
 /** Those with a place in the navigation, and on which of them one of its things is shown. */
-const PLACES = ["actors", "findings", "agreements", "profiles", "samples", "system"];
+const PLACES = ["actors", "signals", "findings", "agreements", "profiles", "samples", "system"];
 const PARENT = { actor: "actors", agreement: "agreements", profile: "profiles", sample: "samples" };
 /** What an address may say besides its page. */
 const ASKED = ["id", "first", "last", "state", "version", "open", "confidence", "indicator", "all"];
@@ -43,13 +44,16 @@ export const actorLink = (from, id) => from.link({ page: "actor", id });
 
 const daysBefore = (day, days) => new Date(Date.parse(day) - days * 86_400_000).toISOString().slice(0, 10);
 
-/** Days to count: some periods at a touch, or any two days. */
-export function periodPicker(of, session) {
+/** So many days, `newest` the last of them. */
+export const lastDays = (newest, days) => ({ first: daysBefore(newest, days - 1), last: newest });
+
+/** Days to count: some periods at a touch, or any two days; all of them unless `all` is false. */
+export function periodPicker(of, session, { all = true } = {}) {
   const first = h("input", { type: "date", name: "first", value: of.first });
   const last = h("input", { type: "date", name: "last", value: of.last });
   const newest = session.newestDay;
-  const spans = newest ? [7, 28, 90].map((days) => ({ first: daysBefore(newest, days - 1), last: newest, title: t("lastDays", { n: days }) })) : [];
-  const offered = [{ first: "", last: "", title: t("allDays") }, ...spans];
+  const spans = newest ? [7, 28, 90].map((days) => ({ ...lastDays(newest, days), title: t("lastDays", { n: days }) })) : [];
+  const offered = all ? [{ first: "", last: "", title: t("allDays") }, ...spans] : spans;
   return h("form", { class: "period", onsubmit: (event) => { event.preventDefault(); of.go({ first: first.value, last: last.value }); } },
     h("fieldset", {}, h("legend", {}, t("period")),
       h("span", { class: "spans" }, offered.map((span) => h("button", {
