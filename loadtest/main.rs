@@ -14,7 +14,7 @@
 //! | `outage` | `waag-load outage`: a service that goes away behind a spool |
 //! | `sink` | `waag-load sink`: what a server can take that only reads |
 //! | `rows` | `waag-load rows`: what is sent, as files that databases load |
-//! | `study` | `waag-load study`: what is found of those who misbehave, in worlds of which the truth is known |
+//! | `study` | `waag-load study`: what is found of those who misbehave, in worlds of which the truth is known; `waag-load score` |
 //! | `questions` | `waag-load questions`: how long an analyst waits for an answer, with a year of days stored |
 //! | `reads` | `waag-load reads`: what the disk gives |
 
@@ -70,6 +70,7 @@ enum Command {
     Rows(rows::RowsArgs),
     Reads(reads::ReadsArgs),
     Study(study::StudyArgs),
+    Score(study::scoring::ScoreArgs),
     Questions(questions::QuestionsArgs),
 }
 
@@ -89,6 +90,7 @@ fn main() -> ExitCode {
         Command::Rows(args) => rows::run(&args),
         Command::Reads(args) => reads::run(&args),
         Command::Study(args) => study::run(&args),
+        Command::Score(args) => study::scoring::run(&args),
         Command::Questions(args) => questions::run(&args),
     };
     match result {

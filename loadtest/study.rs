@@ -6,6 +6,7 @@
 
 pub(crate) mod lodging;
 mod reading;
+pub(crate) mod scoring;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -305,6 +305,24 @@ fn worlds_are_lodged_and_figures_and_truth_are_written_apart() {
         figures.iter().map(|line| line["day"].to_string()).collect();
     assert_eq!(days.len(), 28);
 
+    // What is signalled is held against the truth.
+    let score = |more: &[&str]| {
+        load(&[&["score", "--in", out.to_str().unwrap(), "--seeds"], more].concat())
+    };
+    let told = String::from_utf8(score(&["3", "--json"]).stdout).unwrap();
+    let score_3: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((number(&score_3, "worlds"), number(&score_3, "declarants")), (1, 14));
+    let mut ways: Vec<_> = score_3["ways"].as_array().unwrap().iter().collect();
+    let of = |declarant: &Value| declarant["kinds"].as_array().cloned().unwrap_or_default();
+    assert_eq!(ways.len(), truth.iter().flat_map(of).count());
+    ways.retain(|way| !way["found"].is_null());
+    assert!(!ways.is_empty(), "{told}");
+    assert!(ways.iter().all(|way| way["found"]["margin"].as_f64().unwrap() > 0.0), "{told}");
+    let text = String::from_utf8(score(&["3"]).stdout).unwrap();
+    assert!(text.contains("1 worlds, 14 declarants") && text.contains("| conflict |"), "{text}");
+    let missing = String::from_utf8(score(&["9"]).stderr).unwrap();
+    assert!(missing.contains("seed-9.figures.jsonl"), "{missing}");
+
     // What is there is not made again.
     std::fs::write(out.join("seed-3.figures.jsonl"), "as it was").unwrap();
     study("3..4");

@@ -1,9 +1,10 @@
 //! What is read of a world once it is lodged: figures by day and actor, and whether its counts are the true ones.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use waag::command::Failure;
 use waag::generate::world::{Truth, WorldOptions};
 use waag::ingest::engine::Engine;
@@ -14,14 +15,17 @@ use waag::summary::{ActorId, ListQuery, Order, Period, Role, indicators};
 const PAGE: usize = 100_000;
 
 /// The figures of an actor on a day.
-#[derive(Debug, Serialize)]
-struct Line {
-    day: String,
-    role: &'static str,
-    actor: String,
-    accepted: u64,
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    pub(super) day: String,
+    pub(super) role: Cow<'static, str>,
+    pub(super) actor: String,
+    pub(super) accepted: u64,
     /// Numerator, denominator, and the value where it is not their quotient.
-    figures: BTreeMap<String, (u64, u64, Option<f64>)>,
+    pub(super) figures: BTreeMap<String, (u64, u64, Option<f64>)>,
+    /// Of findings that name any.
+    pub(super) parts: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) reasons: BTreeMap<String, u64>,
     values: Vec<u64>,
 }
 
@@ -60,12 +64,16 @@ pub(super) fn write(
                 let figures = indicators(&summary.counters).into_iter();
                 let figures = figures.map(|i| (i.name, (i.numerator, i.denominator, None)));
                 let actor = summary.id.as_str().to_owned();
+                let reasons = summary.counters.reasons().iter();
+                let reasons = reasons.map(|of| (of.reason.name().to_owned(), of.declarations));
                 let line = Line {
                     day: day.to_string(),
-                    role: name,
+                    role: name.into(),
                     actor: actor.clone(),
                     accepted: summary.counters.accepted,
                     figures: figures.collect(),
+                    parts: BTreeMap::new(),
+                    reasons: reasons.collect(),
                     values: summary.counters.value_histogram.to_vec(),
                 };
                 lines.insert(actor, line);
@@ -86,6 +94,8 @@ pub(super) fn write(
                     let Some(line) = lines.get_mut(finding.id.as_str()) else { continue };
                     let name = figure.kind.description().name.to_owned();
                     let of = (figure.numerator, figure.denominator, figure.own_value);
+                    let parts = figure.parts.into_iter().map(|part| (part.what, part.count));
+                    line.parts.insert(name.clone(), parts.collect());
                     line.figures.insert(name, of);
                 }
                 query.after = page.next;
