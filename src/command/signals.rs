@@ -58,7 +58,10 @@ pub fn run(args: &SignalsArgs) -> Result<(), Failure> {
 
 fn write_signals(found: &ListSignalsResponse, mut out: &mut dyn Write) -> io::Result<()> {
     let (period, declarants) = (days(found.period.as_ref()), thousands(found.declarants.into()));
-    writeln!(out, "Signals, {period}, of {declarants} declarants\n")?;
+    writeln!(
+        out,
+        "Signals, {period}, of {declarants} declarants with 500 accepted lines or more\n"
+    )?;
     let mut table = Table::new(&[
         "<Declarant",
         "<Rule",

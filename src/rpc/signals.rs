@@ -103,5 +103,6 @@ fn described(rule: &Rule) -> v1::SignalRule {
         indicator: rule.indicator().to_owned(),
         formula: rule.formula.to_owned(),
         above: rule.above,
+        is_share: rule.is_share(),
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Count {
     pub(crate) denominator: f64,
 }
 
-/// What a declarant's days come to, by [`Input`].
+/// What a declarant's days come to, by what is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Figures([Count; Input::ALL.len()]);
 

@@ -216,6 +216,12 @@ impl Rule {
         self.input.name()
     }
 
+    /// Whether its value is a share, and not a quotient of two counts.
+    #[must_use]
+    pub fn is_share(&self) -> bool {
+        self.form == Form::Share
+    }
+
     /// Over some days; `None` where there is nothing to divide by.
     pub(crate) fn measure(&self, figures: &Figures) -> Option<Measure> {
         let count = figures.of(self.input);

@@ -257,6 +257,9 @@ def signals(page, width, language, mark):
     rows.first.locator("a").click()
     settled(page, of["actor"]["id"])
     expect(page.locator("input[name=first]")).to_have_value(of["days"]["firstDay"])
+    # The sections after this are over all days.
+    page.locator(".spans button").first.click()
+    expect(page.locator("input[name=first]")).to_have_value("")
 
 
 def findings(page, width, language, mark):

@@ -14,10 +14,9 @@ const complete = (answer) => ({ declarants: 0, watermark: "0", findingsWatermark
 const ruleTitle = (rule) => known(`signal:${rule.name}`) ?? rule.title;
 const days = (period) => (period.firstDay === period.lastDay ? day(period.firstDay) : `${day(period.firstDay)} – ${day(period.lastDay)}`);
 
-function list(found, route, all) {
+function list(found, route) {
   const ruleOf = (it) => found.rules.find((rule) => rule.name === it.rule);
-  // A reason is a share of declarations; of an indicator the catalogue says what it is.
-  const write = (it) => ((describe(all, ruleOf(it).indicator)?.isProportion ?? true) ? percent : exact);
+  const write = (it) => (ruleOf(it).isShare ? percent : exact);
   const link = (it) => actorLink({ link: (to) => route.link({ ...to, role: "declarant", first: it.days.firstDay, last: it.days.lastDay }) }, it.actor.id);
   return table(t("signals"), [
     { title: t("declarant"), cell: (it) => h("a", { href: link(it) }, it.actor.id) },
@@ -36,7 +35,7 @@ function ruleTable(rules, all) {
     { title: t("standsOut"), cell: ruleTitle },
     { title: t("indicator"), cell: (it) => titleOf(it.indicator, describe(all, it.indicator)) },
     { title: t("formula"), cell: (it) => h("span", { lang: english() }, it.formula) },
-    { title: t("aboveUsual"), number: true, cell: (it) => exact(it.above) },
+    { title: t("aboveUsual"), number: true, cell: (it) => (it.isShare ? percent : exact)(it.above) },
   ], rules, { class: "rows" }));
 }
 
@@ -50,7 +49,7 @@ export async function signals(main, route, session, signal) {
   main.replaceChildren(h("h1", {}, t("signals")),
     h("div", { class: "controls" }, periodPicker(asked, session, { all: false }), printButton()),
     h("p", { class: "asked" }, `${days(found.period)} · ${t("ofDeclarants", { n: whole(found.declarants) })}`),
-    found.signals.length ? list(found, route, all) : h("p", { class: "empty" }, t(found.declarants ? "noSignals" : "nobody")),
+    found.signals.length ? list(found, route) : h("p", { class: "empty" }, t(found.declarants ? "noSignals" : "nobody")),
     h("p", { class: "watermark" }, t(found.findingsWatermark === "0" ? "signalsWithout" : behind ? "signalsBehind" : "signalsWatermark",
       { n: whole(found.watermark), sealed: whole(found.findingsWatermark) })),
     h("p", { class: "note" }, t("signalsNote")), ruleTable(found.rules, all));
