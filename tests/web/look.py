@@ -250,7 +250,6 @@ def signals(page, width, language, mark):
     page.keyboard.press("Enter")
     days = ask("signals?first_day=2026-11-01&last_day=2026-11-02").get("signals", [])
     expect(rows).to_have_count(len(days))
-    section(page, language, mark, "signals")
     page.locator(".spans button").nth(1).click()
     expect(rows).to_have_count(len(first["signals"]))
     of = first["signals"][0]
