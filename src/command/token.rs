@@ -165,7 +165,7 @@ fn list(folder: &TokenFolder) -> Result<(), Failure> {
         let mut table = Table::new(&["<Id", "<Client", "<Made", "<Counts until"]);
         for token in &listed {
             let over = if token.is_expired { " (over)" } else { "" };
-            let until = token.expires.map_or("revoked".into(), |day| format!("{day}{over}"));
+            let until = token.expires.map_or("it is revoked".into(), |day| format!("{day}{over}"));
             table.row(vec![token.id.into(), token.client.into(), token.made.into(), until]);
         }
         table.write(&mut out)
