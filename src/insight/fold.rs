@@ -76,10 +76,8 @@ impl Insight {
         let state = folder.read_state()?.filter(|watermark| *watermark <= sealed);
         let watermark = state.unwrap_or(Watermark(0));
         self.dropped = dropped(&archive.sets());
-        // A later one is of a round that did not end; what it took the place of is still there.
-        let is_there =
-            |(day, last): &(Day, u64)| *last <= watermark.0 && !self.dropped.contains(day);
-        let days = folder.days()?.into_iter().filter(is_there).collect();
+        let mut days = folder.days_through(watermark)?;
+        days.retain(|day, _| !self.dropped.contains(day));
         let is_stalled = self.shared.load().is_stalled;
         self.shared.store(Arc::new(Published { watermark, days, is_stalled }));
         self.is_open = true;

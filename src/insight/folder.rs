@@ -6,6 +6,7 @@
 //! insight/keys/documents/2026-11-22-000000000001-000000004711-1.rows   rows of part 1 of that day in a set
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,6 +108,15 @@ impl Folder {
         let mut days: Vec<_> = names.iter().filter_map(|name| parse(name)).collect();
         days.sort_unstable();
         Ok(days)
+    }
+
+    /// Days whose findings count once all up to `watermark` is found, and their last records. A later one is of a round
+    /// that did not end; what it takes the place of is still there, as it is for a moment after one that did.
+    pub(super) fn days_through(
+        &self,
+        watermark: Watermark,
+    ) -> Result<BTreeMap<Day, u64>, InsightError> {
+        Ok(self.days()?.into_iter().filter(|(_, last)| *last <= watermark.0).collect())
     }
 
     /// Removes what is in the folders of rows and days, and `keeps` does not want.

@@ -56,14 +56,14 @@ pub fn remake(
     Ok(Remade { days, watermark: insight.findings().watermark(), had, is_same })
 }
 
-/// Reads all findings in `root`; how many days, of which records. Nothing where there are none.
+/// Reads all findings in `root` that count; how many days, of which records. Nothing where there are none.
 ///
 /// # Errors
 /// The first file that is not what was written.
 pub fn verify(root: &Path, identity: [u8; 16]) -> Result<Option<(usize, Watermark)>, InsightError> {
     let folder = Folder::new(root, identity);
     let Some(watermark) = folder.read_state()? else { return Ok(None) };
-    let days = folder.days()?;
+    let days = folder.days_through(watermark)?;
     for (day, last) in &days {
         let (path, heading) = folder.day(*day, *last);
         FindingsFile::open(&path, &heading)?.check()?;

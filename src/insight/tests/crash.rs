@@ -6,7 +6,7 @@ use super::making::{Given, IDENTITY, World, accepted, day};
 use super::model;
 use crate::disk::plain::faults::at_each_call;
 use crate::id::Watermark;
-use crate::insight::erase_derived;
+use crate::insight::{erase_derived, verify};
 
 fn batch(seed: u16) -> Vec<Given> {
     let one = |n: u16| Given {
@@ -64,6 +64,9 @@ fn a_kill_at_any_call_leaves_what_the_next_round_makes_the_same() {
             model::assert_same(&insight, seen.placed());
         }
         drop(ended);
+        // Of days that count, and not of what lies about.
+        let verified = verify(here.folder.path(), IDENTITY).unwrap();
+        assert!(matches!(verified, Some((2, Watermark(2)) | (3, Watermark(5)))), "{verified:?}");
         let mut again = here.insight_of(&second);
         while again.round(&|| false).unwrap() {}
         // Thousands of bytes: not for a message.
