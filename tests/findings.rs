@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -119,13 +119,17 @@ fn numbers(finding: &v1::ActorFinding) -> (u64, u64) {
     (figure.numerator, figure.denominator)
 }
 
-/// All files of findings, and how far they are, by name.
+/// The files of findings that count, and how far they are, by name. For a moment after a round what it took the place
+/// of is still there, and a kill may leave it.
 fn files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let root = data.join("insight");
-    let days = std::fs::read_dir(root.join("days")).unwrap().map(|entry| entry.unwrap().path());
-    days.chain([root.join("state")])
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect()
+    let paths = std::fs::read_dir(root.join("days")).unwrap().map(|entry| entry.unwrap().path());
+    // By day, and then by the last record: the newest of a day stays.
+    let day = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap()[..10].to_owned();
+    let sorted: BTreeSet<PathBuf> = paths.collect();
+    let newest: BTreeMap<_, _> = sorted.into_iter().map(|path| (day(&path), path)).collect();
+    let read = |path: PathBuf| (path.clone(), std::fs::read(path).unwrap());
+    newest.into_values().chain([root.join("state")]).map(read).collect()
 }
 
 /// Whether it is sound, and what is told of findings.

@@ -221,21 +221,30 @@ impl Score {
         writeln!(out, "{worlds} worlds, {declarants} declarants, {} rules\n", RULES.len())?;
         writeln!(
             out,
-            "| misbehaviour | planted | found | recall | rule | false alarms | of honest ones |"
+            "| misbehaviour | strengths | planted | found | recall | rule | false alarms | of honest ones |"
         )?;
-        writeln!(out, "|---|---|---|---|---|---|---|")?;
+        writeln!(out, "|---|---|---|---|---|---|---|---|")?;
         let row = |out: &mut dyn Write, kind: &str, rule: &str, is: &dyn Fn(&str) -> bool| {
-            let planted = self.ways.iter().filter(|way| is(&way.kind));
-            let (planted, found) = (planted.clone().count(), planted.filter(|w| w.found.is_some()));
-            let found = found.count();
-            let recall = found as f64 / planted as f64;
+            let planted: Vec<_> = self.ways.iter().filter(|way| is(&way.kind)).collect();
+            let found = planted.iter().filter(|way| way.found.is_some()).count();
+            let strengths = || planted.iter().map(|way| way.strength);
+            let (weakest, strongest) =
+                (strengths().fold(f64::INFINITY, f64::min), strengths().fold(0.0, f64::max));
+            let planted = planted.len();
+            let (strengths, recall) = match planted {
+                0 => (String::new(), String::new()),
+                _ => (
+                    format!("{weakest:.4} to {strongest:.4}"),
+                    format!("{:.3}", found as f64 / planted as f64),
+                ),
+            };
             let alarms =
                 self.false_alarms.iter().filter(|alarm| rule.is_empty() || alarm.rule == rule);
             let honest = alarms.clone().filter(|alarm| alarm.kinds.is_empty()).count();
             let alarms = alarms.count();
             writeln!(
                 out,
-                "| {kind} | {planted} | {found} | {recall:.3} | {rule} | {alarms} | {honest} |"
+                "| {kind} | {strengths} | {planted} | {found} | {recall} | {rule} | {alarms} | {honest} |"
             )
         };
         for (kind, rule) in KINDS {

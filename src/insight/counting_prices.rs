@@ -20,13 +20,16 @@ const MEDIAN_LINES_MIN: u64 = 30;
 const PEERS_MIN: usize = 3;
 /// I-08: below so many robust standard deviations a value is low.
 const LOW_BELOW: f64 = -3.0;
-/// I-08: below so many of them, from the actor's own median, it is low for the actor.
-const LOW_FOR_ACTOR_BELOW: f64 = -2.0;
+/// I-08: so many of them below the actor's own median it is low for the actor, and so many above it high.
+const FAR_FROM_ACTOR: f64 = 2.0;
 /// Of a normal distribution the standard deviation is so many times the median absolute deviation.
 const MAD_TO_SIGMA: f64 = 1.4826;
 
 /// The part of I-10 that says how many exporters have the price.
 pub(crate) const PRICE_EXPORTERS: &str = "(exporters)";
+
+/// The part of I-08 for the actor that says how many lines are as far on the other side.
+pub(crate) const HIGH_FOR_ACTOR: &str = "(high)";
 
 /// I-10.
 #[derive(Debug, Default)]
@@ -149,8 +152,17 @@ impl Counts for Gifts {
 #[derive(Debug, Default)]
 pub(super) struct Ratios {
     of: BTreeMap<u32, OfCode>,
-    /// By actor: how many lines would be low for it, were they as the others'.
-    expected: BTreeMap<u32, f64>,
+    /// By actor, those for which it is measured: what tells its value.
+    far: BTreeMap<u32, Far>,
+}
+
+/// How the lines of an actor's day lie around its own medians.
+#[derive(Debug, Default)]
+struct Far {
+    /// So many high for it.
+    high: u64,
+    /// How many more would be low than high, were they as the others'.
+    expected: f64,
 }
 
 #[derive(Debug, Default)]
@@ -206,33 +218,36 @@ impl Counts for Ratios {
     }
 
     fn end(&mut self, to: &mut Tallies) {
-        for (actor, expected) in std::mem::take(&mut self.expected) {
+        for (actor, Far { high, expected }) in std::mem::take(&mut self.far) {
             let tally = to.of(actor, Kind::LowForActor);
-            let beyond = tally.numerator as f64 - expected;
+            let beyond = tally.numerator as f64 - high as f64 - expected;
             tally.own_value = Some(beyond / tally.denominator as f64);
+            tally.parts.push(Part { what: HIGH_FOR_ACTOR.to_owned(), count: high });
         }
     }
 }
 
 impl Ratios {
     /// Counts what is low for each of the actors of a role, by how wide the code is among all of them; so an actor's
-    /// own level does not show, and what some of its lines lack does.
+    /// own level does not show, and what some of its lines lack does. Goods of many kinds under one code, or few fixed
+    /// prices, lie wide on both sides: what is high takes as much off.
     fn low_for_actor(&mut self, usual: &[Usual], of: &BTreeMap<u32, OfCode>, to: &mut Tallies) {
         let deviations = usual.iter().map(|each| each.deviation).collect();
         let Some(within) = median(deviations).filter(|_| usual.len() > PEERS_MIN) else { return };
         let width = (MAD_TO_SIGMA * within).max(1.0);
-        let is_low =
-            |each: &Usual, bucket: u64| (bucket as f64 - each.median) / width < LOW_FOR_ACTOR_BELOW;
+        let distance = |each: &Usual, bucket: u64| (bucket as f64 - each.median) / width;
         let shares: Vec<f64> = usual
             .iter()
             .map(|each| {
                 let buckets = of.get(&each.actor).map(|of| of.buckets.iter());
-                let (mut low, mut all) = (0, 0);
+                let (mut low, mut high, mut all) = (0, 0, 0);
                 for (bucket, count) in buckets.into_iter().flatten() {
-                    low += if is_low(each, *bucket) { *count } else { 0 };
+                    let distance = distance(each, *bucket);
+                    low += if distance < -FAR_FROM_ACTOR { *count } else { 0 };
+                    high += if distance > FAR_FROM_ACTOR { *count } else { 0 };
                     all += count;
                 }
-                low as f64 / all as f64
+                (low as f64 - high as f64) / all as f64
             })
             .collect();
         let mut ordered = shares.clone();
@@ -240,16 +255,19 @@ impl Ratios {
         for (each, share) in usual.iter().zip(shares) {
             let Some(of) = of.get(&each.actor).filter(|of| !of.own.is_empty()) else { continue };
             let tally = to.of(each.actor, Kind::LowForActor);
+            let far = self.far.entry(each.actor).or_default();
             let mut lines = 0;
             for (bucket, (count, first)) in &of.own {
                 lines += count;
-                if is_low(each, *bucket) {
+                let distance = distance(each, *bucket);
+                if distance < -FAR_FROM_ACTOR {
                     tally.add(*count, &[*first]);
+                } else if distance > FAR_FROM_ACTOR {
+                    far.high += count;
                 }
             }
             tally.denominator += lines;
-            *self.expected.entry(each.actor).or_default() +=
-                lines as f64 * median_without(&ordered, share).unwrap_or(0.0);
+            far.expected += lines as f64 * median_without(&ordered, share).unwrap_or(0.0);
         }
     }
 }

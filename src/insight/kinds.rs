@@ -355,9 +355,11 @@ static TABLE: [Row; 19] = [
                         median of its HS code in the 90 days up to it",
             denominator: "Accepted lines of the day with HS code, value and mass, of which the actor and 3 others of the role or more have 30 \
                           lines in those days",
-            formula: "(numerator - expected) / denominator; expected is the sum over HS codes of the actor's lines of the day times the \
-                      median of the others' shares of such lines in those days; a robust standard deviation is 1.4826 times the \
-                      median over the actors of their median absolute deviation. No interval: it may be below 0",
+            formula: "(numerator - high - expected) / denominator; high are those as far above that median, since what is wide \
+                      on both sides is not low; expected is the sum over HS codes of the actor's lines of the day times the \
+                      median of the others' shares of such lines, low less high, in those days; a robust standard deviation \
+                      is 1.4826 times the median over the actors of their median absolute deviation. No interval: it may be \
+                      below 0",
             source: "I-08; Hampel 1974 (MAD); indirect standardisation",
             notable_above: Some(0.02),
             is_proportion: false,

@@ -85,7 +85,7 @@ mod tally;
 pub(crate) mod tests;
 
 pub use board::{Finding, Findings, FindingsCursor, FindingsPage, FindingsQuery};
-pub(crate) use counting_prices::PRICE_EXPORTERS;
+pub(crate) use counting_prices::{HIGH_FOR_ACTOR, PRICE_EXPORTERS};
 pub use error::InsightError;
 pub use figure::{EXAMPLES_MAX, Example, Figure, Part};
 pub use fold::{Insight, erase_derived, remove};

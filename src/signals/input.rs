@@ -4,7 +4,7 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use crate::insight::{Kind, PRICE_EXPORTERS, Part};
+use crate::insight::{HIGH_FOR_ACTOR, Kind, PRICE_EXPORTERS, Part};
 use crate::rules::finding::Reason;
 
 macro_rules! inputs {
@@ -43,6 +43,8 @@ inputs! {
     LowPerKg => "low_value_per_kg_rate",
     /// I-08: what is low beyond what is expected, out of all.
     LowForActor => "low_value_excess_rate",
+    /// I-08: what is low, or as far on the other side: how much of the one before may be chance.
+    FarForActor => "low_value_excess_rate (low and high)",
     /// I-10.
     OnePrice => "repeated_price_share",
     /// I-14.
@@ -112,6 +114,9 @@ impl Figures {
             Kind::LowForActor => {
                 let beyond = own_value.unwrap_or(0.0) * denominator as f64;
                 self.set(Input::LowForActor, beyond, denominator as f64);
+                let high = parts.iter().find(|part| part.what == HIGH_FOR_ACTOR);
+                let far = numerator + high.map_or(0, |part| part.count);
+                self.set(Input::FarForActor, far as f64, denominator as f64);
             }
             Kind::RepeatedPrice => {
                 let exporters = parts.iter().find(|part| part.what == PRICE_EXPORTERS);

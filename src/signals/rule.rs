@@ -14,15 +14,21 @@ enum Form {
     Share,
     /// A quotient of two counts: by the standard error of its logarithm, √(1/a + 1/b).
     Quotient,
+    /// A share of what is far on one side less what is far on the other and less what is expected, which may be below 0:
+    /// by the standard error of the counts on both sides, √(a + b).
+    Difference { both: Input },
 }
 
 impl Form {
-    fn lower(self, Count { numerator, denominator }: Count) -> f64 {
+    fn lower(self, Count { numerator, denominator }: Count, figures: &Figures) -> f64 {
         match self {
             Self::Share => {
-                // What is beyond expectation may be below 0.
-                let (k, n) = (numerator.max(0.0) as u64, denominator as u64);
+                let (k, n) = (numerator as u64, denominator as u64);
                 wilson(k, n, Z).map_or(0.0, |(lower, _)| lower)
+            }
+            Self::Difference { both } => {
+                let error = figures.of(both).numerator.max(1.0).sqrt();
+                (numerator - Z * error) / denominator
             }
             Self::Quotient => {
                 let error = (1.0 / numerator.max(1.0) + 1.0 / denominator).sqrt();
@@ -50,10 +56,21 @@ impl Explained {
     }
 }
 
+/// Of this, so many times its lower bound there are at most.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Backed {
+    input: Input,
+    form: Form,
+    factor: f64,
+}
+
 /// Goods on one line differ in value and in code. One who sells sets of things joins some.
 const fn merged(factor: f64) -> Explained {
     Explained { input: Input::Joined, factor, beyond: 0.015 }
 }
+
+/// Of [`Input::LowForActor`].
+const LOW_LESS_HIGH: Form = Form::Difference { both: Input::FarForActor };
 
 /// A rule.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,8 +85,8 @@ pub struct Rule {
     form: Form,
     /// What is taken off for it.
     explained: &'static [Explained],
-    /// What has to be as high, too.
-    backed: Option<Input>,
+    /// What has to be high, too.
+    backed: Option<Backed>,
     /// So far above what is usual among the others, at least.
     pub above: f64,
 }
@@ -88,13 +105,13 @@ pub static RULES: &[Rule] = &[
     Rule {
         name: "undervaluation",
         title: "Values too low for the goods",
-        formula: "low values beyond those expected of the same HS codes, out of all lines; less nine tenths of those below EUR 1, \
-                  and a fifth of lines that join goods beyond 0.015",
+        formula: "low values less high ones beyond those expected of the same HS codes, out of all lines; less nine tenths of those \
+                  below EUR 1, and a fifth of lines that join goods beyond 0.015",
         input: Input::LowForActor,
-        form: Form::Share,
+        form: LOW_LESS_HIGH,
         explained: &[Explained { input: Input::BelowEuro, factor: 0.9, beyond: 0.0 }, merged(0.2)],
         backed: None,
-        above: 0.006,
+        above: 0.005,
     },
     Rule {
         name: "bunching",
@@ -199,12 +216,13 @@ pub static RULES: &[Rule] = &[
     Rule {
         name: "nominal_value",
         title: "Goods worth next to nothing",
-        formula: "lines below EUR 1, out of all, and no more than low values beyond those expected of the same HS codes; less 0.65 \
-                  of the latter, which all lines have that are worth too little",
+        formula: "lines below EUR 1, out of all, and no more than 1.5 times the low values less high ones beyond those \
+                  expected of the same HS codes; less 0.85 of the latter, which all lines have that are worth too little",
         input: Input::BelowEuro,
         form: Form::Share,
-        explained: &[Explained { input: Input::LowForActor, factor: 0.65, beyond: 0.0 }],
-        backed: Some(Input::LowForActor),
+        explained: &[Explained { input: Input::LowForActor, factor: 0.85, beyond: 0.0 }],
+        // Not of all that is nominal there is enough to compare with.
+        backed: Some(Backed { input: Input::LowForActor, form: LOW_LESS_HIGH, factor: 1.5 }),
         above: 0.001,
     },
 ];
@@ -219,7 +237,7 @@ impl Rule {
     /// Whether its value is a share, and not a quotient of two counts.
     #[must_use]
     pub fn is_share(&self) -> bool {
-        self.form == Form::Share
+        self.form != Form::Quotient
     }
 
     /// Over some days; `None` where there is nothing to divide by.
@@ -229,8 +247,10 @@ impl Rule {
             return None;
         }
         let value = count.numerator / count.denominator;
-        let backed = self.backed.map(|input| self.form.lower(figures.of(input)));
-        let lower = self.form.lower(count).min(backed.unwrap_or(f64::INFINITY));
+        let backed = self
+            .backed
+            .map(|Backed { input, form, factor }| factor * form.lower(figures.of(input), figures));
+        let lower = self.form.lower(count, figures).min(backed.unwrap_or(f64::INFINITY));
         let explained: f64 = self.explained.iter().map(|other| other.of(figures)).sum();
         Some(Measure { count, value, lower: lower - explained })
     }

@@ -103,12 +103,31 @@ fn a_price_counts_if_many_exporters_have_it_and_low_values_as_far_as_they_are_be
         told(&[series(1, (0..7).map(|n| (n, figures)))]).len()
     };
     assert_eq!((priced(9), priced(10)), (0, 1));
-    let low = |beyond| {
+    let low = |beyond, high| {
         let mut figures = Figures::default();
-        figures.take_finding(Kind::LowForActor, (90, 1_000), Some(beyond), &[]);
+        let high = Part { what: "(high)".to_owned(), count: high };
+        figures.take_finding(Kind::LowForActor, (90, 1_000), Some(beyond), &[high]);
         told(&[series(1, (0..7).map(|n| (n, figures)))]).len()
     };
-    assert_eq!((low(0.0), low(-0.02), low(0.04)), (0, 0, 1));
+    assert_eq!((low(0.0, 0), low(-0.02, 0), low(0.03, 0)), (0, 0, 1));
+    // 4 times √(7 · (90 + 900)), of 7,000: the more lie wide, the more is chance.
+    assert_eq!((low(0.03, 60), low(0.03, 900), low(0.06, 900)), (1, 0, 1));
+}
+
+#[test]
+fn next_to_nothing_is_told_from_too_little_and_from_what_is_always_cheap() {
+    let rules = |below_euro: u64, low: u64, high: u64, beyond: f64| {
+        let mut figures = of("value_below_eur_1_rate", (below_euro, 10_000));
+        let high = Part { what: "(high)".to_owned(), count: high };
+        figures.take_finding(Kind::LowForActor, (low, 10_000), Some(beyond), &[high]);
+        let told = told(&[series(1, (0..28).map(|n| (n, figures)))]);
+        told.into_iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
+    };
+    // Figures as worlds have them: samples, goods at EUR 0.01, a bookseller's usual ones, 0.42 of all values.
+    assert_eq!(rules(4_800, 150, 190, -0.009), [] as [&str; 0]);
+    assert_eq!(rules(900, 1_000, 250, 0.076), ["nominal_value"]);
+    assert_eq!(rules(10, 220, 210, 0.0), [] as [&str; 0]);
+    assert_eq!(rules(214, 576, 292, 0.0271), ["undervaluation"]);
 }
 
 #[test]

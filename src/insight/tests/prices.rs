@@ -140,6 +140,20 @@ fn an_own_level_does_not_show_and_low_values_among_others_do() {
     for (_, figure) in figures(Kind::LowForActor, &[(0, all)]) {
         assert_eq!((figure.numerator, figure.value().abs() < 1e-9), (40, true), "{figure:?}");
     }
+    // So is one who lies wide on both sides, and not one who does below alone, though it has as many low.
+    let wide = |list: Vec<u64>| -> Vec<u64> {
+        let high = |(n, cents)| if n % 10 == 5 { cents * 8 } else { cents };
+        some_low(list).into_iter().enumerate().map(high).collect()
+    };
+    let mut both = of[..6].to_vec();
+    both.push(wide(spread(400, 750.0, 3_000.0)));
+    let both: Vec<_> =
+        both.iter().zip(1..).map(|(list, n)| goods(n, list.iter().copied())).collect();
+    let found = figures(Kind::LowForActor, &[(0, both)]);
+    let (_, figure) = found.last().unwrap();
+    assert_eq!((figure.numerator, figure.value().abs() < 1e-9), (40, true), "{figure:?}");
+    let high = figure.parts.iter().map(|part| (part.what.as_str(), part.count));
+    assert_eq!(high.collect::<Vec<_>>(), [("(high)", 40)]);
     // Each needs 30 lines of the code, and three others that have as many.
     let few = [batch[..3].to_vec(), vec![goods(9, spread(29, 500.0, 2_000.0).into_iter())]];
     assert_eq!(figures(Kind::LowForActor, &[(0, few.concat())]).len(), 0);
