@@ -47,6 +47,8 @@ inputs! {
     FarForActor => "low_value_excess_rate (low and high)",
     /// I-10.
     OnePrice => "repeated_price_share",
+    /// I-15: of one HS code, the most frequent.
+    TopCode => "top_hs6_share",
     /// I-14.
     Mismatch => "hs_mismatch_rate",
     /// I-12.

@@ -69,6 +69,10 @@ const fn merged(factor: f64) -> Explained {
     Explained { input: Input::Joined, factor, beyond: 0.015 }
 }
 
+/// Who sells one kind of goods above all is itself most of what its values are compared with, and its own price
+/// list lies above and below as it happens to.
+const ONE_KIND: Explained = Explained { input: Input::TopCode, factor: 1.0, beyond: 0.6 };
+
 /// Of [`Input::LowForActor`].
 const LOW_LESS_HIGH: Form = Form::Difference { both: Input::FarForActor };
 
@@ -106,10 +110,15 @@ pub static RULES: &[Rule] = &[
         name: "undervaluation",
         title: "Values too low for the goods",
         formula: "low values less high ones beyond those expected of the same HS codes, out of all lines; less nine tenths of those \
-                  below EUR 1, and a fifth of lines that join goods beyond 0.015",
+                  below EUR 1, a fifth of lines that join goods beyond 0.015, and the share of the most frequent HS code \
+                  beyond 0.6",
         input: Input::LowForActor,
         form: LOW_LESS_HIGH,
-        explained: &[Explained { input: Input::BelowEuro, factor: 0.9, beyond: 0.0 }, merged(0.2)],
+        explained: &[
+            Explained { input: Input::BelowEuro, factor: 0.9, beyond: 0.0 },
+            merged(0.2),
+            ONE_KIND,
+        ],
         backed: None,
         above: 0.005,
     },

@@ -115,6 +115,21 @@ fn a_price_counts_if_many_exporters_have_it_and_low_values_as_far_as_they_are_be
 }
 
 #[test]
+fn low_values_of_who_sells_one_kind_above_all_are_its_own_price_list() {
+    let rules = |top: u64, low: u64, beyond: f64| {
+        let mut figures = of("top_hs6_share", (top, 10_000));
+        figures.take_finding(Kind::LowForActor, (low, 10_000), Some(beyond), &[]);
+        let told = told(&[series(1, (0..28).map(|n| (n, figures)))]);
+        told.into_iter().map(|(_, rule, ..)| rule).collect::<Vec<_>>()
+    };
+    // As booksellers of worlds have them, whose share is 0.81; and as one that undervalues has.
+    assert_eq!(rules(8_130, 1_300, 0.12), [] as [&str; 0]);
+    assert_eq!(rules(640, 1_300, 0.12), ["undervaluation"]);
+    // Beyond what a price list comes to.
+    assert_eq!(rules(8_130, 3_000, 0.28), ["undervaluation"]);
+}
+
+#[test]
 fn next_to_nothing_is_told_from_too_little_and_from_what_is_always_cheap() {
     let rules = |below_euro: u64, low: u64, high: u64, beyond: f64| {
         let mut figures = of("value_below_eur_1_rate", (below_euro, 10_000));
