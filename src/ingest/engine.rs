@@ -191,7 +191,8 @@ impl Engine {
         let identity = secrets.identity();
         let archive_options = options::archive_options(config, &secrets);
         let archive = resume::open_archive(&disk, &archive_folder, archive_options)?;
-        let fold_options = resume::fold_options(&*disk, &archive_folder, &archive, &identity)?;
+        let mut fold_options = resume::fold_options(&*disk, &archive_folder, &archive, &identity)?;
+        fold_options.columns_bytes_max = config.columns_bytes();
         let catalog_folder = folder(folders::CATALOG);
         let (fold, board, opened) =
             Fold::open(&catalog_folder, &archive_folder, &fold_options, identity)?;
@@ -377,6 +378,14 @@ impl Engine {
         }
         spawn("fold", Box::new(move || folder.run(&fold_failed, &fold_stop)))?;
         spawn("catalog", Box::new(move || catalog.run()))?;
+        let ahead = board.clone();
+        let read_ahead = move || {
+            // Whoever asks for that day is told; whatever else there is is answered.
+            ahead.read_ahead().unwrap_or_else(|error| {
+                tracing::warn!(%error, "summaries of closed days are not read ahead");
+            });
+        };
+        spawn("ranking", Box::new(read_ahead))?;
 
         let started = Started {
             progress: recovered.seen,

@@ -7,11 +7,10 @@
 //!
 //! What holds the lock longest is a list by lines: about 10 ns for each of at most 100,000
 //! actors and each open day of the period, so a few milliseconds; answers to declarants do not
-//! wait for the fold. Reads take from microseconds to seconds (a list over years of closed days):
+//! wait for the fold. Reads take from microseconds to seconds (a list by id over years of closed days):
 //! callers on an executor use a blocking thread.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Instant;
@@ -21,6 +20,7 @@ use tokio::sync::watch;
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::actors::OTHER_NUMBER;
+use crate::summary::columns::KeptColumns;
 use crate::summary::day_file::DayFile;
 use crate::summary::day_files::{ClosedDay, DayFiles};
 use crate::summary::state::State;
@@ -110,6 +110,7 @@ pub struct Page {
 pub(crate) struct Shared {
     pub(crate) state: RwLock<State>,
     pub(crate) files: DayFiles,
+    pub(crate) columns: KeptColumns,
     progress: watch::Sender<Progress>,
 }
 
@@ -120,9 +121,10 @@ struct Progress {
 }
 
 impl Shared {
-    pub(crate) fn new(state: State, files: DayFiles) -> Self {
+    pub(crate) fn new(state: State, files: DayFiles, columns: KeptColumns) -> Self {
         let progress = Progress { watermark: state.watermark, stopped: false };
-        Self { state: RwLock::new(state), files, progress: watch::Sender::new(progress) }
+        let progress = watch::Sender::new(progress);
+        Self { state: RwLock::new(state), files, columns, progress }
     }
 
     /// Tells those who wait that `watermark` is reached; the state must be at it already.
@@ -148,7 +150,7 @@ impl Shared {
 /// A handle for reading summaries; clones read the same fold.
 #[derive(Debug, Clone)]
 pub struct Board {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Board {
@@ -334,49 +336,8 @@ impl Board {
         Ok(Some(Page { summaries, next, watermark }))
     }
 
-    fn list_by_lines(
-        &self,
-        query: &ListQuery,
-        closed: &ClosedDays,
-    ) -> Result<Option<Page>, QueryError> {
-        let ListQuery { role, period, page_size, .. } = *query;
-        let mut closed_lines: HashMap<ActorId, u64> = HashMap::new();
-        for (day, file) in in_period(closed, period) {
-            self.shared.files.get(day, file)?.scan(Whose::Actor(role), None, |id, figures| {
-                let lines = closed_lines.entry(ActorId::parse(role, id)?).or_default();
-                *lines = lines.saturating_add(Counters::decode_accepted_lines(figures)?);
-                Some(ControlFlow::Continue(()))
-            })?;
-        }
-        let after = query.after.map(|cursor| (Reverse(cursor.lines), cursor.id));
-        let picked = self.read(|state| {
-            if !Arc::ptr_eq(&state.closed, closed) {
-                return None;
-            }
-            let mut ranked = ranking(state, role, period, &closed_lines);
-            ranked.retain(|rank| after.is_none_or(|after| *rank > after));
-            let more = ranked.len() > page_size;
-            if more {
-                ranked.select_nth_unstable(page_size);
-                ranked.truncate(page_size);
-            }
-            ranked.sort_unstable();
-            let last = ranked.last().map(|(Reverse(lines), id)| Cursor { lines: *lines, id: *id });
-            let next = if more { last } else { None };
-            let ids: Vec<_> = ranked.into_iter().map(|(_, id)| id).collect();
-            Some((ids.clone(), Picked::at(state, role, period, sorted(ids)), next))
-        })?;
-        let Some((order, picked, next)) = picked else { return Ok(None) };
-        let watermark = picked.watermark;
-        let summaries = self.add_closed(picked, role, period, closed)?;
-        let mut by_id: HashMap<_, _> =
-            summaries.into_iter().map(|summary| (summary.id, summary)).collect();
-        let summaries = order.iter().filter_map(|id| by_id.remove(id)).collect();
-        Ok(Some(Page { summaries, next, watermark }))
-    }
-
     /// Adds the closed days of `period` to what was read of the open ones.
-    fn add_closed(
+    pub(super) fn add_closed(
         &self,
         picked: Picked,
         role: Role,
@@ -436,55 +397,22 @@ pub(super) fn in_period(
 }
 
 /// What was read of open days, at one watermark.
-struct Picked {
+pub(super) struct Picked {
     /// Sorted, and known.
-    ids: Vec<ActorId>,
+    pub(super) ids: Vec<ActorId>,
     /// Of each of `ids`.
-    numbers: Vec<u32>,
+    pub(super) numbers: Vec<u32>,
     /// Of each of `ids`.
-    sums: Vec<Counters>,
-    watermark: Watermark,
+    pub(super) sums: Vec<Counters>,
+    pub(super) watermark: Watermark,
 }
 
 impl Picked {
-    fn at(state: &State, role: Role, period: Period, ids: Vec<ActorId>) -> Self {
+    pub(super) fn at(state: &State, role: Role, period: Period, ids: Vec<ActorId>) -> Self {
         let whose = Whose::Actor(role);
         let sums = ids.iter().map(|id| state.sum_open(whose, id.as_str(), period)).collect();
         let number = |id| state.actors(role).number(id).unwrap_or(OTHER_NUMBER);
         let numbers = ids.iter().map(number).collect();
         Self { ids, numbers, sums, watermark: Watermark(state.watermark) }
     }
-}
-
-/// All actors with figures in `period`, unsorted, by accepted lines.
-fn ranking(
-    state: &State,
-    role: Role,
-    period: Period,
-    closed_lines: &HashMap<ActorId, u64>,
-) -> Vec<(Reverse<u64>, ActorId)> {
-    let actors = state.actors(role);
-    let mut lines: Vec<Option<u64>> = vec![None; actors.ids().len() + 1];
-    let mut add = |number: u32, more: u64| {
-        if let Some(lines) = lines.get_mut(number as usize) {
-            *lines = Some(lines.unwrap_or(0).saturating_add(more));
-        }
-    };
-    for (_, role_day) in state.open_days(Whose::Actor(role), period) {
-        for entry in &role_day.entries {
-            add(entry.number, entry.counters.accepted_lines);
-        }
-    }
-    for (id, more) in closed_lines {
-        if let Some(number) = actors.number(id) {
-            add(number, *more);
-        }
-    }
-    let numbered = (0_u32..).zip(lines);
-    numbered.filter_map(|(number, lines)| Some((Reverse(lines?), actors.id(number)?))).collect()
-}
-
-fn sorted(mut ids: Vec<ActorId>) -> Vec<ActorId> {
-    ids.sort_unstable();
-    ids
 }

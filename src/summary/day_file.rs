@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 use crate::day::Day;
 use crate::disk::plain;
 use crate::summary::Counters;
+use crate::summary::columns::Place;
 use crate::summary::whose::Whose;
 
 const MAGIC: &[u8; 8] = b"WAAGDAY\0";
@@ -303,6 +304,49 @@ impl DayFile {
             }
         }
         Ok(())
+    }
+
+    /// Hands each entry of `whose` to `take`, in order, with where it is; `None` means that it is malformed.
+    pub(crate) fn scan_places(
+        &self,
+        whose: Whose,
+        mut take: impl FnMut(Place, &str, &[u8]) -> Option<()>,
+    ) -> Result<(), DayFileError> {
+        let start = self.index.partition_point(|block| block.whose < whose);
+        for block in self.index.iter().skip(start.saturating_sub(1)) {
+            if block.whose > whose {
+                break;
+            }
+            let bytes = self.read(block)?;
+            let mut entries = Entries(&bytes);
+            let mut at = block.start;
+            loop {
+                let before = entries.0;
+                let Some(entry) = entries.next() else { break };
+                let (entry_of, id, figures) = entry.ok_or_else(|| self.malformed(block))?;
+                let length = before.len() - entries.0.len();
+                if entry_of == whose {
+                    let of_entry = before.get(..length).unwrap_or_default();
+                    let crc = crc32c::crc32c(of_entry);
+                    // An id and figures have fewer than 2^16 bytes together, see `Writer::add`.
+                    let place = Place { at, length: length as u16, crc };
+                    take(place, id, figures).ok_or_else(|| self.malformed(block))?;
+                }
+                at += length as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The figures of the entry at `place`, which were there when it was scanned.
+    pub(crate) fn figures_at(&self, place: Place) -> Result<Counters, DayFileError> {
+        let bytes = read_at(&self.file, &self.path, place.at, place.length.into())?;
+        let is_whole = crc32c::crc32c(&bytes) == place.crc;
+        let figures = Entries(&bytes).next().flatten().filter(|_| is_whole);
+        figures.and_then(|(_, _, figures)| Counters::decode(figures)).ok_or_else(|| {
+            let what = format!("its entry at byte {} is no longer what it was", place.at);
+            DayFileError::damaged(&self.path, what)
+        })
     }
 
     /// Merges the figures of each of `ids` (sorted) that has any into its place in `sums`.

@@ -29,6 +29,7 @@
 mod actors;
 mod board;
 mod checkpoint;
+mod columns;
 mod comparing;
 mod counters;
 mod daily;
@@ -44,6 +45,7 @@ mod history;
 mod indicators;
 mod opening;
 mod page_token;
+mod ranking;
 mod reconciliation;
 mod references;
 mod snapshot;

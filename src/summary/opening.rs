@@ -13,6 +13,7 @@ use crate::catalog::{self, Catalog, CatalogError, Changes, NotOpened};
 use crate::day::Day;
 use crate::id::Watermark;
 use crate::summary::board::Shared;
+use crate::summary::columns::KeptColumns;
 use crate::summary::day_files::DayFiles;
 use crate::summary::state::State;
 use crate::summary::stored::{self, Loader};
@@ -28,6 +29,8 @@ pub struct FoldOptions {
     /// About how much of the catalog sled may keep in memory, in bytes. All of it is written and
     /// read back only at start, so there is no gain in more.
     pub catalog_cache_bytes: u64,
+    /// Bytes of closed days that may stay in memory for rankings: 12 for each actor and day.
+    pub columns_bytes_max: u64,
     /// The newest snapshot, where there is one. Files of closed days that it names are not removed.
     pub snapshot: Option<Arc<Snapshot>>,
     /// Where days of the archive are dropped: a catalog that has not folded all of them is as good as
@@ -48,7 +51,8 @@ pub struct Dropped {
 
 impl Default for FoldOptions {
     fn default() -> Self {
-        Self { catalog_cache_bytes: 32 << 20, snapshot: None, dropped: None }
+        let (catalog_cache_bytes, columns_bytes_max) = (32 << 20, 32 << 20);
+        Self { catalog_cache_bytes, columns_bytes_max, snapshot: None, dropped: None }
     }
 }
 
@@ -85,7 +89,7 @@ impl Fold {
             files.named().extend(named);
         }
         let reason = match load(catalog_dir, &files, options, identity) {
-            Ok((catalog, loader)) => return Ok(Self::with(catalog, loader, files, None)),
+            Ok((catalog, loader)) => return Ok(Self::with(catalog, loader, files, options, None)),
             Err(NotOpened::Failed(error)) => return Err(error.into()),
             Err(NotOpened::Unusable(reason)) => reason,
         };
@@ -105,7 +109,8 @@ impl Fold {
         };
         let catalog = Catalog::create(catalog_dir, identity, options.catalog_cache_bytes)?;
         let loader = Loader::new(ACTORS_MAX_DEFAULT);
-        let (mut fold, board, mut opened) = Self::with(catalog, loader, files, Some(reason));
+        let (mut fold, board, mut opened) =
+            Self::with(catalog, loader, files, options, Some(reason));
         if let Some(state) = restored {
             opened.watermark = Watermark(state.watermark);
             fold.go_on_from(state)?;
@@ -141,6 +146,7 @@ impl Fold {
         catalog: Catalog,
         loader: Loader,
         files: DayFiles,
+        options: &FoldOptions,
         rebuilt_because: Option<String>,
     ) -> (Self, Board, Opened) {
         let Loader { state, meta_mark, day_marks, .. } = loader;
@@ -150,7 +156,8 @@ impl Fold {
         let rebuilt_because = rebuilt_because.or_else(|| is_unwritten.then(never));
         let watermark = state.watermark;
         let ids_stored = Whose::ALL.map(|whose| state.known(whose));
-        let shared = Arc::new(Shared::new(state, files));
+        let shared =
+            Arc::new(Shared::new(state, files, KeptColumns::new(options.columns_bytes_max)));
         let board = Board::over(Arc::clone(&shared));
         let fold = Self {
             shared,

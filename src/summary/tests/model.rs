@@ -1,5 +1,6 @@
 //! The fold does what a plain model does, whenever it stops, checkpoints, closes or reopens.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -346,6 +347,10 @@ impl Beside {
     }
 }
 
+fn ranking(role: Role, page_size: usize) -> ListQuery {
+    ListQuery { role, period: Period::default(), order: Order::Lines, after: None, page_size }
+}
+
 proptest! {
     // Each case opens a catalog a few times, with its syncs.
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
@@ -394,6 +399,8 @@ proptest! {
             }
             journal.extend(event(step));
             kept.apply(&journal);
+            // So that rankings have read days before they are closed again.
+            kept.board().list(&ranking(Role::IossHolder, 1)).unwrap();
         }
 
         beside.write(&mut checkpointed);
@@ -423,7 +430,23 @@ proptest! {
             let expected: BTreeMap<_, _> = periods.clone().into_iter()
                 .filter(|((other, _), _)| *other == role)
                 .collect();
-            prop_assert_eq!(listed, expected);
+            prop_assert_eq!(&listed, &expected);
+
+            let mut ranked = Vec::new();
+            let mut query = ranking(role, 2);
+            loop {
+                let page = kept.board().list(&query).unwrap();
+                ranked.extend(page.summaries);
+                let Some(next) = page.next else { break };
+                query.after = Some(next);
+            }
+            let rank = |summary: &Summary| (Reverse(summary.counters.accepted_lines), summary.id);
+            prop_assert!(ranked.is_sorted_by_key(rank));
+            let ranked: Vec<_> = ranked.iter()
+                .map(|summary| ((role, summary.id.to_string()), named(&summary.counters)))
+                .collect();
+            prop_assert_eq!(ranked.len(), expected.len());
+            prop_assert_eq!(ranked.into_iter().collect::<BTreeMap<_, _>>(), expected);
         }
 
         // Each declarant's references by day and together, in pages of 2.

@@ -76,6 +76,59 @@ fn pages_by_lines_rank_the_largest_first() {
     }
 }
 
+/// Pages by lines have the figures that pages by id have, whether few or many entries of a day are read.
+fn assert_same_figures(board: &Board) {
+    let mut by_id = pages(board, query(Order::Id, 1_000));
+    by_id.sort_by_key(|summary| (std::cmp::Reverse(summary.counters.accepted_lines), summary.id));
+    for page_size in [1, 3, 40, 300] {
+        assert_eq!(pages(board, query(Order::Lines, page_size)), by_id, "{page_size} a page");
+    }
+}
+
+#[test]
+fn figures_of_days_that_were_ranked_before_are_those_of_their_files() {
+    let mut journal = journal();
+    let mut kept = Kept::with(&journal);
+    kept.close_before(day(9));
+    let board = kept.board().clone();
+    assert_same_figures(&board);
+    assert_same_figures(&board);
+    // Late ones, the first of them the largest now: the day has another file once it is closed again.
+    for (n, accepted) in [(4, 50_000), (5, 1), (301, 9)] {
+        journal.push(batch(day(1), 1, accepted, Some(n)));
+    }
+    kept.apply(&journal);
+    assert_same_figures(&board);
+    kept.close_before(day(9));
+    assert_same_figures(&board);
+    let largest = board.list(&query(Order::Lines, 1)).unwrap().summaries.remove(0);
+    assert_eq!(
+        (largest.id, largest.counters.accepted_lines),
+        (ioss(4).into(), 100_000 + lines_of(4))
+    );
+    // After another start all is read from files again.
+    kept.reopen(&journal);
+    assert_same_figures(kept.board());
+}
+
+#[test]
+fn what_was_read_ahead_is_not_read_again_but_for_the_figures_of_a_page() {
+    let mut kept = Kept::with(&journal());
+    kept.close_before(day(9));
+    kept.board().read_ahead().unwrap();
+    for path in kept.day_files() {
+        // In place, so that the file which is held open is the one that changes.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.get_mut(36..1_000).unwrap().iter_mut().for_each(|byte| *byte ^= 0x10);
+        std::fs::write(&path, bytes).unwrap();
+    }
+    // Without them the block would be told, whoever is in it.
+    let told =
+        |page_size| kept.board().list(&query(Order::Lines, page_size)).unwrap_err().to_string();
+    assert!(told(3).contains("is no longer what it was"), "{}", told(3));
+    assert!(told(300).contains("the checksum of its block"), "{}", told(300));
+}
+
 #[test]
 fn a_period_holds_its_own_days_alone() {
     let mut kept = Kept::with(&journal());
