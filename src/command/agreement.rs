@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::asking::{ServerArgs, day, json};
-use super::show::{Table, thousands};
+use super::show::{Table, on_one_line, thousands};
 use super::summary::{Role, period};
 use super::{Failure, output, runtime};
 use crate::day::Day;
@@ -348,8 +348,7 @@ fn write_terms(
     for text in
         [&terms.note, &version.withdrawal_reason].into_iter().filter(|text| !text.is_empty())
     {
-        // As on one line: a note must not look like a part of the table.
-        writeln!(out, "{}", text.split_whitespace().collect::<Vec<_>>().join(" "))?;
+        writeln!(out, "{}", on_one_line(text))?;
     }
     writeln!(
         out,

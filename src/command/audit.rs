@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::show::thousands;
+use super::show::{plain, thousands};
 use super::{Failure, output};
 use crate::audit::check::{self, Head};
 use crate::audit::{Entry, FOLDER, Hash};
@@ -133,45 +133,19 @@ fn show(args: &AuditArgs, entry: &Entry, out: &mut dyn std::io::Write) -> std::i
         return writeln!(out, "{}", serde_json::to_string(entry)?);
     }
     let Entry { at, event, unrecorded, .. } = entry;
-    write!(out, "{at}  {}", shown(&event.who))?;
+    write!(out, "{at}  {}", plain(&event.who))?;
     if !event.shown.is_empty() {
-        write!(out, " ({})", shown(&event.shown))?;
+        write!(out, " ({})", plain(&event.shown))?;
     }
     if !event.from.is_empty() {
-        write!(out, " from {}", shown(&event.from))?;
+        write!(out, " from {}", plain(&event.from))?;
     }
-    write!(out, "  {} {}", shown(&event.action), shown(&event.target))?;
+    write!(out, "  {} {}", plain(&event.action), plain(&event.target))?;
     if !event.denied.is_empty() {
-        write!(out, "  DENIED: {}", shown(&event.denied))?;
+        write!(out, "  DENIED: {}", plain(&event.denied))?;
     }
     if *unrecorded > 0 {
         write!(out, "  (and {} refusals before it)", thousands(*unrecorded))?;
     }
     writeln!(out)
-}
-
-/// What callers wrote is in the log as it came: shown so that none of it ends a line, or tells a terminal what to do.
-fn shown(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for character in text.chars() {
-        // Those that change the direction of what stands around them are no control characters.
-        let turns = matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if turns || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}') {
-            plain.extend(character.escape_default());
-        } else {
-            plain.push(character);
-        }
-    }
-    plain
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_callers_wrote_ends_no_line_and_moves_no_cursor() {
-        let text = "\u{1b}[31mé\n2026\r\u{7}\u{202e}x\u{2028}";
-        assert_eq!(shown(text), "\\u{1b}[31mé\\n2026\\r\\u{7}\\u{202e}x\\u{2028}");
-    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 
 use super::asking::{ServerArgs, json};
-use super::show::{Table, euros, thousands};
+use super::show::{Table, euros, on_one_line, thousands};
 use super::{Failure, output, runtime};
 use crate::proto::v1::{
     ControlOutcome, EstimatePlanRequest, EstimatePlanResponse, ListPlansRequest,
@@ -162,7 +162,7 @@ async fn record(args: &RecordArgs) -> Result<(), Failure> {
 fn write_plan(plan: &SamplingPlan, out: &mut dyn Write) -> io::Result<()> {
     let terms = plan.terms.clone().unwrap_or_default();
     // As on one line: what people wrote must not look like a part of a table.
-    let name = terms.name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let name = on_one_line(&terms.name);
     writeln!(out, "plan {}: {name}, {} to {}", plan.id, terms.first_day, terms.last_day)?;
     writeln!(out, "  commitment {}", plan.commitment)?;
     if !plan.secret.is_empty() {
@@ -224,7 +224,7 @@ fn write_selected(all: &ListSelectedResponse, mut out: &mut dyn Write) -> io::Re
         writeln!(out, "days up to {} are dropped, and missing here", all.dropped_through)?;
     }
     for stratum in &all.strata {
-        let (name, selected, items) = (&stratum.name, stratum.selected, stratum.items);
+        let (name, selected, items) = (on_one_line(&stratum.name), stratum.selected, stratum.items);
         writeln!(out, "{name}: {} of {} goods items", thousands(selected), thousands(items))?;
     }
     let headings =

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::super::show::{Table, euros, thousands};
+use super::super::show::{Table, euros, on_one_line, plain, thousands};
 use crate::proto::v1::{
     ListProfileHitsResponse, Profile, ProfileConditions, ProfileDay, ProfileRange, ProfileTotals,
     ProfileTrial, ProfileVersion,
@@ -15,11 +15,6 @@ const DECLARANTS_SHOWN: usize = 20;
 fn state(profile: &Profile) -> String {
     let name = profile.state().as_str_name();
     name.strip_prefix("PROFILE_STATE_").unwrap_or(name).to_ascii_lowercase()
-}
-
-/// As on one line: what people wrote must not look like a part of a table.
-fn on_one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 pub(super) fn write_list(profiles: &[Profile], mut out: &mut dyn Write) -> io::Result<()> {
@@ -63,7 +58,7 @@ fn write_version(version: &ProfileVersion, out: &mut dyn Write) -> io::Result<()
     writeln!(out, "  {} ({})", on_one_line(&terms.name), on_one_line(&terms.owner))?;
     writeln!(out, "  {}", on_one_line(&terms.purpose))?;
     for (name, value) in stated(&terms.conditions.unwrap_or_default()) {
-        writeln!(out, "  {name}: {value}")?;
+        writeln!(out, "  {name}: {}", plain(&value))?;
     }
     Ok(())
 }
