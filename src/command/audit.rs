@@ -9,6 +9,7 @@ use super::{Failure, output};
 use crate::audit::check::{self, Head};
 use crate::audit::{Entry, FOLDER, Hash};
 use crate::config::Config;
+use crate::day::Day;
 
 /// Read the audit log and check its chain of hashes
 ///
@@ -35,7 +36,7 @@ pub struct AuditArgs {
     #[arg(long, value_name = "TEXT")]
     target: Option<String>,
     /// Only from this moment on, UTC, as 2026-11-29 or 2026-11-29T08:30
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<String>,
     /// Only who was refused
     #[arg(long)]
@@ -57,6 +58,27 @@ fn head(text: &str) -> Result<Head, String> {
     let (n, hash) = text.split_once(':').ok_or_else(wrong)?;
     let n = n.parse().map_err(|_| wrong())?;
     Ok(Head { n, hash: Hash::parse(hash).ok_or_else(wrong)? })
+}
+
+/// As entries have it, so that it can be compared with them as text.
+fn moment(text: &str) -> Result<String, String> {
+    let wrong = || {
+        format!("{text:?} is no moment of 1970 to 2149 written as 2026-11-29 or 2026-11-29T08:30")
+    };
+    let of_utc = text.strip_suffix('Z').unwrap_or(text);
+    let (day, time) =
+        of_utc.split_once('T').map_or((of_utc, None), |(day, time)| (day, Some(time)));
+    Day::parse(day).ok_or_else(wrong)?;
+    let is_time = |time: &str| {
+        let parts: Vec<&str> = time.split(':').collect();
+        let is_part = |(part, most): (&&str, u8)| {
+            part.len() == 2
+                && part.bytes().all(|byte| byte.is_ascii_digit())
+                && part.parse().is_ok_and(|n: u8| n <= most)
+        };
+        (2..=3).contains(&parts.len()) && parts.iter().zip([23, 59, 59]).all(is_part)
+    };
+    if time.is_none_or(is_time) { Ok(of_utc.to_owned()) } else { Err(wrong()) }
 }
 
 impl AuditArgs {
@@ -148,4 +170,33 @@ fn show(args: &AuditArgs, entry: &Entry, out: &mut dyn std::io::Write) -> std::i
         write!(out, "  (and {} refusals before it)", thousands(*unrecorded))?;
     }
     writeln!(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_that_is_none_hides_no_entry() {
+        for (text, taken) in [
+            ("2026-12-01", "2026-12-01"),
+            ("2026-12-01T08:30", "2026-12-01T08:30"),
+            ("2026-12-01T08:30:59Z", "2026-12-01T08:30:59"),
+        ] {
+            assert_eq!(moment(text).as_deref(), Ok(taken));
+        }
+        for wrong in [
+            "",
+            "2026-12-1",
+            "01-12-2026",
+            "2026-13-01",
+            "2026-12-01T",
+            "2026-12-01T8:30",
+            "2026-12-01T24:00",
+            "2026-12-01T+8:30",
+            "garbage",
+        ] {
+            assert!(moment(wrong).is_err_and(|told| told.contains("2026-11-29T08:30")), "{wrong}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::fs::{DirEntry, Metadata};
 use std::io::{self, IoSlice, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +122,8 @@ impl Disk for LocalDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(dir)?;
+        // Names and addresses are in what is kept: nobody else of this machine is to read it.
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         // A folder that was there before may be that of a process which ended before it had synced
         // the name.
         self.name_durably(&std::fs::canonicalize(dir)?, |parent| self.sync_dir(parent))
@@ -360,6 +361,10 @@ mod tests {
             for (name, disk) in [("d", LocalDisk::new()), ("b", LocalDisk::buffered())] {
                 let dir = folder.path().join(name).join("deep").join("er");
                 disk.create_dir(&dir).unwrap();
+                for made in [&dir, &folder.path().join(name)] {
+                    let mode = std::fs::metadata(made).unwrap().mode() & 0o777;
+                    assert_eq!(mode, 0o700, "{} is open to others", made.display());
+                }
                 let path = dir.join("file");
                 let file = disk.create(&path, 5 * PAGE_BYTES as u64).unwrap();
                 assert_eq!(

@@ -17,8 +17,8 @@
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use argon2::Argon2;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash};
+use argon2::{Argon2, Params};
 use serde::{Deserialize, Serialize};
 
 use crate::day::Day;
@@ -130,13 +130,32 @@ pub fn read(path: &Path) -> Result<Vec<Token>, TokenError> {
         let why = if let Some(day) = days.into_iter().find(|day| Day::parse(day).is_none()) {
             Some(format!("{day:?} is no day written as 2026-11-29"))
         } else {
-            PasswordHash::new(&token.hash).err().map(|error| format!("its hash: {error}"))
+            check_hash(&token.hash).err().map(|why| format!("its hash: {why}"))
         };
         if let Some(why) = why {
             return Err(TokenError::Token { path: path.into(), id: token.id.clone(), why });
         }
     }
     Ok(file.token)
+}
+
+/// Whether `hash` is one that takes no more memory and time than those which are made here: whoever may write the
+/// file could have a call take all memory there is.
+fn check_hash(hash: &str) -> Result<(), String> {
+    let hash = PasswordHash::new(hash).map_err(|error| error.to_string())?;
+    let params = Params::try_from(&hash).map_err(|error| error.to_string())?;
+    for (name, value, most) in [
+        ("m", params.m_cost(), Params::DEFAULT_M_COST),
+        ("t", params.t_cost(), Params::DEFAULT_T_COST),
+        ("p", params.p_cost(), Params::DEFAULT_P_COST),
+    ] {
+        if value > most {
+            return Err(format!(
+                "{name} is {value}; the bound is {most}, which waag token add writes"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Changes the tokens in the file at `path`: one process at a time, or one would undo what another did.
@@ -262,6 +281,27 @@ fn hexadecimal(bytes: &[u8]) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_hash_that_would_take_more_than_those_made_here_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_in(folder.path());
+        let (token, _) = Token::make("lotusbay", Day::parse("2026-11-29").unwrap(), None).unwrap();
+        write(&path, std::slice::from_ref(&token)).unwrap();
+        assert_eq!(read(&path).unwrap(), std::slice::from_ref(&token));
+        for (from, to, told) in [
+            ("m=19456", "m=4294967295", "m is 4294967295; the bound is 19456"),
+            ("m=19456", "m=19457", "m is 19457; the bound is 19456"),
+            ("t=2", "t=3", "t is 3; the bound is 2"),
+            ("p=1", "p=2", "p is 2; the bound is 1"),
+        ] {
+            let hash = token.hash.replace(from, to);
+            assert_ne!(hash, token.hash);
+            write(&path, &[Token { hash, ..token.clone() }]).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains(&token.id), "{error}");
+        }
+    }
 
     #[test]
     fn a_token_is_known_by_its_secret_alone_until_it_expires() {
